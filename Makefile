@@ -1,0 +1,76 @@
+# PhysLab. `make` alone prints what there is; each target first sets up what it needs in the virtual environment .venv.
+#
+#   PYTHON       the interpreter that the environment is made from (>= 3.11)
+#   TORCH_INDEX  an extra package index for torch alone:
+#                  a build for NVIDIA GPUs  make explore TORCH_INDEX=https://download.pytorch.org/whl/cu126
+#                  a build for the CPU      make explore TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#                empty: what your package index offers, a CPU build if a wheel folder (PIP_FIND_LINKS) has one
+#   PORT         where the explorer listens on localhost
+#   RECIPE       what `make train` trains (see physlab/recipes/);  ARGS  anything else for `make train`, `make simulate`
+#   WORKERS      processes that `make test` spreads the tests over
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PORT ?= 5006
+RECIPE ?= tcw-x4
+ARGS ?=
+WORKERS ?= 0
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+TORCH := $(shell grep '^torch==' requirements.txt)
+SHOW := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),--show)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# The kernel of a notebook is this environment, whatever else Jupyter finds on the machine.
+export JUPYTER_PREFER_ENV_PATH := 1
+export JUPYTER_PLATFORM_DIRS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help explore test notebooks lab book train simulate clean
+
+help:  ## this list
+	@echo "PhysLab: physics in deep learning for the weather. make ..."
+	@grep -E '^[a-z]+:.*  ## ' Makefile | sed -E 's/^([a-z]+):.*  ## (.*)/  \1\t\2/' | expand -t 14
+	@echo "Variables (PYTHON, TORCH_INDEX for a GPU build, PORT, RECIPE): see the head of the Makefile."
+
+$(READY): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "PhysLab needs Python >= 3.11, but '$(PYTHON)' is not installed: install it, or name one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "PhysLab needs Python >= 3.11, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1 | cut -d' ' -f2): name a newer one, as in: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "'$(PYTHON)' cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "Setting up $(VENV): this takes some minutes, once. First torch, on its own, then the pinned list, then PhysLab."
+	$(PIP) install --quiet $(TORCH) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(PIP) install --quiet -r requirements.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+explore: $(READY)  ## the dashboard in your browser: compare methods live
+	@echo "The explorer: http://localhost:$(PORT)/explorer   (stop it with Ctrl-C; another port: make explore PORT=5007)"
+	$(BIN)/panel serve apps/explorer.py --port $(PORT) --address localhost \
+		--allow-websocket-origin localhost:$(PORT) --allow-websocket-origin 127.0.0.1:$(PORT) $(SHOW)
+
+test: notebooks  ## everything: style, import order, unit tests, a real browser, every chapter
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -n $(WORKERS) --nbmake --nbmake-timeout=300 tests book/_notebooks
+
+notebooks: $(READY)
+	$(BIN)/python book/build.py notebooks
+
+lab: notebooks  ## JupyterLab on the chapters
+	$(BIN)/jupyter lab --notebook-dir=book/_notebooks $(if $(SHOW),,--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+
+book: $(READY)  ## the book as web pages, built without the network
+	$(BIN)/python book/build.py html
+
+train: $(READY)  ## train a recipe: make train RECIPE=tcw-x4 ARGS="--constraint softmax"
+	$(BIN)/physlab train $(RECIPE) $(ARGS)
+
+simulate: $(READY)  ## run the laboratory atmosphere: make simulate ARGS="--days 10"
+	$(BIN)/physlab simulate $(ARGS)
+
+clean:  ## remove what was built (the environment, data, runs and checkpoints stay)
+	rm -rf book/_build book/_notebooks book/_student build dist .pytest_cache .ruff_cache .import_linter_cache
+	find physlab apps book tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,62 @@
+"""PhysLab: how to put physics into deep learning for the weather.
+
+>>> import physlab
+>>> data = physlab.open_dataset("nature-tcw")
+>>> model = physlab.load_model("tcw-x4-softmax")
+
+Importing the package is cheap: modules, and with them torch and xarray, are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+try:
+    __version__ = version("physlab")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0.0.0"
+
+_FUNCTIONS = {
+    "open_dataset": "physlab.data",
+    "list_datasets": "physlab.data",
+    "list_models": "physlab.zoo",
+    "load_model": "physlab.zoo",
+}
+_MODULES = (
+    "constants",
+    "errors",
+    "grid",
+    "fields",
+    "equations",
+    "simulate",
+    "data",
+    "nn",
+    "constrain",
+    "downscale",
+    "score",
+    "train",
+    "zoo",
+    "plot",
+    "recipes",
+    "teach",
+)
+
+__all__ = ["__version__", *_FUNCTIONS, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public function or module on first use (PEP 562)."""
+    if name in _FUNCTIONS:
+        value = getattr(import_module(_FUNCTIONS[name]), name)
+    elif name in _MODULES:
+        value = import_module(f"physlab.{name}")
+    else:
+        raise AttributeError(f"module 'physlab' has no attribute {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,259 @@
+"""The command line: ``physlab list | fetch | simulate | train | evaluate | downscale``.
+
+Each command is a few lines around one call of the library, which anyone can make from Python too. Mistakes of the user
+(a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and exit status 2; set PHYSLAB_TRACEBACK=1 to
+see where they came from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+from tyro.conf import Positional
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXTRAS = {"dinosaur": "simulate", "jax": "simulate", "gcsfs": "cloud"}
+SCORES = ("rmse", "mae", "bias", "psnr", "ssim", "pearson", "spectral_divergence", "spectral_divergence_top",
+          "conservation_error_relative", "negative_count")  # fmt: skip
+
+
+def list_(what: Positional[Literal["all", "data", "models"]] = "all") -> None:
+    """Show the data sets and the models that have a name.
+
+    Args:
+        what: data sets, models, or both.
+    """
+    import physlab
+
+    if what != "models":
+        show("Data sets: physlab.open_dataset(name)", physlab.list_datasets())
+    if what != "data":
+        show("Models: physlab.load_model(name)", physlab.list_models())
+
+
+def fetch(name: Positional[str]) -> None:
+    """Download a data set once and check it; afterwards it opens without the network.
+
+    Args:
+        name: a name of `physlab list data`.
+    """
+    from physlab.data import fetch
+
+    for path in fetch(name):
+        print(path)
+
+
+def simulate(
+    output: Path = Path("nature-run"),
+    preset: Literal["t85", "t42"] = "t85",
+    days: int = 300,
+    spinup_t42: int = 100,
+    spinup: int = 10,
+    hourly: tuple[int, int] = (0, 10),
+    piece: int = 5,
+    forecasts: bool = True,
+    seed: int = 0,
+    file_format: Literal["nc", "zarr"] = "nc",
+) -> None:
+    """Make or continue a nature run: the global primitive-equation model that is the laboratory's atmosphere.
+
+    About 2 s per model day at T42 and 20 s at T85 on two cores. An interrupted run goes on where it was.
+
+    Args:
+        output: folder for the files; a run that is found there is continued.
+        preset: resolution, T85 (128 x 256, the truth) or T42 (64 x 128, quick).
+        days: length after the spin-up.
+        spinup_t42: days at T42 from rest, thrown away.
+        spinup: further days at the run's own resolution, thrown away.
+        hourly: first and last day (exclusive) of the stretch of which every hour is kept.
+        piece: days per file and restart.
+        forecasts: a 24-hour T42 forecast from every midnight.
+        seed: of the initial noise.
+        file_format: NetCDF-4 or Zarr.
+    """
+    settings = {name: value for name, value in locals().items() if name != "output"}
+    from physlab.simulate.run import NatureRun, simulate
+
+    show_numbers(f"Budgets of the run in {output}", simulate(NatureRun(**settings), output))
+
+
+def train(
+    recipe: Positional[str],
+    constraint: tuple[str, ...] = (),
+    seed: tuple[int, ...] = (),
+    preset: Literal["cpu", "full"] = "cpu",
+    all: bool = False,
+    workers: int = 2,
+    folder: Path | None = None,
+    overwrite: bool = False,
+    steps: int | None = None,
+) -> None:
+    """Train the networks of a recipe; finished ones are skipped, interrupted ones resumed.
+
+    Args:
+        recipe: for example tcw-x4, or "all" for every recipe.
+        constraint: none, soft, add, scaled_add, mult, softmax; several are allowed; without any, softmax.
+        seed: one or several; without any, 0.
+        preset: cpu (compact, minutes on a laptop) or full (the published size, for a GPU).
+        all: every constraint and every seed of the recipe, except as named.
+        workers: runs side by side.
+        folder: where the checkpoint folders go; without one, beside those that ship with PhysLab.
+        overwrite: train again what is finished.
+        steps: another number of steps than the preset's, for a quick try.
+    """
+    from physlab.train import list_recipes, train
+
+    changes = {} if steps is None else {"steps": steps}
+    for name in list_recipes() if recipe == "all" else [recipe]:
+        train(name, constraint or None, seed or None, preset, all, workers, folder, overwrite, **changes)
+
+
+def evaluate(
+    models: Positional[tuple[str, ...]] = (),
+    all: bool = False,
+    split: Literal["test", "val"] = "test",
+    output: Path | None = None,
+) -> None:
+    """Score checkpoints on data that they have not seen, beside nearest, bicubic and bicubic+add.
+
+    Runs that differ in the seed alone share a row: mean, and behind it the standard deviation over the seeds.
+
+    Args:
+        models: names of `physlab list models`, or checkpoint folders.
+        all: all checkpoints that ship with PhysLab.
+        split: of the data.
+        output: folder for one CSV table per task and factor.
+    """
+    from physlab.benchmark import benchmark
+    from physlab.train import write_results
+
+    for name, table in benchmark(None if all else models, split).items():
+        show(f"{name}, {split} split", with_spread(table))
+        if output is not None:
+            print(write_results(table, output / f"{name}.csv"))
+
+
+def downscale(
+    input: Positional[str],
+    model: Positional[str],
+    output: Positional[Path],
+    mapping: tuple[str, ...] = (),
+) -> None:
+    """Refine a coarse field of yours and write the result.
+
+    Args:
+        input: NetCDF, Zarr or GRIB file, or a name of `physlab list data`.
+        model: a name of `physlab list models` (bicubic+add-x4 needs no training), or a checkpoint folder.
+        output: file to write, .nc or .zarr.
+        mapping: your names and the library's, as in lat_name=latitude tcwv=tcw.
+    """
+    from physlab import load_model, open_dataset
+    from physlab.data.writer import write_dataset
+
+    names = dict(pair.split("=", 1) for pair in check_pairs(mapping))
+    fine = load_model(model).downscale(open_dataset(input, names or None))
+    print(write_dataset(fine, output), "with", ", ".join(f"{name} {size}" for name, size in fine.sizes.items()))
+
+
+COMMANDS = {
+    "list": list_,
+    "fetch": fetch,
+    "simulate": simulate,
+    "train": train,
+    "evaluate": evaluate,
+    "downscale": downscale,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the command ``physlab``."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv == ["--version"]:
+        from physlab import __version__
+
+        print(f"physlab {__version__}")
+        return
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="physlab",
+            description="Physics in deep learning for the weather. Each command explains itself: physlab train --help",
+            args=argv,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except (ValueError, FileNotFoundError) as error:  # PhysLabError is a ValueError
+        stop(" ".join(str(error).split()), error)
+    except ModuleNotFoundError as error:
+        missing = str(error.name).split(".")[0]
+        extra = EXTRAS.get(missing)
+        advice = f"pip install 'physlab[{extra}]'" if extra else f"pip install {missing}"
+        stop(f"this command needs the package '{missing}', which is not installed: {advice}", error)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def stop(message: str, error: Exception) -> None:
+    """End with one line on standard error and exit status 2."""
+    if os.environ.get("PHYSLAB_TRACEBACK"):
+        raise error
+    print(f"physlab: {message}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+
+def check_pairs(pairs: Sequence[str]) -> Sequence[str]:
+    """Refuse a mapping that is not of the form NAME=NAME."""
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise ValueError(f"'{wrong[0]}' is no mapping: write YOURS=OURS, as in lat_name=latitude")
+    return pairs
+
+
+def show(title: str, table: pd.DataFrame) -> None:
+    """Print a table; wide where the output is not a terminal, so that nothing is cut in a file or a pipe."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    drawn = Table(title=title, title_justify="left", header_style="bold")
+    for column in table.columns:
+        numeric = table[column].dtype.kind in "fi"
+        drawn.add_column(str(column).replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in table.itertuples(index=False):
+        drawn.add_row(*(escape(text(value)) for value in row))
+    console.print(drawn)
+
+
+def show_numbers(title: str, numbers: dict[str, float]) -> None:
+    """Print named numbers as a table of two columns."""
+    import pandas as pd
+
+    show(title, pd.DataFrame({"quantity": list(numbers), "value": [text(value) for value in numbers.values()]}))
+
+
+def with_spread(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a table of results that fit a screen, the spread over seeds behind the mean."""
+    import pandas as pd
+
+    shown = table[["method", "seeds"]].assign(gain=[f"{gain:+.1%}" for gain in table["gain"]])
+    for name in (name for name in SCORES if name in table):
+        spreads = table.get(f"{name}_spread", pd.Series(float("nan"), table.index))
+        cells = zip(table[name], spreads, strict=True)
+        shown[name.replace("_", " ")] = [text(m) + (f" ± {s:.1g}" if s == s else "") for m, s in cells]
+    return shown
+
+
+def text(value: object) -> str:
+    """A cell: floats with four significant digits, yes and no, nothing for what is missing."""
+    if isinstance(value, bool) or type(value).__name__ == "bool":
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    return "" if str(value) in ("None", "<NA>", "nan") else str(value)

@@ -1,0 +1,186 @@
+"""The command line says what it does, does what the library does, and ends in one line when the input is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+
+import physlab
+from physlab import cli
+from physlab.errors import PhysLabError
+
+
+def coarse_field(**changes) -> xr.Dataset:
+    """Two hours of column water on a small regular grid."""
+    coordinates = {
+        "time": pd.date_range("2020-01-01", periods=2, freq="h"),
+        "latitude": np.linspace(40.0, 54.0, 8),
+        "longitude": np.linspace(0.0, 22.0, 12),
+    }
+    values = np.random.default_rng(0).gamma(2.0, 8.0, size=(2, 8, 12))
+    return xr.Dataset({"tcw": (list(coordinates), values, {"units": "kg m-2"})}, coordinates | changes)
+
+
+def one_line(capsys: pytest.CaptureFixture, *arguments: str | Path) -> str:
+    """Run a command that must fail; the single line that it prints."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    output = capsys.readouterr()
+    assert ended.value.code == 2
+    assert output.out == ""
+    assert output.err.startswith("physlab: ") and output.err.count("\n") == 1, output.err
+    return output.err
+
+
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command.split(), "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "usage: physlab" in text
+    assert command or all(name in text for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS.values())
+def test_every_option_is_explained(command):
+    explained = inspect.getdoc(command).partition("Args:")[2]
+    for name in inspect.signature(command).parameters:
+        assert f"{name}: " in explained, name
+
+
+def test_list_shows_every_name(capsys):
+    cli.main(["list"])
+    text = capsys.readouterr().out
+    for name in [*physlab.list_datasets()["name"], *physlab.list_models()["name"]]:
+        assert name in text, name
+    cli.main(["list", "data"])
+    assert "Models" not in capsys.readouterr().out
+
+
+def test_fetch_prints_where_the_file_is(capsys):
+    cli.main(["fetch", "era5-uk-t2m-sample"])
+    assert Path(capsys.readouterr().out.strip()).is_file()
+
+
+def test_unknown_names(capsys):
+    assert "era5-moisture" in one_line(capsys, "fetch", "era5-moist")
+    assert "tcw-x4" in one_line(capsys, "train", "tcw-x5")
+    assert "tcw-x3" in one_line(capsys, "evaluate", "tcw-x3-softmax")
+
+
+def test_downscale_conserves(tmp_path, capsys):
+    source, target = tmp_path / "coarse.nc", tmp_path / "fine.nc"
+    coarse = coarse_field()
+    coarse.to_netcdf(source, engine="h5netcdf")
+    cli.main(["downscale", str(source), "bicubic+add-x4", str(target)])
+    assert str(target) in capsys.readouterr().out
+    with xr.open_dataset(target) as fine:
+        assert dict(fine["tcw"].sizes) == {"time": 2, "latitude": 32, "longitude": 48}
+        assert fine["tcw"].attrs["units"] == "kg m-2"
+        grid = physlab.grid.Grid.from_dataset(fine)
+        means = physlab.grid.coarsen(torch.tensor(fine["tcw"].values), 4, torch.tensor(grid.area_weights))
+    np.testing.assert_allclose(means, coarse["tcw"], rtol=2e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coarse.nc", "fine.nc"]
+
+
+def test_downscale_takes_other_names(tmp_path, capsys):
+    coarse_field().rename(latitude="rows", tcw="tcwv").to_netcdf(tmp_path / "coarse.nc", engine="h5netcdf")
+    target = tmp_path / "fine.zarr"
+    command = ["downscale", str(tmp_path / "coarse.nc"), "nearest-x2", str(target)]
+    assert "latitude" in one_line(capsys, *command)
+    cli.main([*command, "--mapping", "rows=latitude", "tcwv=tcw"])
+    assert str(target) in capsys.readouterr().out
+    assert xr.open_zarr(target)["tcw"].sizes["latitude"] == 16
+    assert "is no mapping" in one_line(capsys, *command, "--mapping", "rows")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda ds: ds.isel(latitude=0, drop=True), "latitude"),
+        (lambda ds: ds.where(ds.tcw != ds.tcw.max()), "NaN"),
+    ],
+)
+def test_bad_input_writes_nothing(spoil, expected, tmp_path, capsys):
+    source, target = tmp_path / "coarse.nc", tmp_path / "fine.nc"
+    spoil(coarse_field()).to_netcdf(source, engine="h5netcdf")
+    target.write_text("kept")
+    assert expected.lower() in one_line(capsys, "downscale", source, "bicubic+add-x4", target).lower()
+    assert target.read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coarse.nc", "fine.nc"]
+
+
+def test_bad_output(tmp_path, capsys):
+    source = tmp_path / "coarse.nc"
+    coarse_field().to_netcdf(source, engine="h5netcdf")
+    assert ".nc" in one_line(capsys, "downscale", source, "nearest-x2", tmp_path / "fine.txt")
+    assert "no folder" in one_line(capsys, "downscale", source, "nearest-x2", tmp_path / "new" / "fine.nc")
+    assert "coarse2.nc" in one_line(capsys, "downscale", tmp_path / "coarse2.nc", "nearest-x2", tmp_path / "fine.nc")
+
+
+@pytest.mark.slow
+def test_evaluate_agrees_with_the_card(tmp_path, capsys):
+    cli.main(["evaluate", "tcw-x4-softmax", "--output", str(tmp_path)])
+    printed = capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "tcw-x4.csv").set_index("method")
+    assert list(table.index) == ["nearest", "bicubic", "bicubic+add", "softmax"]
+    assert all(name in printed for name in table.index)
+    expected = physlab.load_model("tcw-x4-softmax").card["scores"]["test"]
+    measured = table.loc["softmax"]
+    for name in ("rmse", "mae", "ssim", "spectral_divergence"):
+        assert measured[name] == pytest.approx(expected[name], rel=1e-3), name
+    assert measured["negative_count"] == 0
+    assert measured["conservation_error_relative"] < 1e-6
+    assert measured["gain"] == pytest.approx(1 - measured["rmse"] / table.loc["bicubic+add", "rmse"], abs=1e-5)
+
+
+def test_evaluate_wants_a_checkpoint(capsys):
+    assert "--all" in one_line(capsys, "evaluate")
+    assert "baseline" in one_line(capsys, "evaluate", "bicubic-x4")
+
+
+@pytest.mark.slow
+def test_train_makes_a_checkpoint(tmp_path, capsys):
+    cli.main(["train", "tcw-x8", "--constraint", "mult", "--steps", "2", "--folder", str(tmp_path)])
+    assert "tcw-x8-mult-s0: test RMSE" in capsys.readouterr().out
+    model = physlab.load_model(tmp_path / "tcw-x8-mult-s0")
+    assert (model.constraint, model.factor, model.card["settings"]["steps"]) == ("mult", 8, 2)
+
+
+def test_damaged_checkpoint(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    assert "card.json" in one_line(capsys, "evaluate", tmp_path / "mine")
+
+
+def test_missing_package_names_the_extra(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "physlab.simulate.run", None)
+    monkeypatch.setitem(cli.EXTRAS, "physlab", "simulate")
+    assert "pip install 'physlab[simulate]'" in one_line(capsys, "simulate", "--days", "1")
+
+
+def test_traceback_on_request(monkeypatch):
+    monkeypatch.setenv("PHYSLAB_TRACEBACK", "1")
+    with pytest.raises((PhysLabError, FileNotFoundError)):
+        cli.main(["fetch", "nothing"])
+
+
+def test_simulate_has_the_defaults_of_the_library():
+    run = pytest.importorskip("physlab.simulate.run", reason="needs the extra simulate", exc_type=ImportError)
+    library = {field.name: field.default for field in dataclasses.fields(run.NatureRun)}
+    command = {name: value.default for name, value in inspect.signature(cli.simulate).parameters.items()}
+    assert {name: value for name, value in command.items() if name != "output"} == library
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "physlab", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"physlab {physlab.__version__}\n"
