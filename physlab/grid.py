@@ -1,0 +1,312 @@
+r"""Where the numbers sit: the grid and the one coarsening operator of the library.
+
+A coarse cell holds the (area-weighted) block mean of its N x N fine cells,
+
+.. math:: \bar x_{IJ} = \sum_{(i,j) \in (I,J)} w_{ij} x_{ij} \Big/ \sum_{(i,j) \in (I,J)} w_{ij} ,
+
+the mean, not the sum: right for an amount per area such as column water (kg m-2) and for an intensive quantity such as
+temperature. Everything that coarsens, constrains or measures conservation uses :func:`coarsen`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from physlab import cf
+from physlab.constants import EARTH_RADIUS, OMEGA
+from physlab.errors import CoarseningError, FieldError
+
+Array = np.ndarray | torch.Tensor
+
+
+def _check_factor(shape: tuple[int, ...], factor: int) -> None:
+    if isinstance(factor, bool) or int(factor) != factor or factor < 1:
+        raise CoarseningError(f"factor {factor!r} is not a whole number >= 1: pass 2, 4 or 8, for example")
+    if len(shape) < 2:
+        raise CoarseningError(f"field has shape {tuple(shape)}: pass (..., H, W) with latitude and longitude last")
+    height, width = shape[-2:]
+    if height % factor or width % factor:
+        raise CoarseningError(
+            f"field of {height} x {width} is not divisible by factor {factor}: crop it to "
+            f"{height // factor * factor} x "
+            f"{width // factor * factor}, for example with physlab.fields.crop_to_multiple(ds, {factor})"
+        )
+
+
+def _blocks(x: Array, factor: int) -> Array:
+    """(..., H, W) -> (..., H/N, N, W/N, N)."""
+    return x.reshape(*x.shape[:-2], x.shape[-2] // factor, factor, x.shape[-1] // factor, factor)
+
+
+def coarsen(x: Array, factor: int, weights: Array | None = None) -> Array:
+    """Block mean of `factor` x `factor` cells, area-weighted if weights are given.
+
+    Parameters
+    ----------
+    x : (..., H, W) tensor or numpy array, any unit.
+    factor : block edge N; must divide H and W.
+    weights : broadcastable to (H, W), positive in sum over each block; only their ratios within a block matter.
+
+    Returns
+    -------
+    (..., H/N, W/N), same kind and floating dtype as `x` (integers become floating point).
+
+    Raises
+    ------
+    CoarseningError : H or W not divisible by the factor, or weights that do not fit the field.
+    """
+    tensor = isinstance(x, torch.Tensor)
+    if not tensor:
+        x = np.asarray(x)
+    _check_factor(x.shape, factor)
+    if tensor and not (x.is_floating_point() or x.is_complex()):
+        x = x.to(torch.get_default_dtype())
+    if weights is None:
+        return _blocks(x, factor).mean((-3, -1))
+    if tensor:
+        half = x.dtype in (torch.float16, torch.bfloat16)
+        values = x.float() if half else x
+        w = _block_weights(torch.as_tensor(weights, dtype=values.dtype, device=x.device), x.shape, factor)
+        return (_blocks(values, factor) * w).sum((-3, -1)).to(x.dtype)
+    w = _block_weights(np.asarray(weights, dtype=np.result_type(x.dtype, np.float32)), x.shape, factor)
+    return (_blocks(x, factor) * w).sum((-3, -1))
+
+
+def _block_weights(weights: Array, shape: tuple[int, ...], factor: int) -> Array:
+    """Weights of the blocks, (H/N, N, W/N, N), that sum to one over each block."""
+    try:
+        full = (
+            torch.broadcast_to(weights, shape[-2:])
+            if isinstance(weights, torch.Tensor)
+            else np.broadcast_to(weights, shape[-2:])
+        )
+    except (RuntimeError, ValueError):
+        raise CoarseningError(
+            f"weights of shape {tuple(weights.shape)} do not fit a field of {tuple(shape[-2:])}: pass "
+            "(H, W), (H, 1) or (W,)"
+        ) from None
+    blocks = _blocks(full, factor)
+    if isinstance(blocks, torch.Tensor):
+        return blocks / blocks.sum((-3, -1), keepdim=True)
+    return blocks / blocks.sum((-3, -1), keepdims=True)
+
+
+def refine(x: Array, factor: int) -> Array:
+    """Nearest-neighbour refinement: each cell repeated `factor` x `factor` times, so that coarsen(refine(x)) = x.
+
+    (..., h, w) -> (..., h*N, w*N), tensor or numpy array.
+    """
+    if isinstance(factor, bool) or int(factor) != factor or factor < 1:
+        raise CoarseningError(f"factor {factor!r} is not a whole number >= 1: pass 2, 4 or 8, for example")
+    if isinstance(x, torch.Tensor):
+        blocks = x[..., :, None, :, None].expand(*x.shape[:-1], factor, x.shape[-1], factor)
+        return blocks.reshape(*x.shape[:-2], x.shape[-2] * factor, x.shape[-1] * factor)
+    return np.repeat(np.repeat(np.asarray(x), factor, axis=-2), factor, axis=-1)
+
+
+def coarsening_residual(fine: Array, coarse: Array, factor: int, weights: Array | None = None) -> Array:
+    """coarsen(fine) - coarse, (..., H/N, W/N), in the unit of the field: zero where the pair is consistent."""
+    mean = coarsen(fine, factor, weights)
+    if mean.shape[-2:] != coarse.shape[-2:]:
+        raise CoarseningError(
+            f"fine {tuple(fine.shape)} coarsened by {factor} gives {tuple(mean.shape[-2:])}, but coarse is "
+            f"{tuple(coarse.shape[-2:])}: pass the factor that relates them"
+        )
+    return mean - coarse
+
+
+def check_coarsening(
+    fine: Array, coarse: Array, factor: int, weights: Array | None = None, tolerance: float = 1e-5
+) -> float:
+    """Assert that `coarse` is the block mean of `fine`.
+
+    Returns
+    -------
+    Largest absolute violation divided by the largest absolute coarse value (the field's scale), dimensionless.
+
+    Raises
+    ------
+    CoarseningError : the violation exceeds `tolerance`, or is not a number.
+    """
+    residual = coarsening_residual(fine, coarse, factor, weights)
+    scale = float(abs(coarse).max())
+    violation = float(abs(residual).max()) / (scale if scale > 0 else 1.0)
+    if not violation <= tolerance:
+        raise CoarseningError(
+            f"coarse field is not the block mean of the fine one: relative violation {violation:.2e}, "
+            f"allowed {tolerance:.0e}: "
+            f"make the coarse field with physlab.grid.coarsen(fine, {factor}, weights), or use no hard constraint"
+        )
+    return violation
+
+
+def latitude_edges(latitude: np.ndarray) -> np.ndarray:
+    """Edges (H+1,) in degrees of the cells around (H,) latitudes, ascending or descending.
+
+    Inner edges are midpoints; an outer edge lies half a spacing outside, or at the pole if no further row would fit
+    before it (so a global grid, Gaussian or regular, with or without pole points, covers the whole sphere).
+    """
+    lat = np.asarray(latitude, dtype=np.float64)
+    if lat.ndim != 1 or lat.size < 2:
+        raise FieldError(f"latitude has shape {lat.shape}: cell edges need at least 2 rows in one dimension")
+    step = np.diff(lat)
+    if not (np.all(step > 0) or np.all(step < 0)) or np.abs(lat).max() > 90 + 1e-6:
+        raise FieldError("latitude must rise or fall strictly within -90 to 90 degrees: sort the data set by latitude")
+    edges = np.empty(lat.size + 1)
+    edges[1:-1] = 0.5 * (lat[:-1] + lat[1:])
+    for index, end, delta in ((0, lat[0], -step[0]), (-1, lat[-1], step[-1])):
+        pole = np.copysign(90.0, delta)
+        beyond = abs(end + delta) > 90.0 + 1e-6 and np.sign(end) == np.sign(delta)
+        edges[index] = pole if beyond else np.clip(end + 0.5 * delta, -90.0, 90.0)
+    return edges
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A latitude-longitude grid on the sphere, or a plane grid (metric terms switched off).
+
+    Attributes
+    ----------
+    latitude : (H,) degrees, ascending or descending, as stored; on a plane y in metres.
+    longitude : (W,) degrees, evenly spaced, may cross the date line; on a plane x in metres.
+    edges : (H+1,) degrees, latitude of the cell edges; made by :func:`latitude_edges` if not given.
+    is_plane : no metric terms, distances in metres.
+    doubly_periodic : of a plane only: both directions wrap around.
+    radius : of the sphere, m.
+    """
+
+    latitude: np.ndarray
+    longitude: np.ndarray
+    edges: np.ndarray | None = None
+    is_plane: bool = False
+    doubly_periodic: bool = False
+    radius: float = EARTH_RADIUS
+
+    def __post_init__(self) -> None:
+        lat = np.array(self.latitude, dtype=np.float64)
+        lon = np.array(self.longitude, dtype=np.float64)
+        if lat.ndim != 1 or lon.ndim != 1 or lat.size < 2 or lon.size < 2:
+            raise FieldError(
+                f"grid needs one-dimensional latitude and longitude with at least 2 points each: found {lat.shape} and "
+                f"{lon.shape}; interpolate a curvilinear field to a latitude-longitude grid first"
+            )
+        if not self.is_plane:
+            lon = np.unwrap(lon, period=360.0)
+        step = np.diff(lon)
+        if np.abs(step - step.mean()).max() > 1e-3 * abs(step.mean()) or step.mean() == 0:
+            raise FieldError("longitude is not evenly spaced: interpolate to an even spacing or crop to an even part")
+        edges = self.edges
+        if edges is None:
+            half = 0.5 * np.diff(lat)
+            edges = (
+                np.concatenate([lat[:1] - half[:1], lat[:-1] + half, lat[-1:] + half[-1:]])
+                if self.is_plane
+                else latitude_edges(lat)
+            )
+        edges = np.array(edges, dtype=np.float64)
+        if edges.shape != (lat.size + 1,):
+            raise FieldError(f"grid edges have shape {edges.shape}: pass one more than the {lat.size} latitudes")
+        for name, value in (("latitude", lat), ("longitude", lon), ("edges", edges)):
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Grid):
+            return NotImplemented
+        same = (self.is_plane, self.doubly_periodic, self.radius, self.shape) == (
+            other.is_plane, other.doubly_periodic, other.radius, other.shape)  # fmt: skip
+        return same and np.allclose(self.edges, other.edges) and np.allclose(self.longitude, other.longitude)
+
+    def __hash__(self) -> int:
+        return hash((self.is_plane, self.doubly_periodic, self.radius, self.shape))
+
+    # --- makers -------------------------------------------------------------------------------------------------------
+    @classmethod
+    def from_dataset(cls, ds) -> Grid:
+        """Grid of an xarray Dataset or DataArray; its coordinates are found by CF attributes or common names."""
+        return cls(ds[cf.latitude_name(ds)].values, ds[cf.longitude_name(ds)].values)
+
+    @classmethod
+    def plane(cls, dx: float, dy: float, shape: tuple[int, int], periodic: bool = True) -> Grid:
+        """Even plane grid of shape (H, W) with spacings dx, dy in metres, periodic in both directions or in neither."""
+        return cls(dy * np.arange(shape[0]), dx * np.arange(shape[1]), is_plane=True, doubly_periodic=periodic)
+
+    # --- geometry -----------------------------------------------------------------------------------------------------
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.latitude.size, self.longitude.size
+
+    @property
+    def dlon(self) -> float:
+        """Longitude step in degrees (metres on a plane), negative if longitude falls."""
+        return float(np.diff(self.longitude).mean())
+
+    @property
+    def periodic(self) -> bool:
+        """True if the last column is the neighbour of the first one: whole latitude circles, or a periodic plane."""
+        if self.is_plane:
+            return self.doubly_periodic
+        return abs(abs(self.dlon) * self.longitude.size - 360.0) < 0.01 * abs(self.dlon)
+
+    @property
+    def dx(self) -> np.ndarray:
+        """(H, 1) eastward spacing a cos(lat) dlon in metres, positive; zero at a pole."""
+        if self.is_plane:
+            return np.full((self.latitude.size, 1), abs(self.dlon))
+        cosine = np.clip(np.cos(np.deg2rad(self.latitude)), 0.0, None)
+        return (self.radius * np.deg2rad(abs(self.dlon)) * cosine)[:, None]
+
+    @property
+    def dy(self) -> np.ndarray:
+        """(H, 1) northward size of the cells in metres, positive."""
+        height = np.abs(np.diff(self.edges))[:, None]
+        return height if self.is_plane else self.radius * np.deg2rad(height)
+
+    @property
+    def cell_area(self) -> np.ndarray:
+        """(H, W) exact cell areas a^2 dlon (sin(upper) - sin(lower)) in m2."""
+        if self.is_plane:
+            return np.broadcast_to(self.dx * self.dy, self.shape).copy()
+        band = np.abs(np.diff(np.sin(np.deg2rad(self.edges))))[:, None]
+        return np.broadcast_to(self.radius**2 * np.deg2rad(abs(self.dlon)) * band, self.shape).copy()
+
+    @property
+    def area_weights(self) -> np.ndarray:
+        """(H, W) cell areas divided by their mean."""
+        area = self.cell_area
+        return area / area.mean()
+
+    @property
+    def coriolis(self) -> np.ndarray:
+        """(H, 1) Coriolis parameter f = 2 Omega sin(lat) in s-1; zero on a plane."""
+        if self.is_plane:
+            return np.zeros((self.latitude.size, 1))
+        return (2.0 * OMEGA * np.sin(np.deg2rad(self.latitude)))[:, None]
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+    def coarsen(self, factor: int) -> Grid:
+        """The grid of the block means: its cells are exact unions of `factor` x `factor` cells of this grid."""
+        _check_factor(self.shape, factor)
+        return dataclasses.replace(
+            self,
+            latitude=self.latitude.reshape(-1, factor).mean(1),
+            longitude=self.longitude.reshape(-1, factor).mean(1),
+            edges=self.edges[::factor],
+        )
+
+    def crop(self, rows: slice = slice(None), columns: slice = slice(None)) -> Grid:
+        """The part of consecutive `rows` and `columns` (slices without a step); a cut plane is not periodic."""
+        if rows.step not in (None, 1) or columns.step not in (None, 1):
+            raise FieldError("crop takes consecutive rows and columns: pass slices without a step, or coarsen(factor)")
+        first, last, _ = rows.indices(self.latitude.size)
+        lat, lon = self.latitude[rows], self.longitude[columns]
+        whole = (lat.size, lon.size) == self.shape
+        return dataclasses.replace(
+            self, latitude=lat, longitude=lon, edges=self.edges[first : last + 1],
+            doubly_periodic=self.doubly_periodic and whole,
+        )  # fmt: skip

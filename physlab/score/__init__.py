@@ -1,0 +1,58 @@
+"""Scores: plain functions of tensors or arrays in physical units; :func:`table` is the one dictionary of them."""
+
+from __future__ import annotations
+
+from physlab.score.deterministic import bias, lat_weighted_rmse, mae, mse, pearson, psnr, rmse
+from physlab.score.ensemble import crps, ensemble_mean_rmse, ensemble_spread, rank_histogram, spread_skill
+from physlab.score.physics import conservation_error, negative_count, relative_residual
+from physlab.score.spectra import radial_spectrum, spectral_divergence
+from physlab.score.structure import ms_ssim, ssim
+from physlab.score.weights import latitude_weights
+
+__all__ = [
+    "bias",
+    "conservation_error",
+    "crps",
+    "ensemble_mean_rmse",
+    "ensemble_spread",
+    "lat_weighted_rmse",
+    "latitude_weights",
+    "mae",
+    "ms_ssim",
+    "mse",
+    "negative_count",
+    "pearson",
+    "psnr",
+    "radial_spectrum",
+    "rank_histogram",
+    "relative_residual",
+    "rmse",
+    "spectral_divergence",
+    "spread_skill",
+    "ssim",
+    "table",
+]
+
+
+def table(pred, truth, coarse, factor: int, data_range: float, weights=None) -> dict[str, float]:
+    """The scores of a downscaled field: the one dictionary that evaluation, explorer and book print.
+
+    Parameters
+    ----------
+    pred, truth : (..., H, W); coarse : (..., H/N, W/N); all in the same physical unit.
+    data_range : max - min of the truth over the whole data set.
+    weights : (H, W) or (H, 1) cell areas: used for rmse, mae, bias, psnr and the block means; the other scores treat
+        the field as an image.
+    """
+    return {
+        "rmse": float(rmse(pred, truth, weights)),
+        "mae": float(mae(pred, truth, weights)),
+        "bias": float(bias(pred, truth, weights)),
+        "psnr": float(psnr(pred, truth, data_range, weights)),
+        "ssim": float(ssim(pred, truth, data_range)),
+        "pearson": float(pearson(pred, truth)),
+        "conservation_error": float(conservation_error(pred, coarse, factor, weights)),
+        "negative_count": int(negative_count(pred)),
+        "spectral_divergence": float(spectral_divergence(pred, truth)),
+        "spectral_divergence_top": float(spectral_divergence(pred, truth, top_decile=True)),
+    }
