@@ -1,0 +1,223 @@
+r"""Pairs of coarse and fine fields for downscaling: the one entry that training, evaluation, explorer and book use.
+
+The coarse field is made here, by the explicit coarsening operator :func:`physlab.grid.coarsen` with exact cell areas
+as weights,
+
+.. math:: x = P y, \qquad P y = \sum_{block} w\,y \Big/ \sum_{block} w ,
+
+and the pair is checked before it is handed out, so that the truth satisfies the law that the constraint layers enforce.
+Statistics come from the training block only; non-negative fields get a scale but no offset (an offset would shift the
+zero on which multiplicative and softmax constraints rest).
+
+Tasks
+-----
+`tcw`
+    Column water of the laboratory atmosphere, 128 x 128 patches, blocks of time at least 5 days apart (all shipped).
+`era5-uk-t2m`
+    ERA5 2-metre temperature over the British Isles, March 2019, hourly, the 33 x 49 grid cropped to its first 32 rows
+    and 48 columns. Training 1 to 18 March (432 h), validation 21 to 24 March (96 h), test 27 to 31 March (120 h); the
+    hours in the gaps of 49 h are not used. Training needs the download; validation and test are shipped (quantised to
+    0.002 K).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+
+from physlab.cf import VARIABLES
+from physlab.data import splits as splitting
+from physlab.data.frames import TASKS, Frames, field_frames
+from physlab.errors import FieldError
+from physlab.fields import Scaling, check_divisible, check_finite, standardise
+from physlab.grid import Grid, check_coarsening, coarsen
+
+SPLITS = ("train", "val", "test")
+NON_NEGATIVE = frozenset({"tcw", "tcwv", "q", "tp"})
+"""Variables of your own data that cannot be negative by definition: scaled without an offset."""
+
+
+@dataclass(frozen=True, eq=False)
+class SRData:
+    """Pairs for super-resolution, physical units, S samples a split, one channel.
+
+    Attributes
+    ----------
+    fine, coarse : split -> (S, 1, H, W) and (S, 1, H/N, W/N) float32, coarse = coarsen(fine, factor, weights).
+    weights : (H, W) float32 cell areas divided by their mean; pass them to constraint layers and scores.
+    time : split -> (S,) datetime64[ns];  latitude : (H,);  longitude : split -> (S, W), degrees.
+    scaling : offset and scale of the training block; offset 0 if `non_negative`.
+    data_hash : SHA-256 of the fields, times and weights loaded;  hashes : the same for each split alone.
+    split : blocks, gap and rule as plain JSON values, for the model card.
+    """
+
+    task: str
+    factor: int
+    variable: str
+    units: str
+    non_negative: bool
+    fine: dict[str, torch.Tensor]
+    coarse: dict[str, torch.Tensor]
+    weights: torch.Tensor
+    time: dict[str, np.ndarray]
+    latitude: np.ndarray
+    longitude: dict[str, np.ndarray]
+    scaling: Scaling
+    data_hash: str
+    hashes: dict[str, str]
+    split: dict
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the fine fields."""
+        return tuple(self.weights.shape)
+
+    def to(self, device: torch.device | str) -> SRData:
+        """The same data with all tensors on `device`."""
+        moved = {name: {k: v.to(device) for k, v in getattr(self, name).items()} for name in ("fine", "coarse")}
+        return dataclasses.replace(self, **moved, weights=self.weights.to(device))
+
+    def data_range(self, split: str) -> float:
+        """Largest minus smallest value of the truth of a split, in its unit: the declared range of PSNR and SSIM."""
+        return float(self.fine[split].max() - self.fine[split].min())
+
+    def grid(self, split: str, index: int) -> Grid:
+        """Grid of one fine sample."""
+        return Grid(self.latitude, self.longitude[split][index])
+
+    def dataset(self, split: str, index: int, coarse: bool = False) -> xr.Dataset:
+        """One sample as a Dataset (time=1, latitude, longitude), fine or coarse, for `method.downscale` and for
+        plots."""
+        grid = self.grid(split, index)
+        grid = grid.coarsen(self.factor) if coarse else grid
+        field = (self.coarse if coarse else self.fine)[split][index].cpu().numpy()
+        coords = {
+            "time": self.time[split][index : index + 1],
+            "latitude": ("latitude", grid.latitude, {"standard_name": "latitude", "units": "degrees_north"}),
+            "longitude": ("longitude", grid.longitude, {"standard_name": "longitude", "units": "degrees_east"}),
+        }
+        return xr.Dataset(
+            {self.variable: (("time", "latitude", "longitude"), field, dict(VARIABLES.get(self.variable, {})))}, coords
+        )
+
+
+def sr_pairs(task: str, factor: int, splits: Sequence[str] = SPLITS) -> SRData:
+    """Coarse and fine fields of a task, with statistics, split and hash.
+
+    Parameters
+    ----------
+    task : "tcw" or "era5-uk-t2m".
+    factor : coarsening factor N; must divide the grid (128 x 128 and 32 x 48).
+    splits : which of train, val, test to load; the scaling is that of the training block in any case.
+
+    Raises
+    ------
+    FieldError : unknown task or split, a factor that does not divide the grid, NaNs, leaking splits.
+    DownloadError : the training block of `era5-uk-t2m` is not here and cannot be downloaded.
+    """
+    if task not in TASKS:
+        raise FieldError(
+            f"unknown task '{task}': choose one of {', '.join(TASKS)}, or build pairs of your own data with make_pairs"
+        )
+    return pair(TASKS[task](_checked(splits)), factor)
+
+
+def make_pairs(
+    field: xr.DataArray,
+    factor: int,
+    blocks: Mapping[str, float | tuple],
+    gap: float,
+    non_negative: bool | None = None,
+    task: str = "own",
+) -> SRData:
+    """Pairs from your own field (time, latitude, longitude) on a latitude-longitude grid.
+
+    Parameters
+    ----------
+    blocks, gap : as in :func:`physlab.data.splits.split_by_time`; a block named "train" is required.
+    non_negative : scale without an offset; by default for the variables of :data:`NON_NEGATIVE`.
+
+    Raises
+    ------
+    FieldError : no latitude, longitude or time; NaNs; a grid that the factor does not divide; leaking or empty blocks.
+    """
+    field = standardise(field)
+    missing = [d for d in ("time", "latitude", "longitude") if d not in field.dims]
+    if missing or field.ndim != 3:
+        raise FieldError(
+            f"'{field.name}' has dims {tuple(field.dims)}: pass a field (time, latitude, longitude), "
+            "e.g. after .sel(level=850)"
+        )
+    if "train" not in blocks:
+        raise FieldError(f"blocks are {', '.join(blocks)}: name one of them 'train', the statistics come from it")
+    check_divisible((field.sizes["latitude"], field.sizes["longitude"]), factor)
+    field = field.transpose("time", "latitude", "longitude")
+    index = splitting.split_by_time(field["time"].values, blocks, gap)
+    parts = {name: field.isel(time=i) for name, i in index.items()}
+    non_negative = field.name in NON_NEGATIVE if non_negative is None else non_negative
+    return pair(field_frames(task, parts, gap, "blocks of time with gaps", non_negative), factor)
+
+
+def pair(frames: Frames, factor: int) -> SRData:
+    """Coarsen, check and hash: Frames -> SRData."""
+    check_divisible((frames.latitude.size, next(iter(frames.longitude.values())).shape[-1]), factor)
+    for name, values in frames.values.items():
+        check_finite(xr.DataArray(values, dims=("sample", "y", "x"), name=f"{frames.variable} ({name})"))
+    splitting.check_gaps(frames.time, frames.gap)
+    weights = torch.from_numpy(Grid(frames.latitude, next(iter(frames.longitude.values()))[0]).area_weights).float()
+    fine = {
+        name: torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[:, None]
+        for name, values in frames.values.items()
+    }
+    coarse = {name: _coarsen_exactly(y, factor, weights) for name, y in fine.items()}
+    for name, y in fine.items():
+        check_coarsening(y, coarse[name], factor, weights)
+    scaling = Scaling.fit(fine["train"], frames.non_negative) if "train" in fine else frames.statistics
+    if scaling is None:
+        raise FieldError(
+            f"no training block and no stored statistics for '{frames.task}': include 'train' in the splits"
+        )
+    hashes = {name: _hash(fine[name], frames.time[name], weights) for name in fine}
+    return SRData(
+        task=frames.task,
+        factor=factor,
+        variable=frames.variable,
+        units=frames.units,
+        non_negative=frames.non_negative,
+        fine=fine,
+        coarse=coarse,
+        weights=weights,
+        time=frames.time,
+        latitude=frames.latitude,
+        longitude=frames.longitude,
+        scaling=scaling,
+        data_hash=hashlib.sha256(" ".join(f"{k}={v}" for k, v in sorted(hashes.items())).encode()).hexdigest(),
+        hashes=hashes,
+        split=splitting.describe(frames.time, frames.gap, frames.rule),
+    )
+
+
+def _coarsen_exactly(fine: torch.Tensor, factor: int, weights: torch.Tensor) -> torch.Tensor:
+    """Block means summed in double precision and rounded once, 64 samples at a time."""
+    return torch.cat([coarsen(part.double(), factor, weights.double()).float() for part in fine.split(64)])
+
+
+def _hash(fine: torch.Tensor, time: np.ndarray, weights: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for array in (fine.numpy(), np.asarray(time, dtype="datetime64[s]").astype("int64"), weights.numpy()):
+        digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def _checked(splits: Sequence[str]) -> tuple[str, ...]:
+    splits = (splits,) if isinstance(splits, str) else tuple(splits)
+    unknown = [name for name in splits if name not in SPLITS]
+    if unknown or not splits:
+        raise FieldError(f"unknown split '{', '.join(unknown)}': choose from {', '.join(SPLITS)}")
+    return splits

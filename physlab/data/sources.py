@@ -1,0 +1,277 @@
+"""Downloads that are checked, resumable and never half-written.
+
+A file is looked for in this order, and taken only if its SHA-256 is right:
+
+1. ``PHYSLAB_DATA/NAME/file``, if the environment variable ``PHYSLAB_DATA`` names a folder (never written to);
+2. the user's cache folder, ``NAME/file`` below :func:`cache_folder`;
+3. the address of :mod:`physlab.data.registry`; ``PHYSLAB_MIRROR`` replaces its host, for a class room with a mirror.
+
+Bytes arrive in a hidden ``.part`` file. An interrupted download leaves it there, and the next one continues with an
+HTTP range request; only a complete file with the right checksum gets its name, by an atomic rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from physlab.data.assets import asset
+from physlab.data.registry import FILES, HOST, RemoteFile
+from physlab.errors import DownloadError, FieldError
+
+ATTEMPTS = 3
+TIMEOUT = 20.0
+"""Seconds without a byte after which an attempt ends."""
+CHUNK = 1 << 13
+"""Bytes read at a time; a broken connection loses at most as many."""
+
+
+def cache_folder() -> Path:
+    """The user's cache folder of PhysLab."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("physlab"))
+
+
+def address(file: RemoteFile) -> str:
+    """URL of a remote file, on ``PHYSLAB_MIRROR`` if that is set."""
+    return f"{os.environ.get('PHYSLAB_MIRROR', HOST).rstrip('/')}/{file.path}"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, lower case hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def local_copy(name: str, file: RemoteFile) -> Path | None:
+    """Path of a file that is here already with the right checksum, else None."""
+    own = os.environ.get("PHYSLAB_DATA")
+    if own:
+        path = Path(own).expanduser() / name / file.name
+        if path.is_file():
+            if sha256(path) == file.sha256:
+                return path
+            warnings.warn(
+                f"{path} has another checksum than the catalogue: not used; replace it or remove it", stacklevel=3
+            )
+    path = cache_folder() / name / file.name
+    return path if path.is_file() and sha256(path) == file.sha256 else None
+
+
+def is_cached(name: str) -> bool:
+    """True if all files of a data set are here with the right size (checksums are compared when the data set is
+    opened)."""
+    folders = [cache_folder() / name]
+    if os.environ.get("PHYSLAB_DATA"):
+        folders.append(Path(os.environ["PHYSLAB_DATA"]).expanduser() / name)
+    return all(
+        any((f / file.name).is_file() and (f / file.name).stat().st_size == file.size for f in folders)
+        for file in FILES[name]
+    )
+
+
+def fetch(name: str, progress: bool = True) -> list[Path]:
+    """Paths of the files of a data set of the catalogue, downloaded if they are not here.
+
+    Parameters
+    ----------
+    name : a name of :func:`physlab.list_datasets`, or "natural-earth" (the coastlines).
+    progress : show a progress bar on standard error.
+
+    Raises
+    ------
+    FileNotFoundError : unknown name;  FieldError : a cloud store, which has no files to fetch;  DownloadError : see
+        `fetch_files`.
+    """
+    if name in FILES:
+        return fetch_files(name, progress)
+    from physlab.data.catalog import CATALOG, unknown_name
+
+    if name not in CATALOG:
+        raise FileNotFoundError(unknown_name(name))
+    if CATALOG[name].kind == "cloud":
+        raise FieldError(
+            f"'{name}' is read lazily over the network, nothing to fetch: use physlab.open_dataset('{name}')"
+        )
+    return [asset(CATALOG[name].path)]
+
+
+def fetch_files(name: str, progress: bool = True) -> list[Path]:
+    """Paths of the files of a remote data set, downloaded where needed.
+
+    Parameters
+    ----------
+    name : a key of :data:`physlab.data.registry.FILES`.
+    progress : show a progress bar on standard error.
+
+    Raises
+    ------
+    DownloadError : no network, an error of the server, wrong content; nothing half-written is left under the file's
+        name.
+    """
+    return [local_copy(name, file) or download(name, file, progress) for file in FILES[name]]
+
+
+def download(name: str, file: RemoteFile, progress: bool = True) -> Path:
+    """Download one file into the cache and return its path (see :func:`fetch_files`)."""
+    import pooch
+
+    folder = cache_folder() / name
+    advice = f"try again, or put the file into PHYSLAB_DATA/{name}/"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        downloader = _Resumable(file, folder / f".{file.name}.part", progress)
+        with _quiet(pooch), _lock(folder / f".{file.name}.lock"):
+            if (folder / file.name).is_file() and sha256(folder / file.name) == file.sha256:
+                return folder / file.name
+            for _ in range(2):
+                try:
+                    return Path(
+                        pooch.retrieve(address(file), f"sha256:{file.sha256}", file.name, folder, downloader=downloader)
+                    )
+                except ValueError as error:
+                    if isinstance(error, DownloadError) or not downloader.resumed:
+                        raise
+            raise AssertionError("unreachable: a fresh download either returns or raises")
+    except DownloadError:
+        raise
+    except ValueError:
+        raise DownloadError(
+            f"{name}: {address(file)} delivered {downloader.received} bytes with SHA-256 {downloader.digest[:12]}..., "
+            f"expected {file.size} bytes with {file.sha256[:12]}...: the bad file was removed; {advice}"
+        ) from None
+    except OSError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise DownloadError(
+            f"{name}: cannot store {folder / file.name} ({reason}): free space or set another cache folder"
+        ) from None
+
+
+@dataclass
+class _Resumable:
+    """A pooch downloader that continues a ``.part`` file."""
+
+    file: RemoteFile
+    part: Path
+    progress: bool
+    resumed: bool = False
+    received: int = 0
+    digest: str = ""
+
+    def __call__(self, url: str, output_file: str, _pooch: object) -> None:
+        import requests
+
+        name = self.part.parent.name
+        self.resumed = self.part.is_file() and self.part.stat().st_size > 0
+        with _bar(self.file, self.progress) as advance:
+            for attempt in range(ATTEMPTS):
+                try:
+                    self._stream(url, advance)
+                    break
+                except requests.HTTPError as error:
+                    code = error.response.status_code
+                    what = "is not there" if code == 404 else "was refused"
+                    raise DownloadError(
+                        f"{name}: {url} {what} (HTTP {code}): check PHYSLAB_MIRROR, or put the file "
+                        f"into PHYSLAB_DATA/{name}/"
+                    ) from None
+                except requests.RequestException as error:
+                    if attempt + 1 == ATTEMPTS:
+                        have = self.part.stat().st_size if self.part.is_file() else 0
+                        kept = (
+                            f"{have} of {self.file.size} bytes are kept and continued next time"
+                            if have
+                            else "nothing was stored"
+                        )
+                        raise DownloadError(
+                            f"{name}: no connection to {url.split('/')[2]} ({type(error).__name__}), {kept}: connect "
+                            f"to the network and try again, or put {self.file.name} into PHYSLAB_DATA/{name}/"
+                        ) from None
+                    time.sleep(0.5 * (attempt + 1))
+        self.received, self.digest = self.part.stat().st_size, sha256(self.part)
+        os.replace(self.part, output_file)
+
+    def _stream(self, url: str, advance) -> None:
+        """Append the missing bytes to the part file."""
+        import requests
+
+        have = self.part.stat().st_size if self.part.is_file() else 0
+        if have >= self.file.size:
+            if have == self.file.size:
+                return
+            self.part.unlink()
+            have = 0
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+            if answer.status_code == 416:  # the server's file is shorter than what is here: start anew
+                self.part.unlink()
+                raise requests.ConnectionError("range refused")
+            answer.raise_for_status()
+            continued = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
+                f"bytes {have}-"
+            )
+            self.resumed = self.resumed and continued
+            have = have if continued else 0
+            advance(have)
+            with open(self.part, "ab" if continued else "wb") as stream:
+                for chunk in answer.iter_content(CHUNK):
+                    stream.write(chunk)
+                    have += len(chunk)
+                    advance(have)
+                    if have > self.file.size:
+                        return  # too long: the checksum will refuse it, no need to fill the disk first
+
+
+@contextlib.contextmanager
+def _bar(file: RemoteFile, show: bool) -> Iterator:
+    """A progress bar on standard error; yields a function that takes the bytes stored so far."""
+    if not show:
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(file.name, total=file.size)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def _quiet(pooch) -> Iterator[None]:
+    """Silence pooch's own messages: errors say what there is to say."""
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Let one process at a time download a file (where the system has advisory locks)."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with open(path, "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,206 @@
+"""The catalogue, the readers of the real files, and your own files."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from physlab.data import list_datasets, open_dataset
+from physlab.data.catalog import CATALOG
+from physlab.errors import FieldError, PhysLabError
+
+PROMISED = (
+    "nature-tcw nature-sequences nature-states era5-uk-t2m era5-uk-t2m-sample era5-moisture era5-ensemble "
+    "era5-upper-air erainterim-uvz storm1996 nam-snapshot weatherbench2-1p5deg arco-era5"
+).split()
+
+
+def own_dataset() -> xr.Dataset:
+    time = np.datetime64("2020-01-01", "ns") + np.arange(3).astype("timedelta64[h]")
+    values = np.arange(3 * 4 * 5.0).reshape(3, 4, 5)
+    ds = xr.Dataset({"TCW": (("time", "lat", "lon"), values, {"units": "kg m-2"})}, {"time": time})
+    return ds.assign_coords(lat=("lat", [50.0, 51, 52, 53]), lon=("lon", [0.0, 1, 2, 3, 4]))
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+def test_the_list_has_all_names_and_columns():
+    table = list_datasets()
+    assert sorted(table["name"]) == sorted(PROMISED) == sorted(CATALOG)
+    assert list(table.columns) == ["name", "title", "kind", "size", "variables", "terms", "cached"]
+    assert set(table["kind"]) == {"shipped", "download", "cloud"}
+    assert table.set_index("name").loc["era5-moisture", "size"] == 5.5
+    assert not table.set_index("name").loc["arco-era5", "cached"]
+
+
+def test_entries_are_frozen_and_complete():
+    for entry in CATALOG.values():
+        with pytest.raises(AttributeError):
+            entry.name = "other"
+        assert bool(entry.files) == (entry.kind == "download")
+        assert bool(entry.path) == (entry.kind == "shipped")
+        assert entry.url.startswith("gs://") == (entry.kind == "cloud")
+
+
+def test_a_wrong_name_lists_near_ones():
+    with pytest.raises(FileNotFoundError, match="did you mean era5-uk-t2m or era5-uk-t2m-sample") as caught:
+        open_dataset("era5_uk_t2m")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="check the path"):
+        open_dataset("nowhere/field.nc")
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in CATALOG.values() if entry.kind == "shipped"])
+def test_shipped_sets_open_and_hold_what_the_list_says(name):
+    ds = open_dataset(name)
+    assert set(CATALOG[name].variables) <= set(ds.data_vars)
+    for variable in CATALOG[name].variables:
+        assert ds[variable].attrs["units"]
+        assert ds[variable].attrs["standard_name"]
+
+
+# --- the real files ---------------------------------------------------------------------------------------------------
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", [entry.name for entry in CATALOG.values() if entry.kind == "download"])
+def test_real_files_open_with_names_units_and_finite_values(name):
+    ds = open_dataset(name)
+    assert set(CATALOG[name].variables) == set(ds.data_vars)
+    assert {"latitude", "longitude"} <= set(ds.coords)
+    if "level" in ds.coords:
+        assert ds["level"].attrs["units"] == "hPa"
+        assert 50 < float(ds["level"].min()) < float(ds["level"].max()) < 1100
+    for variable in ds.data_vars:
+        assert "**" not in ds[variable].attrs["units"]
+    if name != "storm1996":
+        assert all(bool(np.isfinite(ds[v]).all()) for v in ds.data_vars)
+
+
+@pytest.mark.real_data
+def test_uk_temperature():
+    t2m = open_dataset("era5-uk-t2m")["t2m"]
+    assert t2m.shape == (744, 33, 49)
+    assert t2m.dims == ("time", "latitude", "longitude")
+    assert set(np.diff(t2m["time"].values)) == {np.timedelta64(1, "h")}
+    assert float(t2m["latitude"][0]) == 58
+    assert float(t2m["longitude"][-1]) == 2
+    assert 255 < float(t2m.min()) < float(t2m.max()) < 300
+
+
+@pytest.mark.real_data
+def test_moisture_signs_and_units(real_data):
+    ds = open_dataset("era5-moisture")
+    assert ds["q"].dims == ("time", "level", "latitude", "longitude")
+    assert ds["q"].shape == (24, 20, 41, 41)
+    assert np.all(np.diff(ds["level"]) > 0)
+    raw = xr.open_dataset(real_data / "era5-moisture" / "ERA5_2020-01-01_e.nc")["e"]
+    np.testing.assert_allclose(ds["e"], -1000 * raw)
+    rain = xr.open_dataset(real_data / "era5-moisture" / "ERA5_2020-01-01_tp.nc")["tp"]
+    np.testing.assert_allclose(ds["tp"], 1000 * rain)
+    assert 0 < float(ds["e"].mean()) < 0.2, "evaporation is upward on average, some hundredths of a mm an hour"
+    assert float(ds["tp"].min()) >= -1e-12
+    assert ds["e"].attrs["units"] == ds["tp"].attrs["units"] == ds["tcw"].attrs["units"] == "kg m-2"
+    # the vapour above the surface makes up the column (rectangle rule; the exact column is tested with the equations)
+    level = 100.0 * ds["level"].values.astype(float)
+    edges = np.concatenate([[0.0], 0.5 * (level[1:] + level[:-1]), [1.1e5]])
+    top, bottom = (xr.DataArray(e, dims="level").clip(max=ds["sp"]) for e in (edges[:-1], edges[1:]))
+    column = (ds["q"] * (bottom - top)).sum("level").transpose(*ds["tcw"].dims) / 9.80665
+    assert np.corrcoef(column.values.ravel(), ds["tcw"].values.ravel())[0, 1] > 0.998
+
+
+@pytest.mark.real_data
+def test_ensemble_members_differ():
+    ds = open_dataset("era5-ensemble")
+    assert ds["t"].dims == ("member", "time", "level", "latitude", "longitude")
+    assert ds["t"].shape == (10, 4, 2, 61, 120)
+    spread = float(ds["t"].sel(level=850).std("member").mean())
+    assert 0.05 < spread < 2.0
+
+
+@pytest.mark.real_data
+def test_storm_marks_its_continuous_intervals():
+    ds = open_dataset("storm1996")
+    assert str(ds["time"].values[0]) == "1996-01-05T00:00:00.000000000"
+    assert int(ds["usable"].sum()) == 12 + 11 + 24
+    inside = ds.sel(latitude=slice(55, None)).isel(time=ds["usable"].values)
+    assert all(bool(np.isfinite(inside[v]).all()) for v in ds.data_vars)
+    assert not np.isfinite(ds["t"].isel(time=17)).any()
+
+
+@pytest.mark.real_data
+def test_nam_is_curvilinear_and_says_its_spacing():
+    ds = open_dataset("nam-snapshot")
+    assert ds["z"].dims == ("level", "y", "x")
+    assert ds["latitude"].dims == ("y", "x")
+    assert ds.attrs["dx"] == 81271.0
+    assert 5000 < float(ds["z"].sel(level=500).mean()) / 9.80665 < 6000
+    assert 0 <= float(ds["tcwv"].min()) < float(ds["tcwv"].max()) < 80
+
+
+@pytest.mark.real_data
+def test_own_grib_by_path_leaves_no_index_file(real_data, tmp_path):
+    path = shutil.copy(real_data / "era5-uk-t2m" / "era5-2mt-2019-03-uk.grib", tmp_path / "mine.grib")
+    xr.testing.assert_identical(open_dataset(path)["t2m"].drop_attrs(), open_dataset("era5-uk-t2m")["t2m"].drop_attrs())
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.grib"]
+
+
+@pytest.mark.real_data
+def test_own_folder_of_netcdf_files(real_data):
+    ds = open_dataset(real_data / "era5-moisture")
+    xr.testing.assert_identical(ds, open_dataset("era5-moisture"))
+
+
+@pytest.mark.real_data
+def test_mixed_grib_is_refused_with_the_way_out(real_data):
+    with pytest.raises(FieldError, match="typeOfLevel") as caught:
+        open_dataset(real_data / "nam-snapshot" / "nam.t00z.awp21100.tm00.grib2")
+    assert "\n" not in str(caught.value)
+
+
+# --- your own files ---------------------------------------------------------------------------------------------------
+def test_own_netcdf_and_zarr(tmp_path):
+    ds = own_dataset()
+    ds.to_netcdf(tmp_path / "a.nc")
+    ds.to_zarr(tmp_path / "a.zarr")
+    for path in (tmp_path / "a.nc", str(tmp_path / "a.zarr")):
+        found = open_dataset(path, mapping={"TCW": "tcw"})
+        assert found["tcw"].dims == ("time", "latitude", "longitude")
+        assert found["tcw"].attrs["standard_name"] == "atmosphere_mass_content_of_water"
+        assert found["latitude"].attrs["units"] == "degrees_north"
+        np.testing.assert_array_equal(found["tcw"], ds["TCW"])
+
+
+def test_own_folder_merges_variables_and_times(tmp_path):
+    ds = own_dataset()
+    ds.isel(time=slice(2)).to_netcdf(tmp_path / "1.nc")
+    ds.isel(time=slice(2, None)).to_netcdf(tmp_path / "2.nc")
+    np.testing.assert_array_equal(open_dataset(tmp_path)["TCW"], ds["TCW"])
+
+
+def test_unknown_units_are_left_alone(tmp_path):
+    ds = own_dataset().rename(TCW="t2m")
+    ds["t2m"].attrs = {"units": "degC", "long_name": "temperature in Celsius"}
+    ds.to_netcdf(tmp_path / "a.nc")
+    assert open_dataset(tmp_path / "a.nc")["t2m"].attrs == ds["t2m"].attrs
+
+
+def test_bad_files_are_refused_in_one_line(tmp_path):
+    ds = own_dataset()
+    ds.drop_vars("lat").rename(lat="row").to_netcdf(tmp_path / "rows.nc")
+    (tmp_path / "noise.nc").write_bytes(b"this is no NetCDF")
+    (tmp_path / "noise.grib").write_bytes(b"this is no GRIB")
+    (tmp_path / "empty").mkdir()
+    cases = {
+        "rows.nc": r"no latitude coordinate: found dims .* pass mapping=",
+        "noise.nc": "cannot read .* convert it to NetCDF first",
+        "noise.grib": "cannot read",
+        "empty": "holds no NetCDF file",
+    }
+    for name, message in cases.items():
+        with pytest.raises(PhysLabError, match=message) as caught:
+            open_dataset(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(FieldError, match="mapping names TCWV"):
+        ds.to_netcdf(tmp_path / "good.nc")
+        open_dataset(tmp_path / "good.nc", mapping={"TCWV": "tcw"})
