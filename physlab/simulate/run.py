@@ -1,0 +1,235 @@
+"""Making a nature run in pieces: spin up, pad, run, write, restart.
+
+output/
+  restart.npz           the last state, its day, the budgets so far (written to a temporary name, then renamed)
+  surface-00000.nc      hourly fields (see SCHEDULE), full resolution
+  states-00000.nc       pressure-level fields every 6 hours on the T42 grid (64 x 128)
+  forecasts-00000.nc    24-hour T42 forecasts from each midnight, on the same grid and levels, by valid time
+  run.json              configuration; a restart with another configuration is refused
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from physlab.data.writer import write_dataset
+from physlab.errors import PhysLabError
+from physlab.simulate import diagnostics, nature
+
+# Hours of the day at which surface fields are kept: an hourly triplet at midnight and six-hourly frames.
+SCHEDULE = (0, 1, 2, 6, 12, 18)
+STATE_HOURS = (0, 6, 12, 18)
+
+
+@dataclasses.dataclass(frozen=True)
+class NatureRun:
+    """Configuration of one run.
+
+    Attributes
+    ----------
+    preset : str
+        ``"t85"`` (128 x 256, the laboratory's truth), ``"t42"`` (64 x 128) or ``"t21"`` (32 x 64, seconds a day).
+    days : int
+        Length after the spin-up.
+    spinup_t42, spinup : int
+        Days at T42 (or T21 for that preset) from rest, then days at the run's own resolution, both thrown away.
+    hourly : tuple of int
+        First and last day (exclusive) of the stretch in which every hour is kept.
+    piece : int
+        Days per file and restart.
+    forecasts : bool
+        Whether to make a 24-hour T42 forecast from every midnight.
+    seed : int
+        Of the initial noise; the run's calendar starts in year 2001 + seed, so that runs can be joined.
+    file_format : str
+        ``"nc"`` (NetCDF-4) or ``"zarr"``.
+    """
+
+    preset: str = "t85"
+    days: int = 300
+    spinup_t42: int = 100
+    spinup: int = 10
+    hourly: tuple[int, int] = (0, 10)
+    piece: int = 5
+    forecasts: bool = True
+    seed: int = 0
+    file_format: str = "nc"
+
+    def __post_init__(self):
+        if self.preset not in nature.RESOLUTIONS:
+            raise PhysLabError(f"preset {self.preset!r} is unknown: use one of {', '.join(nature.RESOLUTIONS)}")
+        if self.file_format not in ("nc", "zarr"):
+            raise PhysLabError(f"file format {self.file_format!r} is unknown: use nc or zarr")
+        if self.days < 1 or self.piece < 1:
+            raise PhysLabError(f"days and piece must be at least 1, got {self.days} and {self.piece}")
+
+
+def _save(path: Path, state, extra: dict) -> None:
+    """Write a state atomically."""
+    leaves = {f"leaf{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
+    temporary = path.with_name(path.name + ".part")
+    with open(temporary, "wb") as file:
+        np.savez(file, extra=json.dumps(extra), **leaves)
+    os.replace(temporary, path)
+
+
+def _load(path: Path, like):
+    """Read a state written by _save; `like` gives the structure."""
+    try:
+        with np.load(path) as data:
+            extra = json.loads(str(data["extra"]))
+            leaves = [jnp.asarray(data[f"leaf{i}"]) for i in range(len(jax.tree.leaves(like)))]
+    except Exception as error:
+        raise PhysLabError(f"{path} is not a readable restart ({error}): remove it to start the run anew") from None
+    return jax.tree.unflatten(jax.tree.structure(like), leaves), extra
+
+
+class _Models:
+    """The truth and the forecast model of one run, with their diagnostics."""
+
+    def __init__(self, run: NatureRun):
+        self.run = run
+        self.start = np.datetime64(f"{nature.FIRST_YEAR + run.seed}-01-01T00", "ns")
+        self.truth = nature.atmosphere(run.preset)
+        self.forecast = nature.atmosphere("t42" if run.preset == "t85" else run.preset)
+        self.view = diagnostics.of(self.truth)
+        self.forecast_view = diagnostics.of(self.forecast)
+
+    def spin_up(self, report):
+        """From rest, at the resolution of the forecasts, to a turbulent state at the run's own."""
+        run, state = self.run, self.forecast.rest(self.run.seed)
+        for day in range(0, run.spinup_t42, 5):
+            days = min(5, run.spinup_t42 - day)
+            state = jax.block_until_ready(self.forecast.advance(state, 24 * days))
+            report(f"spin-up {self.forecast.resolution.name}, day {day + days}/{run.spinup_t42}")
+        state = self.truth.regrid(state, self.forecast)
+        for day in range(run.spinup):
+            state = jax.block_until_ready(self.truth.advance(state, 24))
+            report(f"spin-up {run.preset}, day {day + 1}/{run.spinup}")
+        return {**state, "budget": self.truth.empty_budget()}
+
+    def day(self, day: int, state, totals: dict, frames: dict[str, list]):
+        """Advance one day from midnight; keep the frames of the schedule, add to the totals of the budget."""
+        kept = range(24) if self.run.hourly[0] <= day < self.run.hourly[1] else SCHEDULE
+        start = self.start + np.timedelta64(day, "D")
+        for hour in range(24):
+            now = start + np.timedelta64(hour, "h")
+            if hour in kept:
+                frames["surface"].append((now, self.view.surface(state)))
+            if hour in STATE_HOURS:
+                coarse = self.forecast.regrid(state, self.truth)
+                frames["states"].append((now, self.full(coarse)))
+                if hour == 0 and self.run.forecasts:
+                    ahead = self.forecast.advance(coarse, 24)
+                    frames["forecasts"].append((now + np.timedelta64(24, "h"), self.full(ahead)))
+            state = self.truth.advance({**state, "budget": self.truth.empty_budget()}, 1)
+            for key, field in state["budget"].items():
+                totals[key] += self.truth.mean(field)
+        state, drift = self.truth.fix_mass(state, totals["pressure"])
+        if not np.isfinite(drift):
+            raise PhysLabError(f"the model became unstable on day {day}: use a shorter step or a stronger filter")
+        totals["mass"] += drift
+        return state
+
+    def full(self, state) -> dict:
+        """All fields of a full state but the hourly amounts."""
+        surface = self.forecast_view.surface(state)
+        return {**{k: surface[k] for k in ("tcw", "sp", "t_low", "u_low", "v_low")}, **self.forecast_view.levels(state)}
+
+
+def _claim(run: NatureRun, output: Path) -> None:
+    """Make the folder of a run, or make sure that the run found there has the same configuration."""
+    output.mkdir(parents=True, exist_ok=True)
+    config = {k: v for k, v in dataclasses.asdict(run).items() if k != "days"}
+    config = json.loads(json.dumps({**config, "resolution": dataclasses.asdict(nature.RESOLUTIONS[run.preset])}))
+    path = output / "run.json"
+    if not path.exists():
+        path.write_text(json.dumps(config, indent=1))
+    elif json.loads(path.read_text()) != config:
+        raise PhysLabError(f"{output} holds a run of another configuration: choose another folder or remove it")
+
+
+def simulate(run: NatureRun, output: str | Path, progress: bool = True) -> dict:
+    """Make or continue a nature run.
+
+    Parameters
+    ----------
+    run : NatureRun
+    output : path
+        Folder for the files; a run found there is continued.
+    progress : bool
+        Show a progress bar (in a log file: a line per piece).
+
+    Returns
+    -------
+    dict
+        The budget over the run: mean evaporation, precipitation and water moved by filling (kg m-2 day-1), change of
+        the mean column water, the part of it that evaporation minus precipitation does not explain, and the mass
+        drift removed (Pa day-1).
+
+    Raises
+    ------
+    PhysLabError
+        If the folder holds a run of another configuration, or the model has become unstable.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    output = Path(output)
+    _claim(run, output)
+    models, restart = _Models(run), output / "restart.npz"
+    mean, surface = models.truth.mean, models.view.surface
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not progress) as bar:
+        task = bar.add_task("days", total=run.days)
+
+        def report(text: str, **update) -> None:
+            bar.update(task, description=text, **update)
+            if progress and not bar.console.is_terminal:
+                print(text, flush=True)
+
+        if restart.exists():
+            state, totals = _load(restart, models.truth.rest(run.seed))
+        else:
+            state = models.spin_up(report)
+            first = surface(state)
+            totals = {"day": 0, "evaporation": 0.0, "precipitation": 0.0, "filling": 0.0, "mass": 0.0,
+                      "tcw0": mean(first["tcw"]), "pressure": mean(first["sp"])}  # fmt: skip
+            _save(restart, state, totals)
+        report(f"day {totals['day']}/{run.days}", completed=totals["day"])
+        while totals["day"] < run.days:
+            first_day, last_day = totals["day"], min(totals["day"] + run.piece, run.days)
+            frames = {"surface": [], "states": [], "forecasts": []}
+            for day in range(first_day, last_day):
+                state = models.day(day, state, totals, frames)
+                bar.advance(task)
+            for kind, kept in frames.items():
+                if kept:
+                    times, fields = zip(*kept, strict=True)
+                    view = models.view if kind == "surface" else models.forecast_view
+                    dataset = view.dataset(list(fields), list(times))
+                    write_dataset(dataset, output / f"{kind}-{first_day:05d}.{run.file_format}")
+            totals |= {"day": last_day, "tcw1": mean(surface(state)["tcw"])}
+            _save(restart, state, totals)
+            report(f"day {last_day}/{run.days}")
+    return budget(totals)
+
+
+def budget(totals: dict) -> dict:
+    """Mean rates of the water and mass budgets from the totals of a restart."""
+    days = max(totals["day"], 1)
+    change = (totals.get("tcw1", totals["tcw0"]) - totals["tcw0"]) / days
+    rates = {k: totals[k] / days for k in ("evaporation", "precipitation", "filling")}
+    return {
+        "days": totals["day"],
+        **{f"{k} (kg m-2 day-1)": v for k, v in rates.items()},
+        "change of column water (kg m-2 day-1)": change,
+        "unexplained (kg m-2 day-1)": change - rates["evaporation"] + rates["precipitation"],
+        "mass drift removed (Pa day-1)": totals["mass"] / days,
+    }

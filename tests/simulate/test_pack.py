@@ -1,0 +1,109 @@
+"""The shipped sample: split, patches, packing, on a synthetic run of the right layout."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from physlab.cf import VARIABLES
+from physlab.errors import PhysLabError
+from physlab.simulate import pack as pack_module
+from physlab.simulate.pack import blocks, pack
+
+DAYS = 60
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A travelling wave of water, 128 x 256, with the frames of a nature run."""
+    folder = tmp_path_factory.mktemp("run")
+    latitude, longitude = np.linspace(-89, 89, 128), np.arange(256) * 360 / 256
+    start = np.datetime64("2001-01-01", "ns")
+    hours = np.array([24 * d + h for d in range(DAYS) for h in (range(24) if d == 0 else (0, 1, 2, 6, 12, 18))])
+    times = start + hours * np.timedelta64(1, "h")
+    wave = np.cos(np.deg2rad(4 * longitude)[None] - 0.1 * hours[:, None])
+    tcw = (30 + 20 * wave[:, None, :]) * np.cos(np.deg2rad(latitude))[None, :, None]
+    names = ("tcw", "ivt_u", "ivt_v", "tp", "e", "sp")
+    fields = {n: (("time", "latitude", "longitude"), tcw.astype(np.float32), VARIABLES[n]) for n in names}
+    coordinates = {"time": times, "latitude": latitude, "longitude": longitude}
+    xr.Dataset(fields, coordinates).to_netcdf(folder / "surface-00000.nc")
+    midnight = start + np.arange(DAYS) * np.timedelta64(1, "D")
+    q = np.random.default_rng(0).uniform(0, 0.02, (DAYS, 2, 8, 16)).astype(np.float32)
+    small = {
+        "time": midnight,
+        "level": [500, 850],
+        "latitude": np.linspace(-80, 80, 8),
+        "longitude": np.arange(16) * 22.5,
+    }
+    states = xr.Dataset({"q": (("time", "level", "latitude", "longitude"), q, VARIABLES["q"])}, small)
+    states.to_netcdf(folder / "states-00000.nc")
+    ahead = states.assign_coords(time=states.time + np.timedelta64(1, "D"))
+    ahead.to_netcdf(folder / "forecasts-00000.nc")
+    return folder, dict(zip(times, tcw, strict=True)), states
+
+
+@pytest.fixture(scope="module")
+def packed(run, tmp_path_factory):
+    output = tmp_path_factory.mktemp("assets")
+    counts = {"train": 8, "val": 4, "test": 4}
+    pack(
+        [run[0]],
+        output,
+        frames=counts,
+        sequences={"train": 3, "val": 2, "test": 2},
+        states={"train": 3, "val": 1, "test": 2},
+    )
+    return {path.stem: xr.open_dataset(path) for path in output.glob("*.nc")}
+
+
+def test_blocks_keep_the_gap():
+    day, gap = np.timedelta64(1, "D"), pack_module.GAP
+    start = np.datetime64("2001-01-01", "ns")
+    one = blocks([(start, 300)])
+    assert one["val"][0] - one["train"][1] >= gap * day
+    assert one["test"][0] - one["val"][1] >= gap * day
+    two = blocks([(start, 180), (start + 366 * day, 120)])
+    assert two["train"] == (start, start + 180 * day)
+    assert two["val"][0] == start + 366 * day
+    assert two["test"][0] - two["val"][1] >= gap * day
+    with pytest.raises(PhysLabError, match="too short"):
+        blocks([(start, 20)])
+    with pytest.raises(PhysLabError, match="3 runs"):
+        blocks([(start, 100)] * 3)
+
+
+def test_frames_are_the_truth_within_the_step(run, packed):
+    sample = packed["nature-tcw"]
+    assert sample.tcw.shape == (16, 128, 128)
+    assert dict(zip(*np.unique(sample.split, return_counts=True), strict=True)) == {"train": 8, "val": 4, "test": 4}
+    for i in range(sample.sizes["sample"]):
+        columns = (round(float(sample.longitude0[i]) / 360 * 256) + np.arange(128)) % 256
+        truth = run[1][sample.time.values[i]][:, columns]
+        assert np.abs(sample.tcw[i].values - truth).max() <= pack_module.STEPS["tcw"] / 2 + 1e-5
+
+
+def test_splits_do_not_touch(packed):
+    for name in ("nature-tcw", "nature-sequences", "nature-states"):
+        sample = packed[name]
+        times = {s: sample.time.values[sample.split.values == s].ravel() for s in ("train", "val", "test")}
+        for a, b in (("train", "val"), ("val", "test"), ("train", "test")):
+            nearest = np.abs(times[a][:, None] - times[b][None]).min()
+            assert nearest >= np.timedelta64(pack_module.GAP, "D"), (name, a, b)
+
+
+def test_sequences_are_hourly(packed):
+    steps = np.diff(packed["nature-sequences"].time.values, axis=1)
+    assert (steps == np.timedelta64(1, "h")).all()
+
+
+def test_forecasts_stand_beside_the_truth_of_their_time(run, packed):
+    sample, states = packed["nature-states"], run[2]
+    for time in sample.time.values:
+        truth = states.q.sel(time=time).values
+        start = states.q.sel(time=time - np.timedelta64(1, "D")).values
+        np.testing.assert_allclose(sample.q.sel(time=time), truth, atol=1e-6)
+        np.testing.assert_allclose(sample.q_fc.sel(time=time), start, atol=1e-6)
+
+
+def test_missing_run_is_named(tmp_path):
+    with pytest.raises(PhysLabError, match="no complete nature run"):
+        pack([tmp_path], tmp_path / "out")

@@ -1,0 +1,89 @@
+"""The nature run at classroom size (T21): transforms, restarts, budgets, files."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+pytest.importorskip("dinosaur", reason="needs the extra physlab[simulate]")
+
+from dinosaur import spherical_harmonic
+
+from physlab.errors import PhysLabError
+from physlab.simulate.harmonics import FourierSphericalHarmonics
+from physlab.simulate.run import NatureRun, simulate
+
+SETTINGS = {"preset": "t21", "spinup_t42": 20, "spinup": 0, "piece": 1, "hourly": (0, 1), "forecasts": True}
+
+
+@pytest.mark.parametrize("truncation", [(21, 16), (42, 32)])
+def test_fft_transforms_equal_those_of_dinosaur(truncation):
+    theirs = spherical_harmonic.Grid.construct(*truncation)
+    ours = spherical_harmonic.Grid.construct(*truncation, spherical_harmonics_impl=FourierSphericalHarmonics)
+    rng = np.random.default_rng(0)
+    modal = (rng.standard_normal((3, *theirs.modal_shape)) * theirs.mask).astype(np.float32)
+    nodal = rng.standard_normal((3, *theirs.nodal_shape)).astype(np.float32)
+    np.testing.assert_allclose(ours.to_nodal(modal), theirs.to_nodal(modal), atol=2e-4)
+    np.testing.assert_allclose(ours.to_modal(nodal) * theirs.mask, theirs.to_modal(nodal) * theirs.mask, atol=1e-5)
+    np.testing.assert_allclose(ours.to_modal(ours.to_nodal(modal)), modal, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One run of two days in one go, and the same in two sittings."""
+    whole, pieces = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("pieces")
+    result = simulate(NatureRun(days=2, **SETTINGS), whole, progress=False)
+    simulate(NatureRun(days=1, **SETTINGS), pieces, progress=False)
+    (pieces / "surface-00001.nc.part").write_bytes(b"left by a crash")
+    simulate(NatureRun(days=2, **SETTINGS), pieces, progress=False)
+    return whole, pieces, result
+
+
+def test_restart_gives_the_same_run(runs):
+    whole, pieces, _ = runs
+    for name in ("surface-00001.nc", "states-00001.nc", "forecasts-00001.nc"):
+        with xr.open_dataset(whole / name) as a, xr.open_dataset(pieces / name) as b:
+            xr.testing.assert_identical(a.load(), b.load())
+
+
+def test_water_and_mass_close(runs):
+    result = runs[2]
+    assert result["days"] == 2
+    assert result["evaporation (kg m-2 day-1)"] > 0.1
+    # the dynamics advect in advective form: at T21 they lose some tenths of a per cent of the column a day (T85: 2e-5)
+    assert abs(result["unexplained (kg m-2 day-1)"]) < 0.25 * result["evaporation (kg m-2 day-1)"]
+    assert abs(result["mass drift removed (Pa day-1)"]) < 50
+
+
+def test_files_follow_cf_and_the_schedule(runs):
+    first, second = (xr.load_dataset(runs[0] / f"surface-0000{day}.nc") for day in (0, 1))
+    assert first.sizes["time"] == 24
+    assert list(second.time.dt.hour.values) == [0, 1, 2, 6, 12, 18]
+    assert first.tcw.attrs["units"] == "kg m-2" and first.latitude.attrs["standard_name"] == "latitude"
+    assert json.loads(first.attrs["physics"])["t_cap"] == 300.0
+    assert float(first.tcw.min()) >= 0
+    # the hour's precipitation and evaporation explain the hour's change of the global mean
+    mean = first.weighted(np.cos(np.deg2rad(first.latitude))).mean(("latitude", "longitude"))
+    assert np.corrcoef(mean.tcw.diff("time").values, (mean.e - mean.tp).values[1:])[0, 1] > 0.95
+    states, ahead = (xr.load_dataset(runs[0] / f"{kind}-00000.nc") for kind in ("states", "forecasts"))
+    assert ahead.time.values[0] - states.time.values[0] == np.timedelta64(24, "h")
+    assert states.z.attrs["units"] == "m2 s-2"
+    assert bool((states.z.isel(time=0).diff("level") < 0).all())  # geopotential falls with pressure
+
+
+def test_another_configuration_is_refused(runs):
+    with pytest.raises(PhysLabError, match="another configuration"):
+        simulate(NatureRun(days=2, **{**SETTINGS, "seed": 5}), runs[0], progress=False)
+
+
+def test_broken_restart_says_what_to_do(runs, tmp_path):
+    (tmp_path / "restart.npz").write_bytes(b"not a restart")
+    with pytest.raises(PhysLabError, match="remove it"):
+        simulate(NatureRun(days=2, **SETTINGS), tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("bad", [{"preset": "t1000"}, {"file_format": "csv"}, {"days": 0}])
+def test_bad_settings_are_named(bad):
+    with pytest.raises(PhysLabError):
+        NatureRun(**bad)
