@@ -38,7 +38,7 @@ def load_coastline(
 
     Returns
     -------
-    longitude, latitude : (P,) float32, degrees, one point per vertex, NaN between two lines. Longitudes lie in lon_range.
+    longitude, latitude : (P,) float32, degrees, NaN between two lines. Longitudes lie in lon_range.
 
     Raises
     ------

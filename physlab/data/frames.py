@@ -16,7 +16,7 @@ from physlab.data.splits import Split, check_gaps
 from physlab.fields import Scaling, crop_to_multiple
 
 NETCDF = NetCDF4BackendEntrypoint
-"""How the shipped files are read: with a name instead of the class xarray would first import every reader installed (3 s)."""
+"""How the shipped files are read: with a name instead of the class xarray imports every reader installed (3 s)."""
 
 TCW_GAP = 120.0
 """Least distance between the blocks of the shipped nature-run sample, hours."""

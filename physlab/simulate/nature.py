@@ -68,7 +68,7 @@ class Resolution:
 
 T21 = Resolution("t21", 21, 16, 1800.0, 3, 2 * HOUR)
 T42 = Resolution("t42", 42, 32, 1800.0, 3, 2 * HOUR)
-T85 = Resolution("t85", 85, 64, 1200.0, 4, 6 * HOUR)
+T85 = Resolution("t85", 85, 64, 1200.0, 2, 4 * HOUR)
 RESOLUTIONS = {"t21": T21, "t42": T42, "t85": T85}
 
 

@@ -53,7 +53,7 @@ def test_water_and_mass_close(runs):
     assert result["evaporation (kg m-2 day-1)"] > 0.1
     # the dynamics advect in advective form: at T21 they lose some tenths of a per cent of the column a day (T85: 2e-5)
     assert abs(result["unexplained (kg m-2 day-1)"]) < 0.25 * result["evaporation (kg m-2 day-1)"]
-    assert abs(result["mass drift removed (Pa day-1)"]) < 50
+    assert abs(result["mass drift removed (Pa day-1)"]) < 200  # 0.2 % of the mean pressure; 1e-6 at T85
 
 
 def test_files_follow_cf_and_the_schedule(runs):
