@@ -201,6 +201,7 @@ def pack(runs: list[str | Path], output: str | Path, seed: int = 0, frames=None,
     limits = blocks(spans)
     data = {kind: xr.concat([d[kind] for d in opened], "time", data_vars="minimal") for kind in opened[0]}
     surface, rng = data["surface"], np.random.default_rng(seed)
+    surface["tcw"] = surface["tcw"].load()  # single frames out of compressed pieces would be read again and again
     output.mkdir(parents=True, exist_ok=True)
     made = {
         "nature-tcw.nc": _frames(surface, limits, frames or {"train": 1024, "val": 300, "test": 300}, rng),

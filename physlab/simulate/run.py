@@ -54,7 +54,7 @@ class NatureRun:
 
     preset: str = "t85"
     days: int = 300
-    spinup_t42: int = 100
+    spinup_t42: int = 120
     spinup: int = 10
     hourly: tuple[int, int] = (0, 10)
     piece: int = 5
