@@ -1,0 +1,27 @@
+r"""Additive constraint (AddCL): the same correction for all children of a coarse cell.
+
+.. math:: y = \tilde y + U (x - P \tilde y)
+
+with the block mean :math:`P` and block replication :math:`U`; Harder et al. (2023), JMLR 24, eq. 2. It is the
+orthogonal projection onto the fields that agree with :math:`x` (in the area-weighted norm: the oblique one with equal
+corrections). Exact for any sign and any offset; it does not preserve the sign: a dry child of a block that must lose
+water becomes negative.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from physlab.constrain.layer import Constraint
+
+
+class Additive(Constraint):
+    """Layer ``add``: raw [1, 2, 3, 4] with coarse 5 gives [3.5, 4.5, 5.5, 6.5]."""
+
+    name = "add"
+    hard = True
+
+    def apply_constraint(self, raw: Tensor, coarse: Tensor, weights: Tensor | None) -> Tensor:
+        fine = raw + self.up(coarse - self.mean(raw, weights))
+        # a second pass removes the rounding of the first (large raw values, small coarse ones)
+        return fine + self.up(coarse - self.mean(fine, weights))
