@@ -1,0 +1,168 @@
+"""What every downscaling method is: ``method.downscale(coarse) -> fine``, xarray in, xarray out.
+
+Methods that work field by field implement :meth:`FieldDownscaler.predict` on tensors; the way from and to xarray, the
+refined grid with its cell areas, batches, tiles and the wrap-around of global fields are the same for all and live
+here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from physlab.errors import FieldError
+from physlab.fields import check_finite, standardise, to_dataset, to_tensor
+from physlab.grid import Grid
+
+TILE = 256  # coarse cells along an edge of a tile
+HALO = 24  # coarse cells of overlap on each side, more than the reach of the shipped networks
+BATCH = 32  # fields at a time
+
+
+@runtime_checkable
+class Downscaler(Protocol):
+    """A method that refines fields by a whole factor."""
+
+    name: str
+    factor: int
+
+    def downscale(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
+        """Fine fields on the refined grid; with a `member` dimension if the method is an ensemble."""
+        ...
+
+
+class FieldDownscaler:
+    """Base of the methods that treat each field on its own.
+
+    Attributes
+    ----------
+    name, factor : for people, and N.
+    variable : name of the variable that the method was made for, or None for any.
+    domain : (h, w) that the method is bound to, or None.
+    """
+
+    name: str = ""
+    factor: int = 1
+    variable: str | None = None
+    domain: tuple[int, int] | None = None
+
+    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(..., h, w) -> (..., h*N, w*N), physical units; `weights`: fine cell areas, broadcastable to (h*N, w*N)."""
+        raise NotImplementedError
+
+    def refine_grid(self, grid: Grid) -> Grid:
+        """The fine grid of a coarse one; each cell is divided evenly."""
+        return refine_grid(grid, self.factor)
+
+    def downscale(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
+        """Downscale fields of your own.
+
+        Parameters
+        ----------
+        coarse : fields on a regular latitude-longitude grid, with or without time, level and member, physical units.
+            A Dataset may hold further variables: they are left out if the method was made for one.
+
+        Returns
+        -------
+        Dataset on the refined grid, same names, units and times.
+
+        Raises
+        ------
+        FieldError : no latitude or longitude, NaNs, a variable, unit or domain that the method does not know.
+        """
+        coarse = self._dataset(coarse)
+        grid = Grid.from_dataset(coarse)
+        self.check_grid(grid)
+        fine_grid = self.refine_grid(grid)
+        weights = torch.from_numpy(fine_grid.area_weights[:, :1].copy())
+        parts = []
+        for name, da in coarse.data_vars.items():
+            check_finite(da)
+            fine = self.in_tiles(to_tensor(da), weights, periodic=grid.periodic)
+            parts.append(to_dataset(fine, da.to_dataset(name=name), [name], grid=fine_grid))
+        fine = xr.merge(parts)
+        return fine.assign_attrs(title=f"downscaled by {self.factor} with {self.name}", **coarse.attrs)
+
+    def _dataset(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
+        """Standard names; only the fields that the method is for."""
+        if isinstance(coarse, xr.DataArray):
+            coarse = coarse.to_dataset(name=self.variable or coarse.name or "field")
+        coarse = standardise(coarse)
+        if self.variable is not None:
+            if self.variable not in coarse:
+                raise FieldError(
+                    f"no variable '{self.variable}': found {', '.join(map(str, coarse.data_vars))}; rename "
+                    f"yours, or pass it alone as a DataArray, if it is the quantity that {self.name} was trained for"
+                )
+            coarse = coarse[[self.variable]]
+            check_units(coarse[self.variable])
+        gridded = [name for name, da in coarse.data_vars.items() if {"latitude", "longitude"} <= set(da.dims)]
+        if not gridded:
+            raise FieldError(
+                f"no field on (latitude, longitude) among {', '.join(map(str, coarse.data_vars))}: pass gridded fields"
+            )
+        return coarse[gridded]
+
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse a grid that the method is not for."""
+        if self.domain is not None and tuple(grid.shape) != tuple(self.domain):
+            raise FieldError(
+                f"{self.name} has learned one domain of {self.domain} coarse cells, the field has {tuple(grid.shape)}: "
+                f"pass that domain, or a method without a map such as bicubic+add-x{self.factor}"
+            )
+
+    def in_tiles(self, coarse: Tensor, weights: Tensor, periodic: bool = False) -> Tensor:
+        """predict() on (..., h, w) by batches and tiles with a halo: bounded memory; global fields wrap around."""
+        flat = coarse.reshape(-1, *coarse.shape[-2:])
+        fine = torch.cat([self._tiles(part, weights, periodic) for part in flat.split(BATCH)])
+        return fine.reshape(*coarse.shape[:-2], *fine.shape[-2:])
+
+    def _tiles(self, coarse: Tensor, weights: Tensor, periodic: bool) -> Tensor:
+        n, (height, width) = self.factor, coarse.shape[-2:]
+        if self.domain is not None or (not periodic and height <= TILE and width <= TILE):
+            return self.predict(coarse, weights)
+        fine = coarse.new_empty(*coarse.shape[:-2], height * n, width * n)
+        halo = min(HALO, width)
+        wrapped = torch.cat([coarse[..., -halo:], coarse, coarse[..., :halo]], -1) if periodic else coarse
+        left = halo if periodic else 0
+        for row, column in ((r, c) for r in range(0, height, TILE) for c in range(0, width, TILE)):
+            bottom, top = max(row - HALO, 0), min(row + TILE + HALO, height)
+            first, last = max(column + left - HALO, 0), min(column + left + TILE + HALO, wrapped.shape[-1])
+            # cell areas depend on latitude alone here, so that the rows choose the weights
+            tile = self.predict(wrapped[..., bottom:top, first:last], weights[bottom * n : top * n])
+            rows, columns = min(TILE, height - row), min(TILE, width - column)
+            y, x = (row - bottom) * n, (column + left - first) * n
+            fine[..., row * n : (row + rows) * n, column * n : (column + columns) * n] = tile[
+                ..., y : y + rows * n, x : x + columns * n
+            ]
+        return fine
+
+
+def refine_grid(grid: Grid, factor: int) -> Grid:
+    """Each cell divided into `factor` x `factor`, evenly in degrees; coarsening gives the same grid again."""
+    cells = np.arange(grid.latitude.size + 1)
+    edges = np.interp(np.arange(grid.latitude.size * factor + 1) / factor, cells, grid.edges)
+    offsets = (np.arange(factor) - (factor - 1) / 2) / factor * grid.dlon
+    longitude = (grid.longitude[:, None] + offsets).ravel()
+    return dataclasses.replace(grid, latitude=0.5 * (edges[:-1] + edges[1:]), longitude=longitude, edges=edges)
+
+
+def check_units(da: xr.DataArray) -> None:
+    """Refuse a temperature in degrees Celsius: methods and constraints work in kelvin."""
+    units = str(da.attrs.get("units", "")).strip().lower()
+    celsius = units in {"c", "degc", "deg_c", "celsius", "degree_celsius", "degrees_celsius", "°c"}
+    if celsius or (str(da.name).startswith("t2m") and float(np.nanmax(np.abs(da.values))) < 150.0):
+        raise FieldError(
+            f"'{da.name}' is in degrees Celsius, or at least not in kelvin: add 273.15 and set its units to 'K'"
+        )
+
+
+def batched(function: Callable[[Tensor], Tensor], x: Tensor, size: int = BATCH) -> Tensor:
+    """function on the first axis of x in batches."""
+    return torch.cat([function(part) for part in x.split(size)])

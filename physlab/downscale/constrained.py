@@ -1,0 +1,56 @@
+"""A constraint put on a finished method: what the law gives by itself, without being part of the training.
+
+The comparison matters because most of what is credited to a network trained with a constraint layer may already come
+from the layer alone. Compare ``load_model("tcw-x4-add")`` with ``Constrained(load_model("tcw-x4-none"), "add")``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from physlab.constrain import make_constraint
+from physlab.downscale.base import FieldDownscaler
+from physlab.grid import Grid
+
+FLOOR = 1e-6  # of a value before its logarithm, in the units of the layer
+
+
+class Constrained(FieldDownscaler):
+    """Any field-by-field method followed by a constraint layer.
+
+    Parameters
+    ----------
+    method : the Downscaler to be corrected.
+    constraint : a layer of :mod:`physlab.constrain`. "softmax" takes logarithms, so it receives that of the finished
+        field: it then agrees with "mult", except that values below `FLOOR` are lifted to it first.
+    scale : physical unit per unit of the layer, > 0; it matters for options such as the bounds of scaled_add.
+    options : of the constraint layer.
+    """
+
+    def __init__(self, method: FieldDownscaler, constraint: str, scale: float = 1.0, **options) -> None:
+        self.method, self.constraint, self.scale = method, constraint, float(scale)
+        self.factor, self.variable, self.domain = method.factor, method.variable, method.domain
+        self.layer = make_constraint(constraint, self.factor, **options)
+        self.name = f"{method.name} then {constraint}"
+
+    @torch.no_grad()
+    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(..., h, w) -> (..., h*N, w*N), physical units; see :meth:`FieldDownscaler.predict`."""
+        return self.constrain(self.method.predict(coarse, weights), coarse, weights)
+
+    @torch.no_grad()
+    def constrain(self, fine: Tensor, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The second half alone: a finished field (..., h*N, w*N) made to agree with the coarse one, physical units."""
+        fine = fine / self.scale
+        if self.constraint == "softmax":
+            fine = torch.log(fine.clamp_min(FLOOR))
+        return self.layer(fine, coarse / self.scale, weights) * self.scale
+
+    def refine_grid(self, grid: Grid) -> Grid:
+        """As the method does."""
+        return self.method.refine_grid(grid)
+
+    def check_grid(self, grid: Grid) -> None:
+        """As the method does."""
+        self.method.check_grid(grid)

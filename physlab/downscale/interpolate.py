@@ -1,0 +1,60 @@
+"""Downscaling without learning: nearest neighbour and bicubic interpolation, alone or with a constraint layer on top.
+
+These are the baselines that every learned method must stand beside. "bicubic+add" in particular costs nothing and
+conserves exactly: most of what published tables credit to a trained network with a constraint layer is already there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from physlab.constrain import make_constraint
+from physlab.downscale.base import FieldDownscaler
+from physlab.errors import PhysLabError
+from physlab.grid import refine
+from physlab.nn import bicubic
+
+METHODS = {"nearest": refine, "bicubic": bicubic}
+
+
+class Interpolate(FieldDownscaler):
+    """Interpolation of any field, made to agree with the coarse field if a constraint is named.
+
+    Parameters
+    ----------
+    method : "nearest" or "bicubic".
+    factor : N.
+    constraint : "none" or a layer of :mod:`physlab.constrain`; the layer sees the field in its physical unit. For
+        "softmax" it sees the logarithm of the interpolated field.
+    """
+
+    def __init__(self, method: str, factor: int, constraint: str = "none", **options) -> None:
+        if method not in METHODS:
+            raise PhysLabError(f"unknown interpolation {method!r}: choose one of {', '.join(METHODS)}")
+        self.method, self.factor, self.constraint = method, int(factor), constraint
+        self.layer = make_constraint(constraint, factor, **options)
+        self.name = f"{method}{'' if constraint == 'none' else '+' + constraint}-x{factor}"
+
+    @torch.no_grad()
+    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(..., h, w) -> (..., h*N, w*N), physical units."""
+        fine = METHODS[self.method](coarse, self.factor)
+        if self.constraint == "softmax":
+            fine = torch.log(fine.clamp_min(1e-6))
+        return self.layer(fine, coarse, weights)
+
+
+def Nearest(factor: int) -> Interpolate:
+    """Each fine cell has the value of its coarse cell."""
+    return Interpolate("nearest", factor)
+
+
+def Bicubic(factor: int) -> Interpolate:
+    """Bicubic interpolation of the cell means."""
+    return Interpolate("bicubic", factor)
+
+
+def BicubicConstrained(factor: int, constraint: str = "add") -> Interpolate:
+    """Bicubic interpolation with a constraint layer."""
+    return Interpolate("bicubic", factor, constraint)

@@ -1,0 +1,14 @@
+"""Column water of the laboratory atmosphere, 16 x 16 to 128 x 128."""
+
+from physlab.recipes._presets import compact, full
+from physlab.train.recipe import Recipe
+
+RECIPE = Recipe(
+    task="tcw",
+    factor=8,
+    presets={
+        "cpu": compact(48, 4, steps=900, batch=16, rate=3e-3, flips="y", validate_every=100),
+        "full": full(flips="y"),
+    },
+    expected={},
+)

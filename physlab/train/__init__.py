@@ -1,0 +1,31 @@
+"""Training: the loop, checkpoints, recipes and the table of results."""
+
+from __future__ import annotations
+
+from physlab.train.checkpoint import load_checkpoint, save_checkpoint
+from physlab.train.evaluate import evaluate, results_table, write_results
+from physlab.train.loop import Report, fit
+from physlab.train.overhead import layer_overhead
+from physlab.train.recipe import Preset, Recipe, get_recipe, list_recipes, make_model
+from physlab.train.run import train, train_all, train_one
+from physlab.train.settings import Settings
+
+__all__ = [
+    "Preset",
+    "Recipe",
+    "Report",
+    "Settings",
+    "evaluate",
+    "fit",
+    "get_recipe",
+    "layer_overhead",
+    "list_recipes",
+    "load_checkpoint",
+    "make_model",
+    "results_table",
+    "save_checkpoint",
+    "train",
+    "train_all",
+    "train_one",
+    "write_results",
+]

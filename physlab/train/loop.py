@@ -1,0 +1,259 @@
+"""The training loop, whole and visible.
+
+One optimiser step: take a batch of pairs, cut a window, flip, predict, weigh the loss, step, average the weights.
+Around it: warm-up and cosine schedule, validation in physical units on averaged weights (EMA), early stop, an atomic
+state file from which an interrupted run continues to the same weights, a bar with the time left, bfloat16 where the
+machine has it, and several processes:
+
+    torchrun --nproc-per-node 4 -m physlab train tcw-x4 --constraint softmax --seed 0 --preset full
+
+Every random choice follows from (seed, step), so that neither a restart nor the number of processes changes the
+batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from physlab.constrain import conservation_penalty, soft_loss
+from physlab.data.patches import SRData
+from physlab.downscale import CNN
+from physlab.errors import PhysLabError
+from physlab.grid import refine
+from physlab.train.batches import Batches
+from physlab.train.progress import Bar
+from physlab.train.settings import Settings
+
+
+@dataclass
+class Report:
+    """What a run did: `history` holds one dict (step, train_loss, val_rmse in physical units, rate) per validation."""
+
+    steps: int = 0
+    wall_time_s: float = 0.0
+    best_rmse: float = math.inf
+    best_step: int = 0
+    stopped: str = "end of schedule"
+    precision: str = "fp32"
+    history: list[dict] = field(default_factory=list)
+
+
+def fit(
+    model: CNN,
+    data: SRData,
+    settings: Settings,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    state: str | Path | None = None,
+    progress: bool = False,
+    stop_after: int | None = None,
+) -> Report:
+    """Train `model` in place; it ends with the averaged weights that validated best.
+
+    Parameters
+    ----------
+    data : needs the splits train and val; stays in memory as a whole.
+    state : file for interrupted runs: read if it is there, written at each validation, removed at the end.
+    stop_after : leave after this many further steps with the state written (an interruption on purpose).
+
+    Raises
+    ------
+    PhysLabError : a state file of other settings, or a loss that is not a number.
+    """
+    rank, world = _processes()
+    device = torch.device(device)
+    precision = _precision(settings.precision, device)
+    model.to(device)
+    if device.type == "cpu" and precision == "bf16":
+        model.to(memory_format=torch.channels_last)
+    parallel = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
+    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    average = copy.deepcopy(model).requires_grad_(False)
+    report, best, step, before = Report(precision=precision), copy.deepcopy(average.state_dict()), 0, 0.0
+    fine, coarse = (getattr(data, name)["train"].to(device) / model.scale for name in ("fine", "coarse"))
+    weights = data.weights.to(device)
+    unit = (fine[:256] - refine(coarse[:256], data.factor)).square().mean().sqrt()  # loss 1: nearest neighbour
+    batches = Batches(len(fine), data.factor, settings, seed, tuple(fine.shape[-2:]))
+    fingerprint = {"settings": asdict(settings), "seed": seed, "data": data.data_hash, "constraint": model.constraint}
+    state = None if state is None else Path(state)
+    if state is not None and state.exists():
+        saved = read_state(state, fingerprint, device)
+        for module, key in ((model, "model"), (average, "average"), (optimiser, "optimiser")):
+            module.load_state_dict(saved[key])
+        report, best, step, before = (
+            Report(**saved["report"]),
+            saved["best"],
+            saved["step"],
+            saved["report"]["wall_time_s"],
+        )
+
+    start, stale, losses = time.perf_counter(), 0, []
+    with Bar(model.name or "training", settings.steps, enabled=progress and rank == 0) as bar:
+        while step < settings.steps:
+            elapsed = before + time.perf_counter() - start
+            done = max(step / settings.steps, elapsed / settings.budget_s if settings.budget_s else 0.0)
+            if done >= 1.0:
+                report.stopped = "time budget"
+                break
+            rate = settings.rate * schedule(done, settings.warm_up)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            x, y, w = batches.take(step, fine, coarse, weights, rank, world)
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                prediction = parallel(x, w)
+            loss = objective(prediction / unit, y / unit, x / unit, model, w, settings.alpha)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+            optimiser.step()
+            step += 1
+            update_average(average, model, min(settings.ema, (1 + step) / (10 + step)))
+            losses.append(loss.detach())
+            bar.advance(step)
+            leaving = stop_after is not None and step >= stop_after
+            if step % settings.validate_every and step < settings.steps and not leaving:
+                continue
+            report.wall_time_s = before + time.perf_counter() - start
+            if step % settings.validate_every == 0 or step == settings.steps:
+                train_loss = float(torch.stack(losses).mean())
+                if not math.isfinite(train_loss):
+                    raise PhysLabError(
+                        f"training loss is {train_loss} at step {step}: lower the rate ({settings.rate}), or use "
+                        "precision='fp32'"
+                    )
+                score = _agree(validation_rmse(average, data, precision, device), device)
+                report.history.append({"step": step, "train_loss": train_loss, "val_rmse": score, "rate": rate})
+                if score < report.best_rmse:
+                    report.best_rmse, report.best_step, stale = score, step, 0
+                    best = copy.deepcopy(average.state_dict())
+                losses = []
+                bar.note(f"val RMSE {score:.4g} {data.units}")
+            stale = sum(entry["step"] > report.best_step for entry in report.history)
+            report.steps = step
+            if state is not None and rank == 0:
+                modules = {"model": model, "average": average, "optimiser": optimiser}
+                content = {key: module.state_dict() for key, module in modules.items()}
+                content |= {"fingerprint": fingerprint, "step": step, "best": best, "report": asdict(report)}
+                write_state(state, content)
+            if leaving:
+                return report
+            if stale >= settings.patience:
+                report.stopped = f"no better validation RMSE for {stale} validations"
+                break
+    report.steps, report.wall_time_s = step, before + time.perf_counter() - start
+    if math.isinf(report.best_rmse):  # a budget too short for one validation
+        best = average.state_dict()
+        report.best_rmse, report.best_step = validation_rmse(average, data, precision, device), step
+    model.load_state_dict(best)
+    model.to(memory_format=torch.contiguous_format)
+    if state is not None and rank == 0:
+        state.unlink(missing_ok=True)
+    return report
+
+
+def objective(prediction: Tensor, truth: Tensor, coarse: Tensor, model: CNN, weights: Tensor, alpha: float) -> Tensor:
+    """Mean square error; with the constraint "soft" the penalty takes its share alpha. All in the same unit."""
+    mse = (prediction - truth).square().mean()
+    if model.constraint != "soft":
+        return mse
+    return soft_loss(mse, conservation_penalty(prediction, coarse, model.factor, weights), alpha)
+
+
+def schedule(done: float, warm_up: float) -> float:
+    """Share of the peak rate after the share `done` of the training: linear warm-up, then half a cosine down to 1 %."""
+    if done < warm_up:
+        return (done + 0.02 * warm_up) / (1.02 * warm_up)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+
+@torch.no_grad()
+def update_average(average: CNN, model: CNN, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * model, in place."""
+    for mean, parameter in zip(average.parameters(), model.parameters(), strict=True):
+        mean.lerp_(parameter, 1.0 - decay)
+
+
+@torch.no_grad()
+def validation_rmse(model: CNN, data: SRData, precision: str, device: torch.device, batch: int = 32) -> float:
+    """Area-weighted RMSE on the validation split in physical units."""
+    total, count, weights = 0.0, 0, data.weights.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        for x, y in zip(data.coarse["val"].split(batch), data.fine["val"].split(batch), strict=True):
+            error = model(x.to(device) / model.scale, weights) * model.scale - y.to(device)
+            square = error.double().square() * weights
+            total, count = total + float(square.sum()), count + float(weights.sum()) * len(x)
+    return math.sqrt(total / count)
+
+
+def write_state(path: Path, content: dict) -> None:
+    """Atomic: a reader sees the old file or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        torch.save(content, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_state(path: Path, fingerprint: dict, device: torch.device) -> dict:
+    """The state of an interrupted run of the same settings, data, seed and constraint."""
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        same = saved["fingerprint"] == fingerprint
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise PhysLabError(
+            f"training state {path} cannot be read ({type(error).__name__}): remove it to start again"
+        ) from None
+    if not same:
+        raise PhysLabError(
+            f"training state {path} is of a run with other settings, data, seed or constraint: remove it to start again"
+        )
+    return saved
+
+
+def _processes() -> tuple[int, int]:
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def _agree(value: float, device: torch.device) -> float:
+    """The value of process 0 for all, so that all stop at the same step."""
+    if _processes()[1] == 1:
+        return value
+    shared = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.broadcast(shared, 0)
+    return float(shared)
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # elsewhere bf16 is emulated and slower
+    return "bf16" if device.type == "cpu" and fast() else "fp32"
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[Callable[[], torch.device]]:
+    """Join the group that torchrun started, if it did; gives the device of this process."""
+    grouped = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+    cuda = torch.cuda.is_available()
+    if grouped:
+        dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield lambda: torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    finally:
+        if grouped:
+            dist.destroy_process_group()

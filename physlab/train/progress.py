@@ -1,0 +1,30 @@
+"""A progress bar with the time left, or nothing: the loop does not care which."""
+
+from __future__ import annotations
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Bar:
+    """One bar of `total` steps; silent if not enabled."""
+
+    def __init__(self, title: str, total: int, enabled: bool = True) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                   TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+        self._progress = Progress(*columns, disable=not enabled)
+        self._task = self._progress.add_task(title, total=total, note="")
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def advance(self, step: int) -> None:
+        """Show that `step` steps are done."""
+        self._progress.update(self._task, completed=step)
+
+    def note(self, text: str) -> None:
+        """A remark behind the bar."""
+        self._progress.update(self._task, note=text)

@@ -1,0 +1,139 @@
+"""Recipes: what is trained, how, and which score it must reach.
+
+A recipe stands for task x factor. It expands over constraints and seeds; each pair gives one checkpoint. Two presets:
+`cpu` (CompactResNet, minutes on one core) and `full` (the SR-CNN at its published size, for a GPU).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+import torch
+
+from physlab.constrain import CONSTRAINTS, layer_name
+from physlab.data.patches import SRData
+from physlab.downscale import CNN
+from physlab.errors import PhysLabError
+from physlab.nn import NETWORKS, bicubic
+from physlab.train.settings import Settings
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Network and settings; `arguments` lack what is measured on the training block."""
+
+    network: str
+    arguments: Mapping
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One task and factor.
+
+    Attributes
+    ----------
+    task, factor : of :func:`physlab.data.patches.sr_pairs`.
+    presets : "cpu" and "full".
+    constraints, seeds : what :func:`train` expands over.
+    geography : the domain is fixed and the network may learn a map of it.
+    expected : constraint -> test RMSE in physical units (mean over the seeds) that the shipped checkpoints reached
+        with preset cpu.
+    """
+
+    task: str
+    factor: int
+    presets: Mapping[str, Preset]
+    constraints: tuple[str, ...] = CONSTRAINTS
+    seeds: tuple[int, ...] = (0, 1, 2)
+    geography: bool = False
+    expected: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}-x{self.factor}"
+
+
+def list_recipes() -> dict[str, Recipe]:
+    """Name -> recipe of all files in :mod:`physlab.recipes`."""
+    package = importlib.import_module("physlab.recipes")
+    modules = (
+        importlib.import_module(f"physlab.recipes.{info.name}") for info in pkgutil.iter_modules(package.__path__)
+    )
+    found = {module.RECIPE.name: module.RECIPE for module in modules if hasattr(module, "RECIPE")}
+    return dict(sorted(found.items()))
+
+
+def get_recipe(name: str) -> Recipe:
+    """Recipe by name, for example "tcw-x4"."""
+    recipes = list_recipes()
+    if name not in recipes:
+        raise PhysLabError(f"unknown recipe {name!r}: choose one of {', '.join(recipes)}")
+    return recipes[name]
+
+
+def make_model(
+    recipe: Recipe, constraint: str, seed: int, preset: Preset, data: SRData, name: str = ""
+) -> tuple[CNN, dict]:
+    """Untrained model and the complete arguments of its network.
+
+    All constants are measured on the training block, in layer units u = value / scale: mean and standard deviation of
+    the input, and the RMS of what bicubic interpolation lacks, which is the size of the correction that the trunk has
+    to give.
+    """
+    scale = data.scaling.scale[0]
+    fine, coarse = data.fine["train"] / scale, data.coarse["train"] / scale
+    arguments = {"factor": data.factor, **preset.arguments}
+    missing = _rms_of_missing(fine, coarse, data.factor)
+    mean, spread = float(coarse.mean()), float(coarse.std())
+    if arguments.get("skip", "bicubic") != "none":
+        arguments |= {"skip": "bicubic", "shift": mean, "spread": spread, "gain": missing, "floor": 1e-3}
+        if layer_name(constraint) == "softmax":
+            arguments |= {"skip": "log", "gain": missing / mean}
+    if recipe.geography and preset.network == "CompactResNet":
+        arguments["domain"] = list(coarse.shape[-2:])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = NETWORKS[preset.network](**arguments)
+    grid = {"latitude": np.asarray(data.latitude, float).round(6).tolist()}
+    if recipe.geography:
+        grid["longitude"] = np.asarray(data.longitude["train"][0], float).round(6).tolist()
+    options = constraint_options(constraint, data)
+    return CNN(network, constraint, scale, data.variable, name, options, grid), arguments
+
+
+def _rms_of_missing(fine: torch.Tensor, coarse: torch.Tensor, factor: int) -> float:
+    parts = zip(fine.split(64), coarse.split(64), strict=True)
+    squares = [(y - bicubic(x, factor)).double().square().mean(dim=(1, 2, 3)) for y, x in parts]
+    return float(torch.cat(squares).mean().sqrt())
+
+
+def constraint_options(constraint: str, data: SRData) -> dict:
+    """Options of the layer in layer units: the bounds of scaled_add, from the training block with room to spare."""
+    if constraint != "scaled_add":
+        return {}
+    low, high = (float(f(data.fine["train"])) / data.scaling.scale[0] for f in (torch.min, torch.max))
+    margin = 0.2 * (high - low)
+    return {"bounds": [0.0 if data.non_negative else low - margin, high + margin]}
+
+
+def checkpoint_name(recipe: Recipe, constraint: str, seed: int, preset: str = "cpu") -> str:
+    """For example tcw-x4-softmax-s0; other presets than cpu are named."""
+    return f"{recipe.name}-{constraint}" + ("" if preset == "cpu" else f"-{preset}") + f"-s{seed}"
+
+
+def choose_preset(recipe: Recipe, name: str, changes: Mapping) -> Preset:
+    """Preset by name, with some of its settings changed."""
+    if name not in recipe.presets:
+        raise PhysLabError(f"recipe {recipe.name} has no preset {name!r}: choose one of {', '.join(recipe.presets)}")
+    chosen = recipe.presets[name]
+    known = set(asdict(chosen.settings))
+    if not set(changes) <= known:
+        raise PhysLabError(
+            f"unknown settings {', '.join(sorted(set(changes) - known))}: allowed are {', '.join(sorted(known))}"
+        )
+    return replace(chosen, settings=replace(chosen.settings, **changes))

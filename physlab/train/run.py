@@ -1,0 +1,234 @@
+"""Runs: one checkpoint, or all that a recipe lacks, side by side in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+import platformdirs
+import torch
+
+from physlab.constrain import layer_name
+from physlab.data.assets import asset_folders
+from physlab.data.patches import SRData, sr_pairs
+from physlab.errors import CheckpointError, PhysLabError
+from physlab.nn import count_parameters
+from physlab.train import checkpoint as checkpoints
+from physlab.train.evaluate import evaluate
+from physlab.train.loop import fit, processes
+from physlab.train.recipe import Recipe, checkpoint_name, choose_preset, get_recipe, list_recipes, make_model
+
+
+def train_one(
+    recipe: str | Recipe,
+    constraint: str,
+    seed: int = 0,
+    preset: str = "cpu",
+    folder: str | Path | None = None,
+    data: SRData | None = None,
+    progress: bool = False,
+    overwrite: bool = False,
+    **changes,
+) -> Path:
+    """Train one checkpoint, or return the finished one; an interrupted run is resumed.
+
+    Parameters
+    ----------
+    folder : parent of the checkpoint folder; None for the assets folder.
+    data : pairs, if they are loaded already.
+    overwrite : train again and replace the checkpoint that is there.
+    changes : of the settings of the preset, for example ``steps=100``.
+
+    Raises
+    ------
+    PhysLabError : unknown names, or a finished checkpoint that was trained on other data or with other settings.
+    """
+    recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    chosen = choose_preset(recipe, preset, changes)
+    layer_name(constraint)
+    name = checkpoint_name(recipe, constraint, seed, preset)
+    folder = (checkpoint_folder() if folder is None else Path(folder)) / name
+    data = sr_pairs(recipe.task, recipe.factor) if data is None else data
+    settings = asdict(chosen.settings)
+    if not overwrite and is_finished(folder, data, settings):
+        return folder
+    with processes() as get_device:
+        device = get_device()
+        model, arguments = make_model(recipe, constraint, seed, chosen, data, name)
+        state = state_file(name, folder)
+        report = fit(model, data, chosen.settings, seed, device, state, progress)
+        if int(os.environ.get("RANK", "0")):
+            return folder
+        model.eval()
+        card = {
+            **checkpoints.describe_model(model),
+            "recipe": recipe.name,
+            "task": recipe.task,
+            "network": {"class": chosen.network, "arguments": arguments, "parameters": count_parameters(model.network)},
+            "preset": preset,
+            "settings": settings,
+            "units": data.units,
+            "scaling": {"offset": [0.0], "scale": [model.scale]},
+            "data_hash": data.data_hash,
+            "split": data.split,
+            "split_hashes": data.hashes,
+            "seed": seed,
+            "commit": checkpoints.commit(),
+            "device": checkpoints.device_name(device),
+            "wall_time_s": round(report.wall_time_s, 1),
+            "versions": checkpoints.versions(),
+            "training": {key: value for key, value in asdict(report).items() if key != "wall_time_s"},
+            "scores": {split: evaluate(model, data, split) for split in ("val", "test") if split in data.fine},
+        }
+        return checkpoints.save_checkpoint(folder, model, card)
+
+
+def train(
+    recipe: str,
+    constraint: str | Sequence[str] | None = None,
+    seed: int | Sequence[int] | None = None,
+    preset: str = "cpu",
+    all: bool = False,
+    workers: int = 2,
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+    **changes,
+) -> list[Path]:
+    """Train what is missing of a recipe.
+
+    Parameters
+    ----------
+    recipe : name, for example "tcw-x4".
+    constraint, seed : one, several, or None: the best default, softmax and seed 0; with `all` every constraint and
+        seed.
+    workers : processes side by side, one thread each; one run alone shows a progress bar and may use all threads.
+    say : receives one line per finished run.
+
+    Returns
+    -------
+    Checkpoint folders, those that were there already included.
+    """
+    jobs = expand(recipe, constraint, seed, preset, all)
+    if len(jobs) == 1:
+        path = train_one(*jobs[0], preset, folder, progress=True, overwrite=overwrite, **changes)
+        if not int(os.environ.get("RANK", "0")):  # the other processes of torchrun keep quiet
+            say(_summary(path))
+        return [path]
+    return train_all(jobs, preset, workers, folder, overwrite, say, **changes)
+
+
+def expand(
+    recipe: str,
+    constraint: str | Sequence[str] | None,
+    seed: int | Sequence[int] | None,
+    preset: str = "cpu",
+    every: bool = False,
+) -> list[tuple[str, str, int]]:
+    """(recipe, constraint, seed) of each run, seed by seed: an interrupted series is complete for the first seeds."""
+    found = get_recipe(recipe)
+    choose_preset(found, preset, {})
+    constraints = _several(constraint, found.constraints if every else ("softmax",))
+    seeds = _several(seed, found.seeds if every else (0,))
+    for name in constraints:
+        layer_name(name)
+    return [(recipe, name, int(number)) for number in seeds for name in constraints]
+
+
+def train_all(
+    jobs: Sequence[tuple[str, str, int]] | None = None,
+    preset: str = "cpu",
+    workers: int = 2,
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+    **changes,
+) -> list[Path]:
+    """Run many trainings side by side; None: all recipes with all constraints and seeds. Finished ones are skipped,
+    interrupted ones resumed.
+
+    Raises
+    ------
+    PhysLabError : after all jobs have ended, naming those that failed.
+    """
+    if jobs is None:
+        jobs = [job for name in list_recipes() for job in expand(name, None, None, preset, every=True)]
+    start, done, failed = time.perf_counter(), {}, {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread, initargs=(workers,)) as pool:
+        futures = {pool.submit(train_one, *job, preset, folder, overwrite=overwrite, **changes): job for job in jobs}
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                job, passed = futures[future], time.perf_counter() - start
+                left = passed / number * (len(jobs) - number)
+                try:
+                    done[job] = future.result()
+                    say(f"[{number}/{len(jobs)}, {left / 60:.0f} min left] {_summary(done[job])}")
+                except (PhysLabError, OSError, RuntimeError) as error:
+                    failed[job] = error
+                    name = checkpoint_name(get_recipe(job[0]), *job[1:], preset)
+                    say(f"[{number}/{len(jobs)}] {name} failed: {error}")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if failed:
+        names = ", ".join(checkpoint_name(get_recipe(job[0]), *job[1:], preset) for job in failed)
+        raise PhysLabError(
+            f"{len(failed)} of {len(jobs)} runs failed ({names}): see the lines above; run again to resume the others"
+        )
+    return [done[job] for job in jobs]
+
+
+def is_finished(folder: Path, data: SRData, settings: Mapping) -> bool:
+    """A complete checkpoint of the same data and settings is there; a damaged one does not count.
+
+    Raises
+    ------
+    PhysLabError : a complete checkpoint is there, but of other data or settings.
+    """
+    try:
+        card = checkpoints.load_checkpoint(folder).card
+    except CheckpointError:
+        return False
+    pairs = {"data": (card.get("data_hash"), data.data_hash), "settings": (card.get("settings"), dict(settings))}
+    changed = [name for name, (old, new) in pairs.items() if old != new]
+    if changed:
+        raise PhysLabError(
+            f"checkpoint {folder.name} is there, with other {' and '.join(changed)}: overwrite it (--overwrite), "
+            "or choose another folder"
+        )
+    return True
+
+
+def checkpoint_folder() -> Path:
+    """Where new checkpoints go: into the assets folder in use."""
+    return asset_folders()[0] / "checkpoints"
+
+
+def state_file(name: str, folder: Path) -> Path:
+    """State of an interrupted run, in the user's cache: no half-trained checkpoint lies among the finished ones."""
+    place = f"{zlib.crc32(str(folder.resolve()).encode()):08x}"
+    return platformdirs.user_cache_path("physlab") / "training" / f"{name}-{place}.pt"
+
+
+def _several(value, default: Sequence) -> Sequence:
+    if value is None:
+        return default
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _summary(path: Path) -> str:
+    card = checkpoints.read_card(path)
+    test = card["scores"].get("test") or card["scores"]["val"]
+    steps, seconds = card["training"]["steps"], card["wall_time_s"]
+    return f"{card['name']}: test RMSE {test['rmse']:.4g} {card['units']}, {steps} steps, {seconds:.0f} s"
+
+
+def _one_thread(workers: int) -> None:
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))

@@ -1,0 +1,53 @@
+"""The numbers that decide a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from physlab.constrain import ALPHA
+from physlab.errors import PhysLabError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; every number that decides the result.
+
+    Attributes
+    ----------
+    steps : optimiser steps;  batch : samples a step, over all processes.
+    rate : peak learning rate;  warm_up : share of the steps until it is reached;  decay : AdamW weight decay;  clip :
+        gradient norm.
+    ema : decay of the running mean of the weights, reached gradually.
+    crop : edge in fine cells of the random window of each batch, a multiple of the factor; None for the whole field.
+    flips : "y" (north-south, by batch: on a planet without seasons the mirror image of a flow is a flow), "x"
+        (east-west, by sample), "xy" (both) or "" (fixed geography).
+    alpha : share of the conservation penalty in the loss of constraint "soft".
+    validate_every : steps between validations;  patience : validations without a better RMSE until the run stops.
+    precision : "bf16", "fp32", or "auto": bf16 where the processor multiplies in it, else fp32.
+    budget_s : seconds of training after which the schedule must have ended, or None. A budget makes the result depend
+        on the machine.
+    """
+
+    steps: int = 1000
+    batch: int = 16
+    rate: float = 2e-3
+    warm_up: float = 0.05
+    decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.99
+    crop: int | None = None
+    flips: str = "x"
+    alpha: float = ALPHA
+    validate_every: int = 100
+    patience: int = 10
+    precision: str = "auto"
+    budget_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.validate_every, self.patience) < 1:
+            raise PhysLabError("steps, batch, validate_every and patience must be at least 1")
+        if self.precision not in ("auto", "bf16", "fp32") or self.flips not in ("", "x", "y", "xy"):
+            raise PhysLabError(
+                f"precision is {self.precision!r} and flips {self.flips!r}: choose auto, bf16 or fp32, "
+                "and '', 'x', 'y' or 'xy'"
+            )

@@ -1,0 +1,106 @@
+"""The zoo: every method by name. Checkpoints lie under ``assets/checkpoints``, baselines need none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from physlab.data.assets import asset_folders
+from physlab.downscale import FieldDownscaler, Interpolate
+from physlab.errors import CheckpointError
+from physlab.train.checkpoint import CARD, WEIGHTS, load_checkpoint, read_card
+
+BASELINE = re.compile(r"(nearest|bicubic)(?:\+(add|scaled_add|mult|softmax))?-x([0-9]{1,2})")
+BASELINES = [f"{method}-x{factor}" for factor in (2, 4, 8) for method in ("nearest", "bicubic", "bicubic+add")]
+
+
+def checkpoint_folders() -> dict[str, Path]:
+    """Name -> folder of the checkpoints that are here; a folder that PHYSLAB_ASSETS names comes before the package."""
+    found: dict[str, Path] = {}
+    for parent in asset_folders():
+        for folder in sorted((parent / "checkpoints").glob("*")):
+            if not folder.name.startswith(".") and (folder / CARD).is_file() and (folder / WEIGHTS).is_file():
+                found.setdefault(folder.name, folder)
+    return dict(sorted(found.items()))
+
+
+def list_models() -> pd.DataFrame:
+    """One row per method: name, kind, task, factor, constraint, seed, preset, test and validation RMSE with unit,
+    parameters.
+
+    A checkpoint whose card cannot be read is listed with the reason in `kind`.
+    """
+    rows = []
+    for name, folder in checkpoint_folders().items():
+        try:
+            card = read_card(folder)
+        except CheckpointError as error:
+            rows.append({"name": name, "kind": f"unusable: {error}"})
+            continue
+        scores = card.get("scores", {})
+        rows.append({
+            "name": name, "kind": "network", "task": card["task"], "factor": card["factor"],
+            "constraint": card["constraint"],
+            "seed": card.get("seed"), "preset": card.get("preset"), "units": card.get("units"),
+            "rmse_val": scores.get("val", {}).get("rmse"), "rmse_test": scores.get("test", {}).get("rmse"),
+            "parameters": card["network"].get("parameters"),
+        })  # fmt: skip
+    for name in BASELINES:
+        method = load_model(name)
+        rows.append(
+            {
+                "name": name,
+                "kind": "baseline",
+                "task": "any",
+                "factor": method.factor,
+                "constraint": method.constraint,
+                "parameters": 0,
+            }
+        )
+    columns = [
+        "name",
+        "kind",
+        "task",
+        "factor",
+        "constraint",
+        "seed",
+        "preset",
+        "units",
+        "rmse_val",
+        "rmse_test",
+        "parameters",
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({"factor": "Int64", "seed": "Int64", "parameters": "Int64"})
+
+
+def load_model(name_or_path: str | Path, device: torch.device | str | None = None) -> FieldDownscaler:
+    """A method by name, or from a checkpoint folder.
+
+    Parameters
+    ----------
+    name_or_path : "tcw-x4-softmax-s0"; without seed the first one, "tcw-x4-softmax"; a baseline "nearest-x4",
+        "bicubic-x4", "bicubic+add-x4" for any factor; or the path of a folder with card.json and model.safetensors.
+
+    Raises
+    ------
+    CheckpointError : no such method; a checkpoint that is damaged or contradicts its card.
+    """
+    text = str(name_or_path)
+    baseline = BASELINE.fullmatch(text)
+    if baseline and int(baseline[3]) > 0:
+        return Interpolate(baseline[1], int(baseline[3]), baseline[2] or "none")
+    known = checkpoint_folders()
+    for candidate in (text, f"{text}-s0"):
+        if candidate in known:
+            return load_checkpoint(known[candidate], device)
+    if Path(text).is_dir():
+        return load_checkpoint(text, device)
+    near = sorted({re.sub(r"-s\d+$", "", name) for name in known})
+    raise CheckpointError(
+        f"no model {text!r}: neither a folder nor one of "
+        + ", ".join([*near, "nearest-xN", "bicubic-xN", "bicubic+add-xN"])
+    )

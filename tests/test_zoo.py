@@ -1,0 +1,78 @@
+"""The zoo: names, and the promises of every shipped checkpoint on input that it has never seen."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import physlab
+from physlab import zoo
+from physlab.constrain import CONSTRAINTS
+from physlab.errors import CheckpointError
+from physlab.grid import coarsen
+
+SHIPPED = sorted(zoo.checkpoint_folders())
+
+
+def test_baselines_have_names_for_any_factor() -> None:
+    for name in ("nearest-x4", "bicubic-x4", "bicubic+add-x4", "bicubic+softmax-x3"):
+        model = physlab.load_model(name)
+        assert model.name == name and model.predict(torch.rand(2, 3, 5)).shape == (
+            2,
+            3 * model.factor,
+            5 * model.factor,
+        )
+
+
+def test_list_names_everything_that_can_be_loaded() -> None:
+    table = physlab.list_models()
+    assert {"name", "kind", "task", "factor", "constraint", "seed", "rmse_test"} <= set(table.columns)
+    assert {"nearest-x4", "bicubic-x4", "bicubic+add-x4"} <= set(table["name"]) and table["name"].is_unique
+    assert set(SHIPPED) <= set(table["name"])
+
+
+@pytest.mark.parametrize("name", ["tcw-x4-softmx", "", "bicubic-x0", "cubic-x4", "../secrets"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(CheckpointError) as error:
+        physlab.load_model(name)
+    assert "\n" not in str(error.value)
+
+
+def test_unusable_checkpoint_is_listed_with_its_reason(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "checkpoints" / "broken-x2-add-s0"
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"")
+    monkeypatch.setenv("PHYSLAB_ASSETS", str(tmp_path))
+    table = physlab.list_models().set_index("name")
+    assert "unusable" in table.loc["broken-x2-add-s0", "kind"]
+    with pytest.raises(CheckpointError, match="lacks"):
+        physlab.load_model("broken-x2-add-s0")
+
+
+def test_shipped_set_is_complete() -> None:
+    if not SHIPPED:
+        pytest.skip("no checkpoint has been trained here yet: physlab train all --all")
+    for task in ("tcw-x2", "tcw-x4", "tcw-x8", "era5-uk-t2m-x4"):
+        for constraint in CONSTRAINTS:
+            seeds = 3 if task == "tcw-x4" else 1
+            assert {f"{task}-{constraint}-s{seed}" for seed in range(seeds)} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_checkpoint_keeps_its_promise_on_foreign_input(name: str) -> None:
+    model = physlab.load_model(name)
+    shape = model.domain or (6, 9)
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(3, *shape, generator=generator)
+    coarse = 230 + 90 * coarse if model.variable == "t2m" else 60 * coarse * (coarse > 0.3)
+    weights = torch.linspace(0.3, 1.0, shape[0] * model.factor)[:, None]
+    fine = model.predict(coarse, weights)
+    assert torch.isfinite(fine).all()
+    error = (coarsen(fine.double(), model.factor, weights.double()) - coarse).abs().max() / coarse.abs().max()
+    if model.constraint in ("none", "soft"):
+        assert error > 1e-5, "without a layer nothing conserves to rounding: is there one after all?"
+    else:
+        assert error <= 1e-6
+    if model.constraint in ("mult", "softmax"):
+        assert (fine >= 0).all()
