@@ -1,6 +1,7 @@
 r"""Power along latitude circles: how much of the variance sits at each zonal wavenumber.
 
-With the Fourier coefficients X(k) = FFT(x) / W along longitude the power is 2 |X(k)|^2 (|X(k)|^2 at the highest wavenumber of an even
+With the Fourier coefficients X(k) = FFT(x) / W along longitude the power is 2 |X(k)|^2 (|X(k)|^2 at the highest
+wavenumber of an even
 W): it sums over k >= 1 to the variance of the circle (Parseval).
 """
 
@@ -42,6 +43,9 @@ def spectral_slope(k, power, low: float, high: float) -> float:
     k, power = as_double(k), as_double(power)
     keep = (k >= low) & (k <= high) & (power > 0)
     if int(keep.sum()) < 2:
-        raise PhysLabError(f"no two wavenumbers between {low:g} and {high:g}: the spectrum has {float(k.min()):g} to {float(k.max()):g}")
+        raise PhysLabError(
+            f"no two wavenumbers between {low:g} and {high:g}: the spectrum has {float(k.min()):g} to "
+            f"{float(k.max()):g}"
+        )
     x, y = torch.log(k[keep]), torch.log(power[keep])
     return float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())

@@ -1,0 +1,46 @@
+"""A small cache for threads: keys are scalars, never arrays; each value is made once; the oldest is forgotten."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Cache:
+    """Least recently used first out, `size` values; None is not a value."""
+
+    size: int
+    _values: OrderedDict = field(default_factory=OrderedDict)
+    _locks: dict = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def peek(self, key: Hashable) -> Any:
+        """The value if it is there, else None."""
+        with self._guard:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        return None
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The value, made on first use; others who ask meanwhile wait for it."""
+        value = self.peek(key)
+        if value is not None:
+            return value
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            value = self.peek(key)
+            if value is None:
+                value = make()
+                with self._guard:
+                    self._values[key] = value
+                    while len(self._values) > self.size:
+                        self._values.popitem(last=False)
+        with self._guard:
+            self._locks.pop(key, None)
+        return value

@@ -1,0 +1,52 @@
+"""PhysLab explorer: ``panel serve apps/explorer.py``. Assembly only; see state, store, session and views."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:  # panel runs this file as a script
+    sys.path.insert(0, str(ROOT))
+
+import panel as pn  # noqa: E402
+import panel_material_ui as pmui  # noqa: E402
+
+from apps import theme  # noqa: E402
+from apps.address import Address  # noqa: E402
+from apps.session import Session  # noqa: E402
+from apps.store import Store  # noqa: E402
+
+
+def shared() -> tuple[Store, ThreadPoolExecutor, ThreadPoolExecutor]:
+    """What all sessions share: the store, the workers for panels and one worker for test-set scores."""
+    return Store(threads=1), ThreadPoolExecutor(2, "panel"), ThreadPoolExecutor(1, "test-set")
+
+
+def page() -> pmui.Page:
+    """One session's page."""
+    store, pool, background = pn.state.as_cached("physlab-explorer", shared)
+    document, location = pn.state.curdoc, pn.state.location
+    schedule = document.add_next_tick_callback if document and document.session_context else lambda draw: draw()
+    session = Session(store, pool, background, schedule, search=(location.search or "") if location else "")
+    if document:
+        document.theme = theme.BOKEH_THEME
+    if location:
+        later = document.add_timeout_callback
+        pn.state.onload(lambda: Address(session.state, location, later, session.notes.extend))
+    pn.state.on_session_destroyed(lambda _: session.close())
+    return pmui.Page(
+        title="PhysLab · Downscale",
+        sidebar=[session.sidebar],
+        main=[session.main],
+        sidebar_width=250,
+        sidebar_resizable=False,
+        theme_toggle=False,
+        sx=theme.PAGE_SX,
+        theme_config=theme.MUI_THEME,
+    )
+
+
+pn.extension(notifications=False)
+page().servable()

@@ -1,0 +1,58 @@
+"""Only the newest request counts: work on threads whose result is dropped once it has been overtaken."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+
+
+class Latest:
+    """Runs the newest request on an executor and delivers only its result.
+
+    Parameters
+    ----------
+    pool : executor of the workers, shared by all sessions.
+    work : key, cancelled -> value; called on a worker; `cancelled()` turns true once a newer request came.
+    deliver : key, value or exception; called through `schedule`.
+    schedule : runs a function without arguments on the session's event loop.
+    """
+
+    def __init__(
+        self, pool: Executor, work: Callable, deliver: Callable, schedule: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self.pool, self.work, self.deliver, self.schedule = pool, work, deliver, schedule
+        self._newest, self._pending = 0, None
+        self._guard = threading.RLock()  # a delivery may ask again
+
+    def request(self, key) -> Future:
+        """Ask for a value; overtakes all earlier requests."""
+        with self._guard:
+            self._newest += 1
+            if self._pending is not None:
+                self._pending.cancel()
+            self._pending = self.pool.submit(self._run, self._newest, key)
+            return self._pending
+
+    def cancel(self) -> None:
+        """Forget all requests."""
+        with self._guard:
+            self._newest += 1
+            if self._pending is not None:
+                self._pending.cancel()
+
+    def _run(self, ticket: int, key) -> None:
+        overtaken = lambda: ticket != self._newest  # noqa: E731
+        if overtaken():
+            return
+        try:
+            value = self.work(key, overtaken)
+        except Exception as error:  # delivered to the page, which says so in one line
+            value = error
+        if not overtaken():
+            self.schedule(partial(self._arrive, ticket, key, value))
+
+    def _arrive(self, ticket: int, key, value) -> None:
+        if ticket == self._newest:
+            self.deliver(key, value)

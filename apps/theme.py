@@ -1,0 +1,133 @@
+"""The look of the explorer: palettes, sizes and style sheets, all served by the explorer itself.
+
+Palettes have even steps of lightness and are readable with colour-blind eyes. Error and residual diverge about zero
+(colorcet, after Kovesi 2015, arXiv:1509.03700) with different pairs of hues, so that nobody takes one for the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from bokeh.themes import Theme
+from colorcet import palette
+
+FONT = "Roboto, Helvetica, Arial, sans-serif"
+INK = "#22303c"
+QUIET = "#66747f"
+LINE = "#d9e0e5"
+PRIMARY = "#17506b"
+ACCENT = "#c2571a"
+PAPER = "#ffffff"
+GROUND = "#f5f7f8"
+
+
+def ramp(lightness: tuple[float, float], hue: tuple[float, float], chroma: float, colours: int = 256) -> list[str]:
+    """A palette with even steps of lightness, made in the perceptual space Oklab (Ottosson 2020).
+
+    Parameters
+    ----------
+    lightness : first and last, 0 black to 1 white.
+    hue : first and last angle in degrees.
+    chroma : the largest, in the middle.
+    """
+    t = np.linspace(0.0, 1.0, colours)
+    light = lightness[0] + t * (lightness[1] - lightness[0])
+    angle = np.deg2rad(hue[0] + t * (hue[1] - hue[0]))
+    c = chroma * np.sin(np.pi * (0.06 + 0.8 * t))
+    a, b = c * np.cos(angle), c * np.sin(angle)
+    lms = (np.stack([light] * 3) + np.array([[0.3963377774], [-0.1055613458], [-0.0894841775]]) * a
+           + np.array([[0.2158037573], [-0.0638541728], [-1.2914855480]]) * b) ** 3  # fmt: skip
+    rgb = np.array([[4.0767416621, -3.3077115913, 0.2309699292], [-1.2684380046, 2.6097574011, -0.3413193965],
+                    [-0.0041960863, -0.7034186147, 1.7076147010]]) @ lms  # fmt: skip
+    rgb = np.clip(rgb, 0.0, 1.0)
+    rgb = np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
+    return ["#" + "".join(f"{round(255 * v):02x}" for v in column) for column in rgb.T]
+
+
+FIELD_PALETTES = {
+    "tcw": ramp((0.98, 0.30), (85.0, 275.0), 0.13),  # dry cream, moist navy
+    "era5-uk-t2m": ramp((0.24, 0.97), (280.0, 455.0), 0.17),  # cold indigo, warm cream
+}
+ERROR_PALETTE = palette["CET_D1A"]
+RESIDUAL_PALETTE = palette["CET_D3"]
+CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT}
+
+MUI_THEME = {
+    "palette": {"primary": {"main": PRIMARY}, "background": {"default": GROUND, "paper": PAPER}},
+    "typography": {"fontFamily": FONT, "button": {"textTransform": "none"}},
+    "shape": {"borderRadius": 6},
+}
+
+_SMALL, _TINY = "11px", "10px"
+BOKEH_THEME = Theme(
+    json={
+        "attrs": {
+            "Plot": {
+                "background_fill_color": None, "border_fill_color": None, "outline_line_color": LINE,
+                "min_border": 2, "min_border_right": 8, "min_border_left": 34, "toolbar_location": None,
+            },
+            "Axis": {
+                "axis_line_color": None, "major_tick_line_color": LINE, "minor_tick_line_color": None,
+                "major_tick_in": 0, "major_tick_out": 3, "major_label_standoff": 3,
+                "major_label_text_color": QUIET, "major_label_text_font": FONT, "major_label_text_font_size": _TINY,
+                "axis_label_text_color": QUIET, "axis_label_text_font": FONT, "axis_label_text_font_size": _SMALL,
+                "axis_label_text_font_style": "normal", "axis_label_standoff": 4,
+            },
+            "Grid": {"grid_line_color": "#eef1f3"},
+            "ColorBar": {
+                "major_label_text_color": QUIET, "major_label_text_font": FONT, "major_label_text_font_size": _TINY,
+                "major_tick_line_color": None, "bar_line_color": None, "background_fill_color": None,
+                "label_standoff": 3,
+            },
+            "Legend": {
+                "label_text_color": INK, "label_text_font": FONT, "label_text_font_size": _SMALL,
+                "border_line_color": None,
+                "background_fill_color": PAPER, "background_fill_alpha": 0.7, "spacing": 0, "padding": 4, "margin": 4,
+                "glyph_height": 16, "glyph_width": 18, "label_height": 14, "label_standoff": 4,
+            },
+            "Title": {"text_color": INK, "text_font": FONT, "text_font_size": "12px"},
+        }
+    }
+)  # fmt: skip
+
+CARD_STYLE = {"background": PAPER, "border": f"1px solid {LINE}", "border-radius": "8px"}
+
+SHEET = f"""
+:host {{ font-family: {FONT}; color: {INK}; font-size: 13px; line-height: 1.4; }}
+table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 3px 5px; text-align: right; border-bottom: 1px solid #edf1f3; white-space: nowrap;
+          font-size: 12px; }}
+th {{ color: {QUIET}; font-weight: 500; vertical-align: bottom; white-space: normal; }}
+th:first-child, td:first-child {{ text-align: left; padding-left: 0; color: {QUIET}; }}
+td.this {{ background: #fbf1ea; font-weight: 600; color: {INK}; }}
+th.this {{ background: #fbf1ea; color: {ACCENT}; font-weight: 700; }}
+td.best {{ color: #0b6b4f; font-weight: 700; }}
+h3 {{ font-size: 13px; margin: 10px 0 4px; font-weight: 700; color: {INK}; }}
+p {{ margin: 4px 0 8px; }}
+.caption {{ padding: 6px 10px 0; font-size: 12px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }}
+.caption b {{ margin-right: 6px; }}
+small, .quiet {{ color: {QUIET}; font-size: 11.5px; }}
+summary {{ cursor: pointer; color: {PRIMARY}; font-weight: 600; }}
+details > div {{ margin-top: 4px; }}
+pre {{ font-size: 11px; line-height: 1.45; background: {GROUND}; border: 1px solid {LINE}; border-radius: 6px;
+      padding: 10px; overflow-x: auto; white-space: pre; margin: 6px 0; }}
+code {{ font-size: 11.5px; background: {GROUND}; padding: 0 3px; border-radius: 3px; }}
+.card-table td {{ white-space: normal; overflow-wrap: anywhere; text-align: left; vertical-align: top; }}
+.prompt, .note, .error {{ padding: 7px 12px; border-radius: 6px; border-left: 4px solid {ACCENT}; }}
+.prompt {{ background: #fdf8f4; }}
+.note {{ border-color: #b58900; background: #fdf9ea; margin: 4px; }}
+.error {{ border-color: #b3261e; background: #fdf0ef; margin: 4px; }}
+"""
+
+LABEL_SHEET = (
+    f":host {{ font-family: {FONT}; font-size: 12px; font-weight: 600; color: {QUIET}; margin-bottom: -2px; }}"
+)
+
+PAGE_SX = {
+    "& .MuiToolbar-root": {"minHeight": "46px !important"},
+    "& .MuiAppBar-root": {"boxShadow": "none"},
+    "& .MuiAppBar-root .title": {"fontSize": "18px", "fontWeight": 600},
+}
+TABS_SX = {
+    "& .MuiTab-root": {"minWidth": 0, "minHeight": 40, "padding": "8px 14px", "fontSize": 13},
+    "& .MuiTabs-root": {"minHeight": 40},
+}

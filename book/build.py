@@ -1,0 +1,293 @@
+"""Make the notebooks and the pages of the book from its Markdown sources.
+
+    python book/build.py notebooks            book/*.md -> book/_notebooks/*.ipynb (for JupyterLab and nbmake)
+    python book/build.py notebooks --student  the same without solutions -> book/_student/
+    python book/build.py html                 -> book/_build/html, and a check that no page loads anything from outside
+    python book/build.py student              pages and notebooks of the student edition, without solutions ->
+    book/_build/student
+
+Nothing is fetched: mathematics is set by the MathJax in book/_static, the rest comes with the theme. The notebooks are
+generated, never edited: the Markdown is the source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+BOOK = Path(__file__).resolve().parent
+NOTEBOOKS = BOOK / "_notebooks"
+STUDENT = BOOK / "_student"
+FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}(?P<title>[^\n]*)$")
+FOLD = "<details><summary>Solution</summary>\n"
+
+
+class BuildError(RuntimeError):
+    """The book cannot be built; one line that says why."""
+
+
+def chapters() -> list[Path]:
+    """The Markdown sources that are notebooks, in the order of the table of contents."""
+    names = re.findall(r"^\s*(?:- file|root):\s*(\S+)", (BOOK / "_toc.yml").read_text(), flags=re.M)
+    return [BOOK / f"{name}.md" for name in names if "\nkernelspec:" in (BOOK / f"{name}.md").read_text()]
+
+
+# ---- solutions ------------------------------------------------------------------------------------------------------
+
+
+def without_solutions(source: str) -> str:
+    """The source of a chapter without its solutions, whatever they hold."""
+    kept, inside, fence = [], None, ""
+    for line in source.splitlines():
+        match = FENCE.match(line)
+        if inside is None and match and match["name"] in ("solution-start", "solution"):
+            inside, fence = match["name"], match["fence"]
+        if inside is None:
+            kept.append(line)
+        elif inside == "solution" and line.rstrip() == fence:
+            inside = None
+        elif inside == "solution-start" and match and match["name"] == "solution-end":
+            inside = "closing"
+            fence = match["fence"]
+        elif inside == "closing" and line.rstrip() == fence:
+            inside = None
+    if inside is not None:
+        raise BuildError("a solution is not closed: every {solution-start} needs its {solution-end}")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)) + "\n"
+
+
+# ---- notebooks ------------------------------------------------------------------------------------------------------
+
+
+def bibliography() -> dict[str, str]:
+    """Key -> "Author et al. (year)" for notebooks, where no bibliography tool runs."""
+    entries = {}
+    for key, body in re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", (BOOK / "references.bib").read_text(), flags=re.M | re.S):
+        authors = re.search(r"author\s*=\s*\{(.*)\},?$", body, flags=re.M)[1].split(" and ")
+        names = [re.sub(r"[{}\\\"'~]", "", name.split(",")[0]) for name in authors]
+        who = names[0] if len(names) == 1 else f"{names[0]} and {names[1]}" if len(names) == 2 else f"{names[0]} et al."
+        year = re.search(r"year\s*=\s*\{(\d+)\}", body)[1]
+        entries[key] = f"{who} ({year})"
+    return entries
+
+
+def plain_markdown(text: str, references: dict[str, str]) -> str:
+    """MyST directives and roles as Markdown that every notebook viewer shows."""
+    out, stack, folded = [], [], False
+    for line in text.splitlines():
+        match = FENCE.match(line)
+        if match:
+            name, title = match["name"], match["title"].strip()
+            stack.append((match["fence"], name))
+            if name in ("exercise", "exercise-start"):
+                out.append(f"### Exercise: {title}")
+            elif name == "solution-start":
+                out.append("#### Solution (open it when you have tried)")
+            elif name == "solution":
+                out.append(FOLD)
+            elif name == "solution-end" and folded:
+                out.append("\n</details>")
+                folded = False
+            elif name == "admonition":
+                out.append(f"> **{title}**\n>")
+            elif name in ("note", "tip", "warning", "important"):
+                out.append(f"> **{name.capitalize()}**\n>")
+            elif name not in ("exercise-end", "solution-end"):
+                raise BuildError(f"directive {{{name}}} has no plain form: add it to plain_markdown in book/build.py")
+        elif stack and line.rstrip() == stack[-1][0]:
+            closed = stack.pop()[1]
+            if closed == "solution":
+                out.append("\n</details>")
+            elif closed == "solution-start":  # its text, up to the code cell, is folded like the code
+                out.append(FOLD)
+                folded = True
+        elif stack and re.match(r"^:[\w-]+:", line):
+            continue
+        elif re.match(r"^\([\w-]+\)=$", line):
+            continue
+        elif stack and stack[-1][1] in ("admonition", "note", "tip", "warning", "important"):
+            out.append(f"> {line}".rstrip())
+        else:
+            out.append(line)
+    text = "\n".join([*out, "\n</details>"] if folded else out)
+    text = re.sub(re.escape(FOLD) + r"\s*</details>", "", text)
+    text = re.sub(
+        r"\{cite:[tp]+\}`([^`]+)`", lambda m: "; ".join(references[key.strip()] for key in m[1].split(",")), text
+    )
+    text = re.sub(r"\{doc\}`([^`<]+?)\s*<([\w-]+)>`", r"[\1](\2.ipynb)", text)
+    return text.strip()
+
+
+def make_notebooks(student: bool = False, folder: Path | None = None) -> list[Path]:
+    """Write the notebooks; returns their paths."""
+    import jupytext
+
+    folder = folder or (STUDENT if student else NOTEBOOKS)
+    folder.mkdir(parents=True, exist_ok=True)
+    references = bibliography()
+    paths = []
+    for chapter in chapters():
+        source = chapter.read_text()
+        notebook = jupytext.reads(without_solutions(source) if student else source, fmt="md:myst")
+        cells, solving = [], False
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                for name in re.findall(r"\{(solution-start|solution-end)\}", cell.source):
+                    solving = name == "solution-start"
+                cell.source = plain_markdown(cell.source, references)
+                if not cell.source:
+                    continue
+            elif solving or "hide-input" in cell.metadata.get("tags", []):
+                cell.metadata.setdefault("jupyter", {})["source_hidden"] = True
+            cells.append(cell)
+        notebook.cells = cells
+        path = folder / f"{chapter.stem}.ipynb"
+        jupytext.write(notebook, path, fmt="ipynb")
+        paths.append(path)
+    return paths
+
+
+# ---- pages ----------------------------------------------------------------------------------------------------------
+
+
+class _Loads(HTMLParser):
+    """Collects the addresses that a page loads by itself (not the links that a reader may follow)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self._script = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self._script = tag == "script"
+        if "src" in given:
+            self.addresses.append(given["src"])
+        if "srcset" in given:
+            self.addresses += [part.split()[0] for part in given["srcset"].split(",") if part.split()]
+        if tag == "link" and set(given.get("rel", "").split()) & {
+            "stylesheet",
+            "preload",
+            "icon",
+            "shortcut",
+            "modulepreload",
+            "manifest",
+        }:
+            self.addresses.append(given.get("href", ""))
+        if tag in ("object", "embed"):
+            self.addresses.append(given.get("data", ""))
+        self.addresses += re.findall(r"url\(['\"]?([^'\")]+)", given.get("style", ""))
+
+    def handle_data(self, data: str) -> None:
+        if self._script:
+            self.addresses += re.findall(r"['\"]((?:https?:)?//[^'\"\s]+\.(?:js|mjs|css))['\"]", data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = False
+
+
+def external_loads(folder: Path) -> list[str]:
+    """Everything that the pages under `folder` would load from outside: "page: address" for each."""
+    found = []
+    for page in sorted(folder.rglob("*.html")):
+        loads = _Loads()
+        loads.feed(page.read_text(encoding="utf-8", errors="replace"))
+        found += [f"{page.relative_to(folder)}: {a}" for a in loads.addresses if re.match(r"^(https?:)?//", a.strip())]
+    for sheet in sorted(folder.rglob("*.css")):
+        urls = re.findall(
+            r"(?:url\(|@import\s+)['\"]?((?:https?:)?//[^'\")\s;]+)",
+            sheet.read_text(encoding="utf-8", errors="replace"),
+        )
+        found += [f"{sheet.relative_to(folder)}: {a}" for a in urls]
+    return found
+
+
+def environment() -> dict[str, str]:
+    """The environment of a build: static pictures, no display, the kernel of this interpreter."""
+    return {
+        **os.environ,
+        "PHYSLAB_STATIC": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_PLATFORM_DIRS": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+
+
+def run_jupyter_book(source: Path) -> Path:
+    """Build the pages of a source folder; returns the folder of the pages."""
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        str(source),
+        "--all",
+        "--quiet",
+        "--keep-going",
+        "-W",
+    ]
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    if result.returncode:
+        sys.stderr.write(result.stdout[-4000:] + result.stderr[-4000:])
+        raise BuildError("jupyter-book stopped; its last words are above")
+    return source / "_build" / "html"
+
+
+def build_html() -> Path:
+    """The book, with a check that it needs nothing from outside."""
+    return verified(run_jupyter_book(BOOK))
+
+
+def verified(pages: Path) -> Path:
+    """The folder, if nothing in it is loaded from outside; BuildError otherwise."""
+    outside = external_loads(pages)
+    if outside:
+        raise BuildError(f"{len(outside)} loads from outside, first: {outside[0]}; vendor them in book/_static")
+    return pages
+
+
+def build_student() -> Path:
+    """Pages and notebooks without solutions."""
+    stage = BOOK / "_build" / "student_source"
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(
+        BOOK, stage, ignore=shutil.ignore_patterns("_build", "_notebooks", "_student", "__pycache__", "*.py")
+    )
+    for page in stage.glob("*.md"):
+        page.write_text(without_solutions(page.read_text()))
+    pages = BOOK / "_build" / "student"
+    shutil.rmtree(pages, ignore_errors=True)
+    shutil.move(verified(run_jupyter_book(stage)), pages)
+    make_notebooks(student=True)
+    return pages
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("notebooks", "html", "student"))
+    parser.add_argument("--student", action="store_true", help="leave the solutions out of the notebooks")
+    options = parser.parse_args(arguments)
+    try:
+        if options.what == "notebooks":
+            made = make_notebooks(student=options.student)
+            print(f"{len(made)} notebooks in {made[0].parent}")
+        else:
+            pages = build_html() if options.what == "html" else build_student()
+            print(f"open {pages / 'index.html'} (nothing in it is loaded from outside)")
+    except BuildError as error:
+        print(f"book: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

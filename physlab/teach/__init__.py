@@ -1,0 +1,28 @@
+"""Teaching: exercises that grade themselves by physics, the running case, and what the chapters show.
+
+>>> from physlab.teach import check
+>>> check("block-mean", my_layer)
+"""
+
+from __future__ import annotations
+
+from physlab.teach.case import Storm, find_storm, thin
+from physlab.teach.check import Exercise, Submission, Verdict, check, exercises
+from physlab.teach.show import explorer_link, explorer_url, say, slider, table, with_spread
+
+__all__ = [
+    "Exercise",
+    "Storm",
+    "Submission",
+    "Verdict",
+    "check",
+    "exercises",
+    "explorer_link",
+    "explorer_url",
+    "find_storm",
+    "say",
+    "slider",
+    "table",
+    "thin",
+    "with_spread",
+]

@@ -1,0 +1,186 @@
+"""`check("name", answer)`: grade an exercise by physics, on fresh random inputs, and explain a failure in physical
+terms.
+
+An exercise never compares an answer with a stored array. It draws new inputs at every call and asks for what nature
+asks:
+the block mean is kept, the water budget closes, the wind blows along the isobars. A grader raises `Wrong` with the
+broken law.
+
+Every exercise also registers known-wrong submissions, each with the words that its hint must contain; the tests
+submit them
+all, so that a grader can neither fall asleep nor give the wrong advice.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from physlab.errors import PhysLabError
+
+
+class Wrong(Exception):
+    """Raised by a grader: the physical reason why an answer fails."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A known-wrong answer.
+
+    Attributes
+    ----------
+    mistake : str
+        What was done wrong, in a few words.
+    answer : object
+        The submission itself.
+    hint : str
+        A fragment that the grader's explanation must contain (case-insensitive).
+    """
+
+    mistake: str
+    answer: Any
+    hint: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: how it is graded, one right answer and the mistakes that it must recognise.
+
+    Attributes
+    ----------
+    name : str
+        The name given to `check`.
+    asks : str
+        What the answer must be (signature and meaning), repeated when something else is handed in.
+    grade : callable
+        `grade(answer, generator)`; raises `Wrong` or returns the sentence that confirms what was verified.
+    right : object
+        A right answer (tests only; the solution shown in the book is its own cell).
+    wrong : tuple of Submission
+        At least two known-wrong submissions.
+    """
+
+    name: str
+    asks: str
+    grade: Callable[[Any, torch.Generator], str]
+    right: Any
+    wrong: tuple[Submission, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a check: true if passed; shown as a coloured line in a notebook."""
+
+    name: str
+    passed: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        return f"{'PASSED' if self.passed else 'NOT YET'} {self.name}: {self.message}"
+
+    def _repr_markdown_(self) -> str:
+        return f"{'✔' if self.passed else '✘'} **{self.name}**: {self.message}"
+
+
+_REGISTRY: dict[str, Exercise] = {}
+
+
+def register(exercise: Exercise) -> Exercise:
+    """Add an exercise; a name can be taken once."""
+    if exercise.name in _REGISTRY:
+        raise PhysLabError(f"exercise {exercise.name!r} is registered twice; choose another name")
+    _REGISTRY[exercise.name] = exercise
+    return exercise
+
+
+def exercises() -> dict[str, Exercise]:
+    """All registered exercises by name, in the order of the book."""
+    from physlab.teach import atmosphere, conservation, positivity, predictions, preface  # noqa: F401  (they register)
+
+    return dict(_REGISTRY)
+
+
+def check(name: str, answer: Any, seed: int | None = None) -> Verdict:
+    """Grade an answer by physics.
+
+    Parameters
+    ----------
+    name : str
+        Name of the exercise, as printed in the book.
+    answer : object
+        A function or a value; each exercise says which.
+    seed : int, optional
+        Fix the random inputs (tests); by default they are fresh at every call.
+
+    Returns
+    -------
+    Verdict
+        True if passed; its text says what was verified, or which law is broken and where to look.
+
+    Raises
+    ------
+    PhysLabError
+        If there is no exercise of that name.
+    """
+    known = exercises()
+    if name not in known:
+        raise PhysLabError(f"no exercise named {name!r}; the exercises are: {', '.join(known)}")
+    exercise = known[name]
+    generator = torch.Generator()
+    generator.manual_seed(seed) if seed is not None else generator.seed()
+    if answer is None or answer is Ellipsis:
+        return Verdict(name, False, f"nothing to grade yet. Wanted: {exercise.asks}")
+    if callable(exercise.right) and not callable(answer):
+        return Verdict(name, False, f"a function is wanted, got {type(answer).__name__}. Wanted: {exercise.asks}")
+    try:
+        return Verdict(name, True, exercise.grade(answer, generator))
+    except Wrong as reason:
+        return Verdict(name, False, str(reason))
+    except Exception as error:  # the student's own code failed: say where, without a traceback
+        first = (str(error).splitlines() or [""])[0]
+        return Verdict(
+            name, False, f"your answer stopped with {type(error).__name__}: {first} (Wanted: {exercise.asks})"
+        )
+
+
+# ---- what graders share -------------------------------------------------------------------------------------------
+
+
+def require(condition: Any, reason: str) -> None:
+    """Raise `Wrong(reason)` unless the condition holds."""
+    if not bool(condition):
+        raise Wrong(reason)
+
+
+def call(answer: Callable, *inputs: Any) -> Any:
+    """Call a submission with copies of the inputs and see that it left them alone."""
+    copies = [x.clone() if isinstance(x, torch.Tensor) else x for x in inputs]
+    out = answer(*copies)
+    if out is None:
+        raise Wrong("the function returned None: end it with a return statement")
+    for before, after in zip(inputs, copies, strict=True):
+        if isinstance(before, torch.Tensor) and not torch.equal(before, after):
+            names = ", ".join(inspect.signature(answer).parameters)
+            raise Wrong(
+                f"the function changed its input in place ({names}): work on a copy, or the network's output is lost"
+            )
+    return out
+
+
+def same_shape(out: Any, shape: tuple[int, ...], what: str) -> torch.Tensor:
+    """The output as a tensor of the wanted shape, or a hint."""
+    require(isinstance(out, torch.Tensor), f"{what} must be a tensor, got {type(out).__name__}")
+    require(tuple(out.shape) == tuple(shape), f"{what} must have shape {tuple(shape)}, got {tuple(out.shape)}")
+    return out
+
+
+def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> torch.Tensor:
+    """Random float64 numbers in [low, high)."""
+    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)

@@ -1,0 +1,137 @@
+"""What the chapters show besides figures: sentences with computed numbers, sliders, and links into the explorer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from matplotlib.figure import Figure
+
+EXPLORER = "http://localhost:5006/explorer"
+
+
+class Text:
+    """Markdown that a notebook renders: prose whose numbers were computed in the cell above it."""
+
+    def __init__(self, markdown: str) -> None:
+        self.markdown = markdown
+
+    def __repr__(self) -> str:
+        return self.markdown
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
+
+
+def say(*sentences: str) -> Text:
+    """Join sentences (f-strings with computed numbers) into one Markdown paragraph."""
+    return Text(" ".join(sentences))
+
+
+def table(frame: Any, digits: int = 3, name: str = "") -> Text:
+    """A pandas DataFrame as a Markdown table with `digits` significant digits.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows are methods, columns scores; strings pass through.
+    digits : int
+        Significant digits of the numbers.
+    name : str
+        Heading of the index column.
+    """
+
+    def cell(value: Any) -> str:
+        return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+    lines = [f"| {name} | " + " | ".join(map(str, frame.columns)) + " |", "|---" * (len(frame.columns) + 1) + "|"]
+    lines += [
+        f"| {index} | " + " | ".join(cell(v) for v in row) + " |"
+        for index, row in zip(frame.index, frame.to_numpy().tolist(), strict=True)
+    ]
+    return Text("\n".join(lines))
+
+
+def with_spread(frame: Any, columns: Mapping[str, str], index: str = "method", digits: int = 3) -> Any:
+    """Columns of a results table as "mean ± spread over seeds"; the spread is left out where there is one run.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        With `<column>` and `<column>_spread`, as made by `physlab.train.results_table`.
+    columns : mapping from column to heading
+        Scores to show.
+    index : str
+        Column that names the rows.
+    digits : int
+        Significant digits of the means; two for the spreads.
+    """
+    import pandas as pd
+
+    def cell(row: Any, column: str) -> str:
+        mean, spread = row[column], row.get(f"{column}_spread", float("nan"))
+        return f"{mean:.{digits}g}" + (f" ± {spread:.2g}" if spread == spread else "")
+
+    shown = {heading: [cell(row, column) for _, row in frame.iterrows()] for column, heading in columns.items()}
+    return pd.DataFrame(shown, index=list(frame[index]))
+
+
+def explorer_link(text: str, **state: Any) -> Text:
+    """A link into the explorer at exactly the given state (start it with `make explore`).
+
+    Parameters
+    ----------
+    text : str
+        What the link says.
+    state : parameters of the explorer's address, as in its own URL.
+    """
+    return Text(f"**In the explorer:** [{text}]({explorer_url(**state)}) (start it with `make explore`).")
+
+
+def explorer_url(**state: Any) -> str:
+    """The address of the explorer at a state."""
+    return f"{EXPLORER}?{urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in state.items()})}"
+
+
+def slider(draw: Callable[[Any], Figure], values: Sequence[Any], start: Any, label: str) -> Figure | None:
+    """A slider over `values` that redraws a figure; a static picture at `start` where no reader can move it.
+
+    Parameters
+    ----------
+    draw : callable
+        `draw(value)` returns a figure.
+    values : sequence
+        The positions of the slider.
+    start : object
+        The value shown first, and in the printed book.
+    label : str
+        Name of the quantity.
+
+    Returns
+    -------
+    Figure or None
+        The static picture when the book is built (environment variable PHYSLAB_STATIC) or without ipywidgets;
+        otherwise None: the
+        widget has been displayed.
+    """
+    if os.environ.get("PHYSLAB_STATIC") == "1":
+        return draw(start)
+    try:
+        import ipywidgets
+        from IPython.display import display
+    except ImportError:
+        return draw(start)
+    out = ipywidgets.Output()
+    control = ipywidgets.SelectionSlider(options=list(values), value=start, description=label, continuous_update=False)
+
+    def redraw(change: dict) -> None:
+        out.clear_output(wait=True)
+        with out:
+            display(draw(change["new"]))
+
+    control.observe(redraw, names="value")
+    redraw({"new": start})
+    display(ipywidgets.VBox([control, out]))
+    return None

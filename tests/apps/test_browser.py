@@ -1,0 +1,247 @@
+"""The explorer in a real browser: every switch, numbers as in the library, no error, no outside request."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from functools import lru_cache
+
+import pytest
+
+from apps.screenshot import VIEWPORT, browse, serve, wait_until_drawn
+from apps.state import CONSTRAINTS, DATASETS, FACTORS, METHODS, MODES, Choice, parse_query, to_query
+from physlab import load_model
+from physlab.data import sr_pairs
+from physlab.downscale import Constrained
+from physlab.errors import PhysLabError
+from physlab.score import table
+
+pytestmark = pytest.mark.browser
+FRAME = 5
+TIMEOUT = 60_000  # ms, for a machine that is busy with something else
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with browse(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address():
+    with serve(timeout=180.0) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """open_page(query) -> a page that is drawn; afterwards: no error on the console, no request to another host."""
+    pages, problems = [], []
+
+    def note(page):
+        page.on("console", lambda m: problems.append(f"console {m.type}: {m.text}") if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(f"page error: {error}"))
+        page.on("requestfailed", lambda r: problems.append(f"failed request: {r.url}"))
+        page.on("request", lambda r: None if inside(r.url) else problems.append(f"request to the outside: {r.url}"))
+
+    def inside(url: str) -> bool:
+        return url.startswith((address.rsplit("/", 1)[0], "data:", "blob:"))
+
+    def open_(query: str = ""):
+        page = browser.new_page(viewport=VIEWPORT)
+        page.set_default_timeout(TIMEOUT)
+        pages.append(page)
+        note(page)
+        page.goto(address + query)
+        wait_until_drawn(page, timeout=TIMEOUT / 1000)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert not problems, problems
+
+
+def key(choice: Choice) -> str:
+    return "|".join(
+        str(getattr(choice, name)) for name in ("dataset", "frame", "factor", "method", "mode", "constraint")
+    )
+
+
+def wait_for(page, choice: Choice) -> None:
+    page.wait_for_selector(f'[data-status="ready"][data-key="{key(choice)}"]', state="attached")
+
+
+def press(page, group: dict, value) -> None:
+    """Click a control as a user does."""
+    label = f"× {value}" if value in FACTORS else group[value]
+    page.get_by_role("button", name=label, exact=True).click()
+
+
+def select_data(page, dataset: str) -> None:
+    page.get_by_role("combobox").first.click()
+    page.get_by_role("menuitem", name=DATASETS[dataset]).click()
+
+
+def scores_on(page, name: str = "frame", column: str = "this") -> dict[str, float]:
+    """The numbers of one column of a score table, as the page holds them."""
+    cells = page.locator(f'[data-table="{name}"] td[data-column="{column}"]')
+    return dict(cells.evaluate_all("cells => cells.map(c => [c.dataset.metric, parseFloat(c.dataset.value)])"))
+
+
+@lru_cache(maxsize=8)
+def pairs(dataset: str, factor: int):
+    return sr_pairs(dataset, factor, splits=("test",))
+
+
+@lru_cache(maxsize=64)
+def model(name: str):
+    with contextlib.suppress(PhysLabError):
+        return load_model(name)
+    return None
+
+
+def expected(choice: Choice) -> dict[str, float]:
+    """The scores of a selection from the library alone."""
+    data = pairs(choice.dataset, choice.factor)
+    network = model(f"{choice.dataset}-x{choice.factor}-{choice.constraint if choice.mode == 'trained' else 'none'}")
+    after = choice.mode == "applied"
+    if choice.method != "network" or network is None:
+        network, after = model(f"{'bicubic' if choice.method == 'network' else choice.method}-x{choice.factor}"), True
+    if after and choice.constraint not in ("none", "soft"):
+        options = {}
+        if choice.constraint == "scaled_add":
+            offset, scale = data.scaling.offset[0], data.scaling.scale[0]
+            bounds = (0.0, scale) if data.non_negative else (offset - 5 * scale, offset + 5 * scale)
+            options = {"bounds": tuple(round(bound, 3) for bound in bounds)}
+        network = Constrained(network, choice.constraint, **options)
+    at = slice(choice.frame, choice.frame + 1)
+    truth, coarse = data.fine["test"][at], data.coarse["test"][at]
+    return table(
+        network.predict(coarse, data.weights), truth, coarse, choice.factor, data.data_range("test"), data.weights
+    )
+
+
+def same(shown: dict[str, float], wanted: dict[str, float], choice: Choice) -> None:
+    assert shown.keys() == wanted.keys(), choice
+    for name, value in wanted.items():
+        assert shown[name] == pytest.approx(value, rel=1e-5, abs=1e-6), (name, choice)
+
+
+def test_every_data_set_factor_and_constraint(open_page):
+    choice = Choice(frame=FRAME, constraint="none")
+    page = open_page(to_query(choice))
+    seen = {}
+    for dataset in DATASETS:
+        if dataset != choice.dataset:
+            select_data(page, dataset)
+            choice = choice.with_(dataset=dataset)
+        for factor in FACTORS:
+            press(page, {}, factor)
+            for constraint in CONSTRAINTS:
+                press(page, CONSTRAINTS, constraint)
+                choice = choice.with_(factor=factor, constraint=constraint)
+                wait_for(page, choice)
+                seen[choice] = scores_on(page)
+                same(seen[choice], expected(choice), choice)
+                assert seen[choice]["conservation_error"] < 1e-4 or constraint in ("none", "soft"), choice
+    assert len(seen) == 36
+    assert parse_query(page.evaluate("location.search"))[0].dataset == choice.dataset
+
+
+def test_constraints_applied_afterwards_to_each_method(open_page):
+    choice = Choice(frame=FRAME, mode="applied", constraint="add")
+    page = open_page(to_query(choice))
+    for method in METHODS:
+        press(page, METHODS, method)
+        for constraint in ("add", "mult", "softmax", "scaled_add"):
+            press(page, CONSTRAINTS, constraint)
+            choice = choice.with_(method=method, constraint=constraint)
+            wait_for(page, choice)
+            same(scores_on(page), expected(choice), choice)
+    press(page, METHODS, "network")
+    press(page, MODES, "trained")
+    choice = choice.with_(method="network", mode="trained")
+    wait_for(page, choice)
+    same(scores_on(page), expected(choice), choice)
+    for name in ("nearest", "bicubic", "bicubic+add"):
+        method, _, constraint = name.partition("+")
+        same(
+            scores_on(page, column=name),
+            expected(Choice("tcw", FRAME, 4, method, "applied", constraint or "none")),
+            choice,
+        )
+
+
+def test_the_link_is_the_state(open_page):
+    choice = Choice("era5-uk-t2m", 7, 8, "bicubic", "applied", "mult")
+    page = open_page(to_query(choice, ("truth", "method")))
+    wait_for(page, choice)
+    assert not page.get_by_role("button", name="Nearest", exact=True).is_visible()
+    assert page.get_by_text("Truth", exact=True).count() == 0 or not page.get_by_text("Truth", exact=True).is_visible()
+    press(page, CONSTRAINTS, "add")
+    choice = choice.with_(constraint="add")
+    wait_for(page, choice)
+    page.wait_for_function("location.search.includes('constraint=add')")
+    assert parse_query(page.evaluate("location.search")) == (choice, ("truth", "method"), [])
+    again = open_page(page.evaluate("location.search"))
+    wait_for(again, choice)
+    assert scores_on(again) == scores_on(page)
+
+
+def test_a_bad_link_is_explained(open_page):
+    page = open_page("?factor=3&constraint=<img src=x onerror=alert(1)>&frame=99999999999999999999")
+    wait_for(page, Choice())
+    assert page.locator("[data-message]").count() >= 3
+    assert page.locator("[data-message] img").count() == 0
+
+
+def test_two_tabs_do_not_share_state(open_page):
+    first, second = open_page(), open_page()
+    press(first, {}, 8)
+    wait_for(first, Choice(factor=8))
+    assert second.locator(f'[data-key="{key(Choice())}"]').count() == 1
+    same(scores_on(second), expected(Choice()), Choice())
+
+
+def test_the_film_plays_and_reset_returns(open_page):
+    choice = Choice(method="bicubic", mode="applied", constraint="none", factor=8)
+    page = open_page(to_query(choice))
+    page.get_by_role("button", name="play").first.click()
+    later = choice.with_(frame=2)
+    page.wait_for_selector(f'[data-key="{key(later)}"]', state="attached")
+    page.get_by_role("button", name="pause").first.click()
+    page.get_by_role("button", name="Reset").click()
+    wait_for(page, Choice())
+
+
+def test_copied_code_and_card(open_page, tmp_path, repository):
+    choice = Choice("tcw", 3, 4, "network", "applied", "mult")
+    page = open_page(to_query(choice))
+    wait_for(page, choice)
+    shown = scores_on(page)
+    page.get_by_role("tab", name="Card").click()
+    assert page.get_by_text("seed").first.is_visible() or model("tcw-x4-none") is None
+    page.get_by_role("tab", name="Code").click()
+    script = tmp_path / "copied.py"
+    script.write_text(page.locator("[data-code]").inner_text(), encoding="utf-8")
+    run = subprocess.run([sys.executable, str(script)], cwd=repository, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    printed = {name: float(value) for name, value in (line.split() for line in run.stdout.splitlines())}
+    for name, value in shown.items():
+        assert printed[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+
+
+def test_scores_of_the_test_set_arrive(open_page):
+    choice = Choice("era5-uk-t2m", 0, 4, "bicubic", "applied", "add")
+    page = open_page(to_query(choice))
+    wait_until_drawn(page, timeout=TIMEOUT / 1000, tests=True)
+    data = pairs("era5-uk-t2m", 4)
+    truth, coarse = data.fine["test"], data.coarse["test"]
+    wanted = table(
+        model("bicubic+add-x4").predict(coarse, data.weights), truth, coarse, 4, data.data_range("test"), data.weights
+    )
+    shown = scores_on(page, "test")
+    assert shown["rmse"] == pytest.approx(wanted["rmse"], rel=1e-5)
+    assert shown == scores_on(page, "test", "bicubic+add")

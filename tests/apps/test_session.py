@@ -1,0 +1,172 @@
+"""A session without a browser: overtaken work is dropped, links are obeyed, failures become one sentence."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import param
+import pytest
+
+from apps.address import Address
+from apps.latest import Latest
+from apps.session import Session
+from apps.state import Choice, State, parse_query
+
+
+class AtOnce(Executor):
+    """Runs everything in the calling thread."""
+
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        future.set_result(function(*args, **kwargs))
+        return future
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("apps.session.SETTLE", 0)
+
+
+class Location(param.Parameterized):
+    """What the address bar is to a session."""
+
+    search = param.String("")
+
+
+def session(store, search: str = "") -> Session:
+    return Session(store, AtOnce(), AtOnce(), lambda draw: draw(), search)
+
+
+def test_only_the_newest_request_is_delivered():
+    gate, delivered, worked = threading.Event(), [], []
+
+    def work(key, cancelled):
+        worked.append(key)
+        gate.wait(5)
+        return key
+
+    with ThreadPoolExecutor(1) as pool:
+        latest = Latest(pool, work, lambda key, value: delivered.append(value), lambda draw: draw())
+        for key in range(20):
+            latest.request(key)
+        gate.set()
+    assert delivered == [19]
+    assert len(worked) <= 2  # the first had started, the eighteen between were never run
+
+
+def test_work_can_see_that_it_was_overtaken_and_errors_are_delivered():
+    delivered = []
+    latest = Latest(
+        AtOnce(), lambda key, cancelled: 1 / key, lambda key, value: delivered.append(value), lambda draw: draw()
+    )
+    latest.request(0)
+    assert isinstance(delivered[0], ZeroDivisionError)
+    held = []
+    late = Latest(AtOnce(), lambda key, cancelled: key, lambda key, value: delivered.append(value), held.append)
+    late.request(1)
+    late.request(2)
+    for draw in held:
+        draw()
+    assert delivered[1:] == [2]
+
+
+def test_a_selection_is_drawn_with_the_numbers_of_the_library(store):
+    page = session(store)
+    page.state.apply(Choice("tcw", 2, 8, "bicubic", "applied", "mult"))
+    panel = store.panel(page.state.choice())
+    assert page.shown is panel
+    for metric in ("rmse", "conservation_error", "spectral_divergence_top"):
+        assert (
+            f'data-metric="{metric}" data-column="this" data-value="{panel.scores["this"][metric]!r}"'
+            in page.scores.object
+        )
+    assert page.maps.images["truth"].data["image"][0] is panel.maps["truth"]
+    assert 'data-state="ready"' in page.tests_pane.object
+    assert 'data-key="tcw|2|8|bicubic|applied|mult"' in page.status.object
+
+
+def test_controls_and_state_move_together(store):
+    page = session(store, "?factor=8&constraint=add")
+    assert page.controls["factor"].value == 8
+    assert page.controls["constraint"].value == "add"
+    page.controls["method"].value = "nearest"
+    assert page.state.method == "nearest"
+    assert page.controls["mode"].disabled
+    page.state.reset()
+    assert page.controls["method"].value == "network"
+
+
+def test_a_lesson_hides_what_it_does_not_need(store):
+    page = session(store, "?hide=truth,method,card")
+    assert not page.cells["truth"].visible
+    assert not page.groups["method"].visible
+    assert page.cells["result"].visible
+    assert page.card not in page.tabs.objects
+
+
+def test_hidden_words_reach_the_page_only_as_text(store):
+    page = session(store, "?constraint=<script>alert(1)</script>")
+    assert "<script>" not in page.messages.object
+    assert "&lt;script&gt;" in page.messages.object
+
+
+def test_a_missing_data_set_leaves_the_rest_working(store, lab, monkeypatch):
+    def without_tcw(task, factor, splits):
+        if task == "tcw":
+            raise FileNotFoundError("asset 'data/nature-tcw.nc' is not there")
+        return lab(task, factor)
+
+    monkeypatch.setattr("apps.store.sr_pairs", without_tcw)
+    page = session(store)
+    assert "not available" in page.messages.object
+    page.state.dataset = "era5-uk-t2m"
+    assert page.shown.choice.dataset == "era5-uk-t2m"
+    assert "not available" not in page.messages.object
+
+
+def test_two_sessions_share_the_store_and_nothing_else(store):
+    first, second = session(store), session(store)
+    first.state.apply(Choice("era5-uk-t2m", 1, 4, "bicubic", "applied", "add"), ("truth",))
+    assert second.state.choice() == Choice()
+    assert second.cells["truth"].visible
+    assert second.shown.choice.dataset == "tcw"
+    assert not set(first.maps.images.values()) & set(second.maps.images.values())
+
+
+def test_the_address_follows_the_state_and_the_state_the_address(store):
+    location, later = Location(), []
+    page = session(store)
+    Address(page.state, location, lambda act, wait: later.append(act), page.notes.extend)
+    assert parse_query(location.search) == (Choice(), (), [])
+    for frame in range(1, 4):
+        page.state.frame = frame
+    assert "frame=0" in location.search  # it waits until the selections have settled
+    for act in later:
+        act()
+    assert "frame=3" in location.search
+    location.search = "?v=1&factor=2&constraint=add&frame=1"
+    assert (page.state.factor, page.state.constraint, page.state.frame) == (2, "add", 1)
+
+
+def test_200_broken_links_in_one_session(store, caplog, broken_links):
+    location = Location()
+    page = session(store)
+    Address(page.state, location, lambda act, wait: act(), page.notes.extend)
+    for link in broken_links(200, seed=3):
+        location.search = link
+        assert page.shown is not None
+    assert "failed" not in page.status.object
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("search", ["?frame=700", "?dataset=era5-uk-t2m&frame=6"])
+def test_a_frame_beyond_the_end_is_said(store, search):
+    page = session(store, search)
+    assert page.state.frame == store.frames(page.state.dataset) - 1
+    assert "showing the last one" in page.messages.object
+
+
+def test_state_is_per_instance():
+    assert State().param.constraint.objects is not None
+    assert State() is not State()

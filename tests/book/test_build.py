@@ -1,0 +1,180 @@
+"""The pages build with the network cut and load nothing from outside; the student edition has no solutions."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_SPEC = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
+build = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(build)
+
+CUT = '''"""No network: every connection to another machine fails, in this process and in its kernels."""
+import socket
+
+_connect = socket.socket.connect
+
+
+def connect(self, address):
+    if self.family != getattr(socket, "AF_UNIX", None) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        raise OSError(f"the network is cut: {address}")
+    return _connect(self, address)
+
+
+socket.socket.connect = connect
+'''
+
+
+def copy_of_the_book(folder: Path, execute: bool) -> Path:
+    """The sources of the book elsewhere, so that parallel tests do not meet in book/_build."""
+    copy = folder / "book"
+    shutil.copytree(
+        ROOT / "book", copy, ignore=shutil.ignore_patterns("_build", "_notebooks", "_student", "__pycache__")
+    )
+    if not execute:
+        config = copy / "_config.yml"
+        config.write_text(config.read_text().replace("execute_notebooks: cache", 'execute_notebooks: "off"'))
+    return copy
+
+
+def run_offline(book: Path, what: str) -> str:
+    """`python build.py WHAT` without a network: by a namespace if the system allows, and by a patched socket."""
+    fence = book.parent / "fence"
+    fence.mkdir(exist_ok=True)
+    (fence / "sitecustomize.py").write_text(CUT)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(fence), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [sys.executable, str(book / "build.py"), what]
+    if shutil.which("unshare") and shutil.which("ip"):
+        inside = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+        if subprocess.run([*inside, "true"], capture_output=True).returncode == 0:
+            command = [*inside, *command]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> Path:
+    """The whole book, executed, with the network cut."""
+    book = copy_of_the_book(tmp_path_factory.mktemp("html"), execute=True)
+    assert "nothing in it is loaded from outside" in run_offline(book, "html")
+    return book / "_build" / "html"
+
+
+def test_pages_are_whole_and_load_nothing_from_outside(pages):
+    names = {"preface.html", "atmosphere.html", "conservation.html", "notation.html", "bibliography.html", "index.html"}
+    assert names <= {path.name for path in pages.glob("*.html")}
+    assert build.external_loads(pages) == []
+    assert (pages / "mathjax" / "tex-mml-chtml.js").stat().st_size > 1e6
+    for name in ("preface", "atmosphere", "conservation"):
+        html = (pages / f"{name}.html").read_text()
+        script = re.search(r'src="([^"]*tex-mml-chtml\.js)[^"]*"', html)
+        assert script and (pages / script[1]).resolve().is_file()
+
+
+def test_every_local_file_that_a_page_loads_is_there(pages):
+    for page in pages.glob("*.html"):
+        loads = build._Loads()
+        loads.feed(page.read_text())
+        for address in loads.addresses:
+            if address and not address.startswith(("data:", "#")):
+                assert (pages / address.split("?")[0].split("#")[0]).exists(), (
+                    f"{page.name} loads {address}, which is not there"
+                )
+
+
+def test_pictures_have_alt_text_and_cells_did_not_fail(pages):
+    for name, least in (("preface", 3), ("atmosphere", 5), ("conservation", 3)):
+        html = (pages / f"{name}.html").read_text()
+        pictures = re.findall(r"<img[^>]*_images/[^>]*>", html)
+        assert len(pictures) >= least
+        for picture in pictures:
+            alt = re.search(r'alt="([^"]*)"', picture)
+            assert alt and len(alt[1].split()) >= 12, picture
+        assert "Traceback" not in html and "&lt;Figure" not in html
+
+
+def test_solutions_are_folded_in_the_full_edition(pages):
+    html = (pages / "conservation.html").read_text()
+    assert html.count("solution dropdown") >= 6
+
+
+def test_student_pages_have_no_solutions(tmp_path):
+    book = copy_of_the_book(tmp_path, execute=False)
+    run_offline(book, "student")
+    for name in ("preface", "atmosphere", "conservation"):
+        html = (book / "_build" / "student" / f"{name}.html").read_text()
+        assert 'class="exercise' in html and 'class="solution' not in html
+        assert 'assert</span> <span class="n">check' not in html
+        source = (book / "_student" / f"{name}.ipynb").read_text()
+        assert (
+            "Exercise:" in source
+            and "# Solution" not in source
+            and "<summary>" not in source
+            and "assert check(" not in source
+        )
+
+
+def test_notebooks_are_plain_markdown(tmp_path):
+    for path in build.make_notebooks(folder=tmp_path):
+        import nbformat
+
+        notebook = nbformat.read(path, 4)
+        nbformat.validate(notebook)
+        solving = [cell for cell in notebook.cells if cell.cell_type == "code" and "assert check(" in cell.source]
+        assert solving and all(cell.metadata.jupyter.source_hidden for cell in solving)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                assert not re.search(r"\{(cite|doc|exercise|solution|admonition)", cell.source), cell.source[:200]
+                assert cell.source.count("<details>") == cell.source.count("</details>")
+
+
+def test_a_solution_without_end_stops_the_build():
+    with pytest.raises(build.BuildError, match="not closed"):
+        build.without_solutions("```{solution-start} x\n```\ntext\n")
+
+
+def test_without_solutions_keeps_everything_else():
+    cell = "```{code-cell} ipython3\n1\n```\n"
+    solution = f"```{{solution-start}} x\n:class: dropdown\n```\nsecret\n{cell}```{{solution-end}}\n```\n"
+    text = f"a\n{solution}b\n"
+    assert build.without_solutions(text) == "a\nb\n"
+    assert build.without_solutions("a\n```{solution} x\nsecret\n```\nb\n") == "a\nb\n"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script src="https://cdn.example.org/x.js"></script>',
+        '<link rel="stylesheet" href="//fonts.example.org/x.css">',
+        '<img src="http://example.org/x.png">',
+        '<script>const url = "https://unpkg.com/x/index.js"</script>',
+        '<div style="background: url(https://example.org/x.png)"></div>',
+    ],
+)
+def test_loads_from_outside_are_found(tmp_path, html):
+    (tmp_path / "page.html").write_text(f"<html><body>{html}</body></html>")
+    assert len(build.external_loads(tmp_path)) == 1
+    with pytest.raises(build.BuildError, match=r"page\.html"):
+        build.verified(tmp_path)
+
+
+def test_links_for_readers_are_no_loads(tmp_path):
+    (tmp_path / "page.html").write_text('<a href="https://example.org">read</a><script src="local.js"></script>')
+    assert build.external_loads(tmp_path) == []
+
+
+def test_stylesheets_are_searched_too(tmp_path):
+    (tmp_path / "x.css").write_text("@import 'https://fonts.example.org/x.css'; p {background: url(local.png)}")
+    assert build.external_loads(tmp_path) == ["x.css: https://fonts.example.org/x.css"]

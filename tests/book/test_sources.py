@@ -1,0 +1,181 @@
+"""The sources of the book keep the shape of a chapter: length, alt texts, citations, assertions, explorer links."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_SPEC = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
+build = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(build)
+
+CHAPTERS = build.chapters()
+FULL = [path for path in CHAPTERS if path.stem != "preface"]
+CODE = re.compile(r"^```\{code-cell\} ipython3\n(.*?)^```$", flags=re.M | re.S)
+HIDDEN = ":tags: [hide-input]"
+
+
+def cells(source: str) -> list[tuple[str, str]]:
+    """(kind, text) of the cells of a chapter, front matter and solutions left out."""
+    body = build.without_solutions(source).split("---\n", 2)[2]
+    out, end = [], 0
+    for match in CODE.finditer(body):
+        out += [("markdown", body[end : match.start()].strip()), ("code", match[1])]
+        end = match.end()
+    out.append(("markdown", body[end:].strip()))
+    return [(kind, text) for kind, text in out if text]
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of a code cell that a reader sees: no options, no blank lines, nothing of a folded cell."""
+    if HIDDEN in text:
+        return []
+    text = re.sub(r"\A---\n.*?^---\n", "", text, flags=re.M | re.S)
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def words(source: str) -> int:
+    """Words of prose: no code, no formulas, no directives, no links' targets."""
+    text = "\n".join(text for kind, text in cells(source) if kind == "markdown")
+    text = re.sub(r"\$\$.*?\$\$", " ", text, flags=re.S)
+    text = re.sub(r"^(`{3,}|:{3,}).*$|^:[\w-]+:.*$|\{[\w:]+\}`[^`]*`", " ", text, flags=re.M)
+    text = re.sub(r"\$[^$]*\$", " symbol ", text)
+    return len(re.findall(r"[A-Za-z][\w’'-]*", text))
+
+
+def test_there_are_three_chapters():
+    assert [path.stem for path in CHAPTERS] == ["preface", "atmosphere", "conservation"]
+
+
+@pytest.mark.parametrize("path", FULL, ids=lambda path: path.stem)
+def test_length(path):
+    source = path.read_text()
+    parts = cells(source)
+    assert 25 <= len(parts) <= 40, f"{len(parts)} cells"
+    assert 1500 <= words(source) <= 2200, f"{words(source)} words"
+    visible = sum(len(code_lines(text)) for kind, text in parts if kind == "code")
+    assert visible <= 120, f"{visible} visible lines of code"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_folded_cells_hold_sentences_only_and_code_is_narrow(path):
+    for kind, text in cells(path.read_text()):
+        if kind == "code" and HIDDEN in text:
+            assert "say(" in text and "assert " not in text
+        elif kind == "code":
+            wide = [line for line in code_lines(text) if len(line) > 120]
+            assert not wide, f"too wide for the page: {wide[0]}"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_anatomy(path):
+    source = path.read_text()
+    text = build.without_solutions(source)
+    assert "What you need, what you get" in text and "**Time**" in text
+    assert "slider(" in text and "explorer_link(" in text
+    assert re.search(r"\*\*(Before|Predict|Write\s+down)", text), "no Socratic prompt"
+    assert 5 <= len(re.findall(r"\{exercise(?:-start)?\}", text)) <= 8
+    for kind in ("predict and check", "code", "derivation", "bug hunt", "open"):
+        assert f"({kind}" in text, kind
+    if path in FULL:
+        assert len(re.findall(r"\(predict and check\)", text)) >= 2 and len(re.findall(r"\(code\)", text)) >= 2
+        assert "## Honest discussion" in text
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_at_least_three_physics_assertions_outside_solutions(path):
+    code = "\n".join(text for kind, text in cells(path.read_text()) if kind == "code")
+    assert len(re.findall(r"^\s*assert ", code, flags=re.M)) >= 3
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_figure_has_alt_text(path):
+    for kind, text in cells(path.read_text()):
+        if kind == "code" and re.search(r"^(map_panels|draw_\w+|slider)\(", text, flags=re.M):
+            alt = re.search(r"^    alt: (.+)$", text, flags=re.M)
+            assert alt and len(alt[1].split()) >= 12, f"no alt text: {text[:200]}"
+            assert ": " not in alt[1], f"a colon breaks the YAML of the alt text: {alt[1]}"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_solutions_answer_their_exercise_and_are_graded(path):
+    source = path.read_text()
+    labels = set(re.findall(r"^:label: ([\w-]+)$", source, flags=re.M))
+    solved = re.findall(r"\{solution(?:-start)?\} ([\w-]+)$", source, flags=re.M)
+    assert set(solved) <= labels
+    assert len(solved) >= len(labels) - 1  # only the open exercise has none
+    assert source.count(":class: dropdown") == len(solved)
+    for block in re.findall(r"\{solution-start\}.*?\{solution-end\}", source, flags=re.S):
+        assert "assert check(" in block
+
+
+def test_every_registered_exercise_is_in_the_book():
+    from physlab.teach import exercises
+
+    text = "".join(path.read_text() for path in CHAPTERS)
+    for name in exercises():
+        assert f'assert check("{name}"' in text, f"exercise {name} has no solution in the book"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_citations_exist(path):
+    known = build.bibliography()
+    keys = {
+        key.strip() for group in re.findall(r"\{cite:[tp]\}`([^`]+)`", path.read_text()) for key in group.split(",")
+    }
+    assert keys and keys <= set(known)
+
+
+def test_every_reference_is_used():
+    text = "".join(path.read_text() for path in [*CHAPTERS, build.BOOK / "notation.md"])
+    unused = [key for key in build.bibliography() if key not in text]
+    assert not unused, f"in references.bib but never cited: {unused}"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_explorer_links_are_read_without_complaint(path):
+    state = pytest.importorskip("apps.state")
+    from physlab.teach import explorer_url
+
+    links = re.findall(r"^at = \{(.*)\}$", path.read_text(), flags=re.M)
+    assert links
+    for link in links:
+        given = {"v": "1"} | dict(re.findall(r'"(\w+)": "?([\w.-]+)"?', re.sub(r"storm\.index|\bi\b(?=,)", "7", link)))
+        choice, hide, problems = state.parse_query(explorer_url(**given).split("?", 1)[1])
+        assert not problems
+        assert (
+            str(choice.frame) == "7" and choice.dataset == given["dataset"] and choice.constraint == given["constraint"]
+        )
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_symbols_are_on_the_notation_page(path):
+    notation = (build.BOOK / "notation.md").read_text()
+    body = "\n".join(text for kind, text in cells(path.read_text()) if kind == "markdown")
+    for symbol in (
+        r"\Phi",
+        r"T_v",
+        r"p_s",
+        r"\mathbf{Q}",
+        r"\tilde y",
+        r"\alpha",
+        r"\mu",
+        r"C_E",
+        r"T_\mathrm{eq}",
+        r"\omega",
+        r"\kappa",
+    ):
+        if symbol in body:
+            assert symbol in notation, symbol
+
+
+def test_no_numbers_of_results_are_typed():
+    """Scores of our own come from cells: the prose holds no RMSE except the published ones."""
+    for path in FULL:
+        prose = "\n".join(text for kind, text in cells(path.read_text()) if kind == "markdown")
+        for number in re.findall(r"RMSE (?:of )?(\d+\.\d+)", prose):
+            assert number in {"0.98", "0.80"}, f"{path.stem}: RMSE {number} is typed in the prose"
