@@ -110,6 +110,29 @@ def test_solutions_are_folded_in_the_full_edition(pages):
     assert html.count("solution dropdown") >= 6
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["atmosphere", "conservation", "notation"])
+def test_mathematics_is_set_in_a_real_browser_without_any_request(pages, chromium, name):
+    from apps.screenshot import browse
+
+    requests, problems = [], []
+    with browse(chromium) as browser:
+        page = browser.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.goto((pages / f"{name}.html").as_uri())
+        page.wait_for_selector("mjx-container mjx-math", timeout=60_000, state="attached")
+        page.wait_for_function(
+            "() => document.querySelectorAll('.math').length <= document.querySelectorAll('mjx-container').length"
+        )
+        assert page.locator("mjx-merror").count() == 0
+        assert page.locator("mjx-container").count() >= 20
+    assert not problems
+    outside = [url for url in requests if not url.startswith(("file:", "data:"))]
+    assert not outside, outside[0]
+
+
 def test_student_pages_have_no_solutions(tmp_path):
     book = copy_of_the_book(tmp_path, execute=False)
     run_offline(book, "student")

@@ -32,7 +32,7 @@ def test_soft_loss_shares() -> None:
     mse, penalty = torch.tensor(2.0), torch.tensor(10.0)
     assert soft_loss(mse, penalty) == pytest.approx(0.99 * 10 + 0.01 * 2)
     assert soft_loss(mse, penalty, 0.0) == mse and soft_loss(mse, penalty, 1.0) == penalty
-    with pytest.raises(PhysLabError, match="between 0 and 1"):
+    with pytest.raises(PhysLabError, match="from 0 to 1"):
         soft_loss(mse, penalty, 1.5)
 
 
