@@ -11,5 +11,5 @@ RECIPE = Recipe(
         "full": full(flips="", steps=1600),
     },
     geography=True,
-    expected={},
+    expected={"none": 0.3988, "soft": 0.482, "add": 0.39, "scaled_add": 0.3912, "mult": 0.3902, "softmax": 0.3905},
 )
