@@ -1,8 +1,10 @@
-"""PhysLab explorer: ``panel serve apps/explorer.py``. Assembly only; see state, store, session and views."""
+"""PhysLab explorer: ``panel serve apps/explorer.py``. Assembly only; see state, store and session."""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +23,13 @@ from apps.store import Store  # noqa: E402
 
 def shared() -> tuple[Store, ThreadPoolExecutor, ThreadPoolExecutor]:
     """What all sessions share: the store, the workers for panels and one worker for test-set scores."""
-    return Store(threads=1), ThreadPoolExecutor(2, "panel"), ThreadPoolExecutor(1, "test-set")
+    return Store(threads=1), ThreadPoolExecutor(2, "panel"), ThreadPoolExecutor(1, "test-set", step_back)
+
+
+def step_back() -> None:
+    """Test-set scores yield to panels that somebody is waiting for: on Linux a thread has its own priority."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def page() -> pmui.Page:

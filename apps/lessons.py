@@ -53,12 +53,12 @@ def answer(choice: Choice, scores: dict[str, dict[str, float]], units: str) -> s
         comparison = "equals that of bicubic+add"
     else:
         comparison = f"is {abs(gain):.2g} % {'below' if gain > 0 else 'above'} that of bicubic+add"
+    missed = f'<span class="number">{this["conservation_error"]:.2g} {units}</span>'
     return (
-        f"{WHAT_IT_IS[choice.constraint]} In this frame the block means miss the input by "
-        f"{this['conservation_error']:.2g} {units} (root mean square), and {int(this['negative_count'])} values are "
-        f"negative. The RMSE of {this['rmse']:.3g} {units} {comparison}, which needs no training: that column, not plain "
-        "bicubic, is the one to beat. In the spectra, everything right of the dashed line is finer than the input can hold, so the "
-        "method has to supply it."
+        f"{WHAT_IT_IS[choice.constraint]} In this frame the block means miss the input by {missed} (root mean square), "
+        f"and {int(this['negative_count'])} values are negative. The RMSE of {this['rmse']:.3g} {units} {comparison}, which "
+        "needs no training: that column, not plain bicubic, is the one to beat. In the spectra, everything right of the "
+        "dashed line is finer than the input can hold, so the method has to supply it."
     )
 
 

@@ -17,6 +17,7 @@ import panel_material_ui as pmui
 
 from apps import lessons, theme, views
 from apps.latest import Latest
+from apps.maps import MAPS, MapGrid
 from apps.state import CONSTRAINTS, DATASETS, FACTORS, METHODS, MODES, Choice, State, parse_query
 from apps.store import Panel, Store, Unavailable
 
@@ -37,7 +38,7 @@ class Session:
         self.state.apply(choice, hide)
         self.panels = Latest(pool, lambda key, _: store.panel(key), self._deliver_panel, schedule)
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
-        self.maps = views.MapGrid()
+        self.maps = MapGrid()
         self.shown: Panel | None = None
         self._build_controls()
         self._build_page()
@@ -121,9 +122,9 @@ class Session:
                 sizing_mode="stretch_width",
                 margin=4,
             )
-            for name in (*views.MAPS, "spectrum")
+            for name in (*MAPS, "spectrum")
         ]
-        self.cells = dict(zip((*views.MAPS, "spectrum"), cells, strict=True))
+        self.cells = dict(zip((*MAPS, "spectrum"), cells, strict=True))
         grid = pn.Column(
             self.prompt,
             pn.Row(*cells[:3], sizing_mode="stretch_width", margin=0),

@@ -112,6 +112,10 @@ pre {{ font-size: 11px; line-height: 1.45; background: {GROUND}; border: 1px sol
       padding: 10px; overflow-x: auto; white-space: pre; margin: 6px 0; }}
 code {{ font-size: 11.5px; background: {GROUND}; padding: 0 3px; border-radius: 3px; }}
 .card-table td {{ white-space: normal; overflow-wrap: anywhere; text-align: left; vertical-align: top; }}
+.card-table td:first-child {{ white-space: nowrap; overflow-wrap: normal; padding-right: 10px; }}
+.number {{ white-space: nowrap; }}
+button {{ font: inherit; font-size: 12px; padding: 2px 10px; border: 1px solid {LINE}; border-radius: 5px;
+          background: {PAPER}; color: {PRIMARY}; cursor: pointer; }}
 .prompt, .note, .error {{ padding: 7px 12px; border-radius: 6px; border-left: 4px solid {ACCENT}; }}
 .prompt {{ background: #fdf8f4; }}
 .note {{ border-color: #b58900; background: #fdf9ea; margin: 4px; }}

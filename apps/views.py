@@ -1,8 +1,4 @@
-"""Drawing only: each view takes a `Panel` and shows it. No data is loaded and nothing is computed here.
-
-Maps are Bokeh images on one `ColumnDataSource` each. An update replaces the data of the sources in one event batch,
-which takes well under a millisecond a map; figures, axes and tools are made once.
-"""
+"""The words and tables around the maps: each function turns a `Panel`, or a part of it, into HTML, and no more."""
 
 from __future__ import annotations
 
@@ -11,31 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import panel as pn
-from bokeh.models import (
-    BasicTicker,
-    ColorBar,
-    ColumnDataSource,
-    CrosshairTool,
-    CustomJSTickFormatter,
-    FixedTicker,
-    HoverTool,
-    LinearColorMapper,
-    PanTool,
-    Range1d,
-    ResetTool,
-    Span,
-    WheelZoomTool,
-)
-from bokeh.plotting import figure
 
 from apps import lessons, theme
 from apps.state import Choice
 from apps.store import BASELINES, Panel
-from physlab.data.coastline import load_coastline
 
-MAPS = ("input", "result", "truth", "residual", "error")  # reading order; the spectrum stands sixth
-ASPECT = 0.92  # of a figure with its axes and colour bar, so that the map itself is square
-QUANTITY = {"input": "field", "result": "field", "truth": "field", "error": "error", "residual": "residual"}
 METRICS = (  # key, label, format, which value is best, and below which two values are equal (rounding of float32)
     ("rmse", "RMSE", "{:.3f}", "low", 0.0),
     ("mae", "MAE", "{:.3f}", "low", 0.0),
@@ -48,140 +24,12 @@ METRICS = (  # key, label, format, which value is best, and below which two valu
     ("spectral_divergence", "Spectrum", "{:.1e}", "low", 0.0),
     ("spectral_divergence_top", "… finest tenth", "{:.1e}", "low", 0.0),
 )
-DEGREES = """
-const names = {x: ["E", "W"], y: ["N", "S"]}[axis]
-let value = axis == "x" ? ((tick + 180) % 360 + 360) % 360 - 180 : tick
-const text = Math.abs(value) < 1e-9 || (axis == "x" && Math.abs(value) == 180) ? "" : names[value > 0 ? 0 : 1]
-return `${Math.abs(+value.toFixed(2))}°${text}`
-"""
 
 
-class MapGrid:
-    """Five linked maps and the spectra: `update` draws a panel, `reset_view` undoes pan and zoom."""
-
-    def __init__(self) -> None:
-        self.x_range, self.y_range = Range1d(-180, 180), Range1d(-90, 90)
-        self.mappers = {
-            "field": LinearColorMapper(palette=theme.FIELD_PALETTES["tcw"], low=0, high=1, nan_color="#bbbbbb"),
-            "error": LinearColorMapper(palette=theme.ERROR_PALETTE, low=-1, high=1, nan_color="#bbbbbb"),
-            "residual": LinearColorMapper(palette=theme.RESIDUAL_PALETTE, low=-1, high=1, nan_color="#bbbbbb"),
-        }
-        empty = {"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0.0], "y": [0.0], "dw": [1.0], "dh": [1.0]}
-        self.images = {name: ColumnDataSource({**empty}) for name in MAPS}
-        self.coast = ColumnDataSource({"x": [], "y": []})
-        self.cross = [
-            Span(dimension=d, line_color=theme.INK, line_alpha=0.35, line_width=1) for d in ("width", "height")
-        ]
-        self.lines: list = []
-        self.hovers: dict[str, HoverTool] = {}
-        self.figures = {name: self._map(name) for name in MAPS}
-        self.spectra = ColumnDataSource({"k": [], "input": [], "result": [], "truth": []})
-        self.cutoff = Span(location=1, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
-        self.figures["spectrum"] = self._spectrum()
-        self.captions = {name: text_pane(margin=0) for name in self.figures}
-        self.panes = {
-            name: pn.pane.Bokeh(fig, sizing_mode="stretch_width", margin=(0, 4)) for name, fig in self.figures.items()
-        }
-        self._window: tuple | None = None
-
-    def update(self, panel: Panel, title: str) -> None:
-        """Draw a panel."""
-        west, east, south, north = panel.window
-        place = {"x": [west], "y": [south], "dw": [east - west], "dh": [north - south]}
-        for name, source in self.images.items():
-            source.data = {"image": [panel.maps[name]], **place}
-        for name, mapper in self.mappers.items():
-            mapper.update(low=panel.limits[name][0], high=panel.limits[name][1])
-        if panel.window != self._window:
-            self._window = panel.window
-            self._move_to(panel)
-        largest = float(np.abs(panel.maps["residual"]).max())
-        captions = {
-            "input": ("Input", f"{panel.choice.factor} × {panel.choice.factor} block means"),
-            "result": ("Result", title),
-            "truth": ("Truth", panel.long_name.lower()),
-            "error": ("Error", "result − truth"),
-            "residual": ("Conservation residual", f"at most {largest:.1e}"),
-            "spectrum": ("Power spectra", f"({panel.units})²" if " " in panel.units else f"{panel.units}²"),
-        }
-        for name, (head, words) in captions.items():
-            units = "" if name == "spectrum" else f" · {panel.units}"
-            self.captions[
-                name
-            ].object = f'<div class="caption"><b>{head}</b><span class="quiet">{words}{units}</span></div>'
-        for name, hover in self.hovers.items():
-            hover.tooltips = [("", f"@image{{{_digits(name)}}} {panel.units}"), ("", "$y{0.0}°, $x{0.0}°")]
-        self.spectra.data = {"k": panel.wavenumber, **panel.spectra}
-        self.cutoff.location = panel.cutoff
-        shown = np.concatenate(list(panel.spectra.values()))
-        figure_ = self.figures["spectrum"]
-        figure_.x_range.update(start=1, end=float(panel.wavenumber[-1]))
-        figure_.y_range.update(start=max(float(panel.spectra["truth"].min()) / 10, 1e-30), end=float(shown.max()) * 2)
-
-    def reset_view(self) -> None:
-        """The whole map again."""
-        if self._window:
-            west, east, south, north = self._window
-            self.x_range.update(start=west, end=east, reset_start=west, reset_end=east)
-            self.y_range.update(start=south, end=north, reset_start=south, reset_end=north)
-
-    def _move_to(self, panel: Panel) -> None:
-        """New region: coastlines, ranges, palette."""
-        west, east, south, north = panel.window
-        x, y = load_coastline((west, min(east, west + 360.0)), (south, north))
-        self.coast.data = {"x": x, "y": y}
-        self.mappers["field"].palette = theme.FIELD_PALETTES[panel.choice.dataset]
-        for line in self.lines:
-            line.glyph.line_width = 0.8 if east - west > 40 else 1.2
-        self.reset_view()
-
-    def _map(self, name: str):
-        fig = figure(
-            x_range=self.x_range,
-            y_range=self.y_range,
-            sizing_mode="scale_width",
-            aspect_ratio=ASPECT,
-            tools=[],
-        )
-        mapper = self.mappers[QUANTITY[name]]
-        image = fig.image(source=self.images[name], color_mapper=mapper)
-        self.lines.append(fig.line("x", "y", source=self.coast, line_color=theme.INK, line_alpha=0.7, line_width=0.8))
-        self.hovers[name] = HoverTool(renderers=[image], attachment="above", point_policy="follow_mouse")
-        wheel = WheelZoomTool()
-        fig.add_tools(PanTool(), wheel, ResetTool(), self.hovers[name], CrosshairTool(overlay=self.cross))
-        fig.toolbar.active_scroll = wheel
-        ticker = BasicTicker(desired_num_ticks=4)
-        fig.add_layout(ColorBar(color_mapper=mapper, height=7, padding=0, margin=0, ticker=ticker), "below")
-        for axis, key in ((fig.xaxis, "x"), (fig.yaxis, "y")):
-            axis.formatter = CustomJSTickFormatter(code=DEGREES, args={"axis": key})
-            axis.ticker = BasicTicker(desired_num_ticks=4)
-        return fig
-
-    def _spectrum(self):
-        fig = figure(
-            sizing_mode="scale_width",
-            aspect_ratio=ASPECT,
-            x_axis_type="log",
-            y_axis_type="log",
-            x_range=Range1d(1, 64),
-            y_range=Range1d(1e-8, 1),
-            tools=[],
-        )
-        legend = {"truth": "truth", "input": "input, bicubic", "result": "result"}
-        for name, label in legend.items():
-            style = {"line_color": theme.CURVES[name], "line_width": 2.6 if name == "truth" else 1.8}
-            line = fig.line("k", name, source=self.spectra, legend_label=label, **style)
-        tips = [("k", "@k"), *((label, f"@{name}{{0.0e+0}}") for name, label in legend.items())]
-        fig.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=tips))
-        fig.add_layout(self.cutoff)
-        fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16, 32, 64])
-        fig.xaxis.axis_label = "waves per longer side of the map"
-        fig.legend.location = "bottom_left"
-        return fig
-
-
-def _digits(name: str) -> str:
-    return "0.0e+0" if name == "residual" else "0.00"
+def text_pane(content: str = "", **layout) -> pn.pane.HTML:
+    """A pane of words in the explorer's style."""
+    layout.setdefault("margin", (0, 10))
+    return pn.pane.HTML(content, stylesheets=[theme.SHEET], sizing_mode="stretch_width", **layout)
 
 
 def scores_html(name: str, heading: str, scores: Mapping[str, Mapping[str, float]] | None, units: str) -> str:
@@ -235,22 +83,53 @@ def card_html(choice: Choice, card: Mapping | None) -> str:
         )
         words = f"{text[choice.method]}{after} Nothing is trained, so there is no checkpoint."
         return f"<h3>{choice.method}</h3><p>{words}</p>"
-    rows = "".join(f"<tr><td>{html.escape(str(k))}</td><td>{_value(v)}</td></tr>" for k, v in card.items())
+    rows = "".join(f"<tr><td>{name}</td><td>{html.escape(words)}</td></tr>" for name, words in card_rows(card))
     after = ""
     if choice.mode == "applied" and choice.constraint != "none":
-        after = (
-            f"<p>The layer <code>{choice.constraint}</code> is applied to the output of this unconstrained network.</p>"
-        )
-    return f'<h3>{html.escape(str(card.get("name", "checkpoint")))}</h3>{after}<table class="card-table">{rows}</table>'
+        layer = f"<code>{choice.constraint}</code>"
+        after = f"<p>On this page the layer {layer} is put on top of this unconstrained network.</p>"
+    head = html.escape(str(card.get("name", "checkpoint")))
+    return f'<h3>{head}</h3>{after}<table class="card-table">{rows}</table>'
 
 
-def _value(value: object) -> str:
-    """A card entry as text: nested entries one per line."""
-    if isinstance(value, Mapping):
-        return "<br>".join(f"<small>{html.escape(str(k))}</small> {_value(v)}" for k, v in value.items()) or "–"
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    return html.escape(str(value))
+def card_rows(card: Mapping) -> list[tuple[str, str]]:
+    """The entries of a card that a reader needs, in words; what a card lacks is left out."""
+
+    def at(*path, default=None):
+        value = card
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return default if value is None else value
+
+    units = at("units", default="")
+    options = ", ".join(f"{name} {value}" for name, value in at("constraint_options", default={}).items())
+    blocks = [
+        f"{name}: {str(block.get('first'))[:10]} to {str(block.get('last'))[:10]}, {block.get('samples')} frames"
+        for name, block in at("split", "blocks", default={}).items()
+    ]
+    scores = [
+        f"{name} {table['rmse']:.4g} {units}" for name, table in at("scores", default={}).items() if "rmse" in table
+    ]
+    rows = {
+        "Recipe": at("recipe"),
+        "Constraint": f"{at('constraint', default='?')}{f' ({options})' if options else ''}",
+        "Network": at("network", "class"),
+        "Parameters": at("network", "parameters") and f"{at('network', 'parameters'):,}",
+        "Preset": at("preset"),
+        "Training": at("settings", "steps") and f"{at('settings', 'steps')} steps of {at('settings', 'batch')} patches",
+        "Seed": at("seed"),
+        "Made on": at("device"),
+        "Wall time": at("wall_time_s") and f"{at('wall_time_s'):.0f} s",
+        "RMSE": "; ".join(scores),
+        "Split": "; ".join(blocks),
+        "Least gap": at("split", "gap_hours") and f"{at('split', 'gap_hours'):g} h",
+        "Scale": at("scaling", "scale")
+        and f"{', '.join(f'{v:.4g}' for v in at('scaling', 'scale'))} {units}, no offset",
+        "Data": at("data_hash") and f"SHA-256 {at('data_hash')[:16]}…",
+        "Code": at("commit") and f"commit {at('commit')[:12]}",
+        "Versions": ", ".join(f"{name} {number}" for name, number in at("versions", default={}).items()),
+    }
+    return [(name, str(words)) for name, words in rows.items() if words not in (None, "")]
 
 
 def code_html(code: str) -> str:
@@ -261,9 +140,3 @@ def code_html(code: str) -> str:
     button = f'<button onclick="{copy}">copy</button>'
     words = f"<p>This script prints the scores of this frame from the library alone. {button}</p>"
     return f'{words}<pre data-code="ready">{html.escape(code)}</pre>'
-
-
-def text_pane(content: str = "", **layout) -> pn.pane.HTML:
-    """A pane of words in the explorer's style."""
-    layout.setdefault("margin", (0, 10))
-    return pn.pane.HTML(content, stylesheets=[theme.SHEET], sizing_mode="stretch_width", **layout)
