@@ -200,9 +200,8 @@ def map_panels(
         ax.remove()
     for number, (mesh, group) in enumerate(groups.values()):
         below = shared and number == 1 and rows > 1  # two scales in one figure: one bar at the side, one below
-        bar = figure.colorbar(mesh, ax=list(axes.flat[: len(fields)]) if below else group, shrink=0.6 if below else
-        0.85, pad=0.02,
-                              location="bottom" if below else "right", aspect=40 if below else 25)  # fmt: skip
+        place = {"ax": list(axes.flat[: len(fields)]), "location": "bottom", "shrink": 0.6, "aspect": 40}
+        bar = figure.colorbar(mesh, pad=0.02, **(place if below else {"ax": group, "shrink": 0.85, "aspect": 25}))
         bar.set_label(units, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     plt.close(figure)

@@ -97,7 +97,7 @@ register(
         name="predict-lost-variance",
         asks="a number in per cent: share of the spatial variance of column water that a 4 x 4 block mean removes",
         grade=_grade_lost,
-        right=2.0,
+        right=4.0,
         wrong=(
             Submission("fifteen of sixteen numbers", 93.75, "the spectrum is steep"),
             Submission("nothing", 0.0, "the fronts are in the rest"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +24,17 @@ class Text:
 
     def _repr_markdown_(self) -> str:
         return self.markdown
+
+
+class Link(Text):
+    """A link with a lead; as HTML too, because Markdown renderers disagree about the ampersands of an address."""
+
+    def __init__(self, lead: str, text: str, url: str, tail: str) -> None:
+        super().__init__(f"**{lead}** [{text}]({url}) {tail}")
+        self.html = f'<p><strong>{lead}</strong> <a href="{escape(url)}">{text}</a> {tail}</p>'
+
+    def _repr_html_(self) -> str:
+        return self.html
 
 
 def say(*sentences: str) -> Text:
@@ -78,7 +90,7 @@ def with_spread(frame: Any, columns: Mapping[str, str], index: str = "method", d
     return pd.DataFrame(shown, index=list(frame[index]))
 
 
-def explorer_link(text: str, **state: Any) -> Text:
+def explorer_link(text: str, **state: Any) -> Link:
     """A link into the explorer at exactly the given state (start it with `make explore`).
 
     Parameters
@@ -87,7 +99,7 @@ def explorer_link(text: str, **state: Any) -> Text:
         What the link says.
     state : parameters of the explorer's address, as in its own URL.
     """
-    return Text(f"**In the explorer:** [{text}]({explorer_url(**state)}) (start it with `make explore`).")
+    return Link("In the explorer:", text, explorer_url(**state), "(start it with <code>make explore</code>).")
 
 
 def explorer_url(**state: Any) -> str:

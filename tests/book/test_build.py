@@ -110,6 +110,19 @@ def test_solutions_are_folded_in_the_full_edition(pages):
     assert html.count("solution dropdown") >= 6
 
 
+def test_links_into_the_explorer_arrive_whole(pages):
+    from html import unescape
+
+    from apps.state import parse_query
+
+    for name in ("preface", "atmosphere", "conservation"):
+        links = re.findall(r'href="http://localhost:5006/explorer([^"]*)"', (pages / f"{name}.html").read_text())
+        assert links
+        for link in links:
+            choice, _, problems = parse_query(unescape(link))
+            assert not problems and choice.dataset == "tcw" and choice.frame > 0 and choice.factor == 4
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["atmosphere", "conservation", "notation"])
 def test_mathematics_is_set_in_a_real_browser_without_any_request(pages, chromium, name):
@@ -139,7 +152,7 @@ def test_student_pages_have_no_solutions(tmp_path):
     for name in ("preface", "atmosphere", "conservation"):
         html = (book / "_build" / "student" / f"{name}.html").read_text()
         assert 'class="exercise' in html and 'class="solution' not in html
-        assert 'assert</span> <span class="n">check' not in html
+        assert 'assert</span> <span class="n">check</span>' not in html
         source = (book / "_student" / f"{name}.ipynb").read_text()
         assert (
             "Exercise:" in source

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from physlab.data.patches import make_pairs
 from physlab.errors import FieldError
-from physlab.teach import edges, explorer_url, find_storm, say, slider, table, thin, with_spread
+from physlab.teach import edges, explorer_link, explorer_url, find_storm, say, slider, table, thin, with_spread
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,12 @@ def test_spread_is_shown_only_where_there_is_one():
 def test_links_are_encoded():
     url = explorer_url(v=1, dataset="tcw", hide="truth,scores")
     assert url == "http://localhost:5006/explorer?v=1&dataset=tcw&hide=truth%2Cscores"
+
+
+def test_explorer_link_survives_as_html():
+    link = explorer_link("this storm", v=1, dataset="tcw", frame=3)
+    assert 'href="http://localhost:5006/explorer?v=1&amp;dataset=tcw&amp;frame=3"' in link._repr_html_()
+    assert "[this storm](http://localhost:5006/explorer?v=1&dataset=tcw&frame=3)" in link._repr_markdown_()
 
 
 def test_slider_is_a_picture_in_the_printed_book(monkeypatch):
