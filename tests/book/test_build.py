@@ -41,7 +41,8 @@ def copy_of_the_book(folder: Path, execute: bool) -> Path:
     )
     if not execute:
         config = copy / "_config.yml"
-        config.write_text(config.read_text().replace("execute_notebooks: cache", 'execute_notebooks: "off"'))
+        assert "execute_notebooks: force" in config.read_text()
+        config.write_text(config.read_text().replace("execute_notebooks: force", 'execute_notebooks: "off"'))
     return copy
 
 
