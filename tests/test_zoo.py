@@ -54,8 +54,7 @@ def test_unusable_checkpoint_is_listed_with_its_reason(tmp_path, monkeypatch) ->
 
 
 def test_shipped_set_is_complete() -> None:
-    if not SHIPPED:
-        pytest.skip("no checkpoint has been trained here yet: physlab train all --all")
+    assert SHIPPED, "no checkpoint ships: physlab train all --all"
     for task in ("tcw-x2", "tcw-x4", "tcw-x8", "era5-uk-t2m-x4"):
         for constraint in CONSTRAINTS:
             seeds = 3 if task == "tcw-x4" else 1
@@ -85,8 +84,7 @@ def test_shipped_checkpoint_keeps_its_promise_on_foreign_input(name: str) -> Non
 def test_best_network_beats_interpolation_with_constraint_by_fifteen_percent(name: str) -> None:
     """The goal of the first zoo, on unseen days, scored anew; the card must have told the truth."""
     cards = {folder: read_card(zoo.checkpoint_folders()[folder]) for folder in SHIPPED if folder.startswith(name + "-")}
-    if not cards:
-        pytest.skip("no checkpoint has been trained here yet: physlab train all --all")
+    assert cards, f"no checkpoint of {name} ships: physlab train {name} --all"
     hard = {folder: card for folder, card in cards.items() if card["constraint"] not in ("none", "soft")}
     best = min(hard, key=lambda folder: hard[folder]["scores"]["val"]["rmse"])  # chosen on validation, judged on test
     model = physlab.load_model(best)
