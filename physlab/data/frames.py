@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -38,13 +38,17 @@ class Frames:
 
     Attributes
     ----------
-    values : split -> (S, H, W) float32, in `units`.
-    time : split -> (S,) datetime64[ns].
+    values : split -> (S, H, W) float32, in `units`; (S, T, H, W) for sequences of T frames.
+    time : split -> (S,) datetime64[ns], of the first frame.
     longitude : split -> (S, W) degrees east; the patches of one task may start at different longitudes.
     latitude : (H,) degrees north, as stored.
     non_negative : the quantity cannot be negative; it is scaled without an offset.
     gap, rule : least distance between splits in hours, and how they were chosen, in words.
     statistics : scaling of the training block, needed only when "train" itself is absent.
+    given : which frames of a sequence the method gets as coarse fields; None for all.
+    step : time between the frames of a sequence.
+    budget : name -> (S, T, h, w) coarse block means of the terms of the water budget in the training block: ivt_u,
+        ivt_v (kg m-1 s-1), e, tp (kg m-2 since the frame before), at factor 4.
     """
 
     task: str
@@ -58,22 +62,44 @@ class Frames:
     gap: float
     rule: str
     statistics: Scaling | None = None
+    given: tuple[int, ...] | None = None
+    step: np.timedelta64 | None = None
+    budget: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def tcw_frames(splits: tuple[str, ...]) -> Frames:
     """Task `tcw`: patches of the shipped sample; its file says which sample belongs to which split."""
-    with xr.open_dataset(asset("data/nature-tcw.nc"), engine=NETCDF) as ds:
-        label = ds["split"].values.astype(str)
+    return _nature_frames("tcw", "nature-tcw.nc", splits)
+
+
+def tcw_t1_frames(splits: tuple[str, ...]) -> Frames:
+    """Task `tcw-t1`: hourly triplets, three coarse frames in, three fine frames out."""
+    return _nature_frames("tcw-t1", "nature-sequences.nc", splits, step=np.timedelta64(1, "h"))
+
+
+def tcw_t2_frames(splits: tuple[str, ...]) -> Frames:
+    """Task `tcw-t2`: the same triplets, the first and the last coarse frame in, three fine frames out."""
+    return _nature_frames("tcw-t2", "nature-sequences.nc", splits, given=(0, 2), step=np.timedelta64(1, "h"))
+
+
+def _nature_frames(task: str, file: str, splits: tuple[str, ...], **sequence) -> Frames:
+    with xr.open_dataset(asset(f"data/{file}"), engine=NETCDF) as ds:
+        label, sample = ds["split"].values.astype(str), ds["split"].dims[0]
         wanted = {name: np.flatnonzero(label == name) for name in dict.fromkeys((*splits, "train"))}
-        values = {name: ds["tcw"].isel(sample=index).values.astype(np.float32) for name, index in wanted.items()}
-        time = {name: ds["time"].values[index].astype("datetime64[ns]") for name, index in wanted.items()}
+        values = {name: ds["tcw"].isel({sample: index}).values.astype(np.float32) for name, index in wanted.items()}
+        stamps = ds["time"].values.reshape(len(label), -1)[:, 0]
+        time = {name: stamps[index].astype("datetime64[ns]") for name, index in wanted.items()}
         first = {name: ds["longitude0"].values[index].astype(np.float64) for name, index in wanted.items()}
         step = float(ds["longitude0"].attrs.get("step", 360.0 / 256))
         columns = step * np.arange(ds.sizes["x"])
         latitude = ds["latitude"].values.astype(np.float64)
+        budget = {}
+        if "train" in splits and "ivt_u_x4" in ds:
+            terms = {name: f"{name}_x4" for name in ("ivt_u", "ivt_v", "e", "tp")}
+            budget = {k: ds[v].isel({sample: wanted["train"]}).values.astype(np.float32) for k, v in terms.items()}
     check_gaps(time, TCW_GAP)
     return Frames(
-        task="tcw",
+        task=task,
         variable="tcw",
         units=VARIABLES["tcw"]["units"],
         non_negative=True,
@@ -82,8 +108,10 @@ def tcw_frames(splits: tuple[str, ...]) -> Frames:
         longitude={name: first[name][:, None] + columns for name in splits},
         latitude=latitude,
         gap=TCW_GAP,
-        rule="blocks of time, stored in nature-tcw.nc",
-        statistics=Scaling.fit(torch.from_numpy(values["train"])[:, None], non_negative=True),
+        rule=f"blocks of time, stored in {file}",
+        statistics=Scaling.fit(torch.from_numpy(values["train"]).flatten(0, -3)[:, None], non_negative=True),
+        budget=budget,
+        **sequence,
     )
 
 
@@ -132,5 +160,5 @@ def field_frames(
     )
 
 
-TASKS = {"tcw": tcw_frames, "era5-uk-t2m": uk_frames}
+TASKS = {"tcw": tcw_frames, "tcw-t1": tcw_t1_frames, "tcw-t2": tcw_t2_frames, "era5-uk-t2m": uk_frames}
 """Task name -> loader of its frames."""

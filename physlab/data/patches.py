@@ -13,6 +13,9 @@ Tasks
 -----
 `tcw`
     Column water of the laboratory atmosphere, 128 x 128 patches, blocks of time at least 5 days apart (all shipped).
+`tcw-t1`, `tcw-t2`
+    Hourly triplets of the same: three coarse frames in and three fine frames out (t1), or the first and the last in and
+    three out (t2). The frames take the place of the channel.
 `era5-uk-t2m`
     ERA5 2-metre temperature over the British Isles, March 2019, hourly, the 33 x 49 grid cropped to its first 32 rows
     and 48 columns. Training 1 to 18 March (432 h), validation 21 to 24 March (96 h), test 27 to 31 March (120 h); the
@@ -45,16 +48,20 @@ NON_NEGATIVE = frozenset({"tcw", "tcwv", "q", "tp"})
 
 @dataclass(frozen=True, eq=False)
 class SRData:
-    """Pairs for super-resolution, physical units, S samples a split, one channel.
+    """Pairs for super-resolution, physical units, S samples a split, T frames each (one, but for sequences).
 
     Attributes
     ----------
-    fine, coarse : split -> (S, 1, H, W) and (S, 1, H/N, W/N) float32, coarse = coarsen(fine, factor, weights).
+    fine, coarse : split -> (S, T, H, W) and (S, T', H/N, W/N) float32, coarse = coarsen(fine[:, given], factor,
+        weights).
     weights : (H, W) float32 cell areas divided by their mean; pass them to constraint layers and scores.
-    time : split -> (S,) datetime64[ns];  latitude : (H,);  longitude : split -> (S, W), degrees.
+    time : split -> (S,) datetime64[ns], of the first frame;  latitude : (H,);  longitude : split -> (S, W), degrees.
     scaling : offset and scale of the training block; offset 0 if `non_negative`.
     data_hash : SHA-256 of the fields, times and weights loaded;  hashes : the same for each split alone.
     split : blocks, gap and rule as plain JSON values, for the model card.
+    given : which of the T frames the coarse ones are.
+    step : time between the frames of a sequence, or None.
+    budget : terms of the water budget at the training frames, coarse; see :class:`physlab.data.frames.Frames`.
     """
 
     task: str
@@ -72,6 +79,9 @@ class SRData:
     data_hash: str
     hashes: dict[str, str]
     split: dict
+    given: tuple[int, ...] = (0,)
+    step: np.timedelta64 | None = None
+    budget: dict[str, torch.Tensor] = dataclasses.field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,18 +97,25 @@ class SRData:
         """Largest minus smallest value of the truth of a split, in its unit: the declared range of PSNR and SSIM."""
         return float(self.fine[split].max() - self.fine[split].min())
 
+    def all_coarse(self, split: str) -> torch.Tensor:
+        """(S, T, H/N, W/N): the coarse field of every frame, those that the method does not get included."""
+        return (
+            self.coarse[split] if self.step is None else _coarsen_exactly(self.fine[split], self.factor, self.weights)
+        )
+
     def grid(self, split: str, index: int) -> Grid:
         """Grid of one fine sample."""
         return Grid(self.latitude, self.longitude[split][index])
 
     def dataset(self, split: str, index: int, coarse: bool = False) -> xr.Dataset:
-        """One sample as a Dataset (time=1, latitude, longitude), fine or coarse, for `method.downscale` and for
+        """One sample as a Dataset (time=T, latitude, longitude), fine or coarse, for `method.downscale` and for
         plots."""
         grid = self.grid(split, index)
         grid = grid.coarsen(self.factor) if coarse else grid
         field = (self.coarse if coarse else self.fine)[split][index].cpu().numpy()
+        step = np.timedelta64(0, "ns") if self.step is None else self.step
         coords = {
-            "time": self.time[split][index : index + 1],
+            "time": self.time[split][index] + step * np.array(self.given if coarse else range(len(field))),
             "latitude": ("latitude", grid.latitude, {"standard_name": "latitude", "units": "degrees_north"}),
             "longitude": ("longitude", grid.longitude, {"standard_name": "longitude", "units": "degrees_east"}),
         }
@@ -112,7 +129,7 @@ def sr_pairs(task: str, factor: int, splits: Sequence[str] = SPLITS) -> SRData:
 
     Parameters
     ----------
-    task : "tcw" or "era5-uk-t2m".
+    task : "tcw", "tcw-t1", "tcw-t2" or "era5-uk-t2m".
     factor : coarsening factor N; must divide the grid (128 x 128 and 32 x 48).
     splits : which of train, val, test to load; the scaling is that of the training block in any case.
 
@@ -168,17 +185,21 @@ def pair(frames: Frames, factor: int) -> SRData:
     """Coarsen, check and hash: Frames -> SRData."""
     check_divisible((frames.latitude.size, next(iter(frames.longitude.values())).shape[-1]), factor)
     for name, values in frames.values.items():
-        check_finite(xr.DataArray(values, dims=("sample", "y", "x"), name=f"{frames.variable} ({name})"))
+        dims = ("sample", "frame", "y", "x") if values.ndim == 4 else ("sample", "y", "x")
+        check_finite(xr.DataArray(values, dims=dims, name=f"{frames.variable} ({name})"))
     splitting.check_gaps(frames.time, frames.gap)
     weights = torch.from_numpy(Grid(frames.latitude, next(iter(frames.longitude.values()))[0]).area_weights).float()
     fine = {
-        name: torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[:, None]
-        for name, values in frames.values.items()
+        name: torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)) for name, values in frames.values.items()
     }
-    coarse = {name: _coarsen_exactly(y, factor, weights) for name, y in fine.items()}
+    fine = {name: y if y.ndim == 4 else y[:, None] for name, y in fine.items()}
+    given = tuple(range(next(iter(fine.values())).shape[1])) if frames.given is None else frames.given
+    coarse = {name: _coarsen_exactly(y[:, given], factor, weights) for name, y in fine.items()}
     for name, y in fine.items():
-        check_coarsening(y, coarse[name], factor, weights)
-    scaling = Scaling.fit(fine["train"], frames.non_negative) if "train" in fine else frames.statistics
+        check_coarsening(y[:, given], coarse[name], factor, weights)
+    scaling = (
+        Scaling.fit(fine["train"].flatten(0, 1)[:, None], frames.non_negative) if "train" in fine else frames.statistics
+    )
     if scaling is None:
         raise FieldError(
             f"no training block and no stored statistics for '{frames.task}': include 'train' in the splits"
@@ -200,6 +221,9 @@ def pair(frames: Frames, factor: int) -> SRData:
         data_hash=hashlib.sha256(" ".join(f"{k}={v}" for k, v in sorted(hashes.items())).encode()).hexdigest(),
         hashes=hashes,
         split=splitting.describe(frames.time, frames.gap, frames.rule),
+        given=given,
+        step=frames.step,
+        budget={name: torch.from_numpy(values) for name, values in frames.budget.items()},
     )
 
 

@@ -2,10 +2,9 @@
 
     python -m physlab.simulate.pack physlab/assets/data nature-run/ [second-run/]
 
-Four files (int16, compressed; the steps are far below what a score can see, and the packed field is the truth):
+Three files (int16, compressed; the steps are far below what a score can see, and the packed field is the truth):
 
     nature-tcw.nc        total column water, single frames of 128 x 128 for super-resolution
-    nature-sequences.nc  the same in hourly triplets
     nature-states.nc     full states on the T42 grid beside 24-hour T42 forecasts that are valid at the same time
     nature-budget.nc     a stretch of hours with the terms of the column water budget, global
 
@@ -16,6 +15,7 @@ the first run and validation and test from a second one with another seed, which
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def blocks(runs: list[tuple[np.datetime64, int]]) -> dict[str, tuple[np.datetime
 def _encode(dataset: xr.Dataset) -> dict:
     encoding = {}
     for name, field in dataset.data_vars.items():
-        base = name.removesuffix("_fc")
+        base = re.sub(r"_(fc|x\d+)$", "", name)
         if base not in STEPS:
             continue
         step, low, high = STEPS[base], float(field.min()), float(field.max())
@@ -76,13 +76,13 @@ def _encode(dataset: xr.Dataset) -> dict:
     return encoding
 
 
-def _write(dataset: xr.Dataset, path: Path) -> None:
+def write(dataset: xr.Dataset, path: Path) -> None:
     temporary = path.with_name("part-" + path.name)
     dataset.to_netcdf(temporary, engine="netcdf4", encoding=_encode(dataset))
     os.replace(temporary, path)
 
 
-def _window(field: np.ndarray, first: int) -> np.ndarray:
+def window(field: np.ndarray, first: int) -> np.ndarray:
     """PATCH columns of (..., latitude, longitude) from index `first`, around the date line if need be."""
     return np.take(field, range(first, first + PATCH), axis=-1, mode="wrap")
 
@@ -101,7 +101,7 @@ def _frames(surface: xr.Dataset, limits, counts: dict[str, int], rng) -> xr.Data
             field = surface.tcw.isel(time=int(i)).values
             column = int(rng.integers(surface.sizes["longitude"]))
             for first in (column, (column + PATCH) % surface.sizes["longitude"]):
-                patches.append(_window(field, first))
+                patches.append(window(field, first))
                 times.append(surface.time.values[i])
                 splits.append(split)
                 first_longitude.append(float(surface.longitude[first]))
@@ -110,34 +110,6 @@ def _frames(surface: xr.Dataset, limits, counts: dict[str, int], rng) -> xr.Data
         {
             "time": ("sample", np.array(times)), "split": ("sample", np.array(splits)),
             "longitude0": ("sample", first_longitude, {"units": "degrees_east", "long_name": "first longitude"}),
-            "latitude": ("y", surface.latitude.values, dict(surface.latitude.attrs)),
-        },
-    )  # fmt: skip
-
-
-def _sequences(surface: xr.Dataset, limits, counts: dict[str, int], rng) -> xr.Dataset:
-    """Hourly triplets from midnight, one half globe each."""
-    times = surface.time.values
-    hour = np.timedelta64(1, "h")
-    patches, stamps, splits, first_longitude = [], [], [], []
-    for split, (start, stop) in limits.items():
-        midnight = (surface.time.dt.hour.values == 0) & (times >= start) & (times < stop)
-        chosen = np.flatnonzero(midnight)
-        chosen = np.sort(rng.choice(chosen, min(counts[split], len(chosen)), replace=False))
-        for i in chosen:
-            frames = slice(int(i), int(i) + 3)
-            if not np.array_equal(times[frames] - times[i], np.arange(3) * hour):
-                raise PhysLabError(f"no hourly triplet at {times[i]}: the run's surface files are incomplete")
-            column = int(rng.integers(surface.sizes["longitude"]))
-            patches.append(_window(surface.tcw.isel(time=frames).values, column))
-            stamps.append(times[frames])
-            splits.append(split)
-            first_longitude.append(float(surface.longitude[column]))
-    return xr.Dataset(
-        {"tcw": (("sequence", "frame", "y", "x"), np.stack(patches), VARIABLES["tcw"])},
-        {
-            "time": (("sequence", "frame"), np.array(stamps)), "split": ("sequence", np.array(splits)),
-            "longitude0": ("sequence", first_longitude, {"units": "degrees_east", "long_name": "first longitude"}),
             "latitude": ("y", surface.latitude.values, dict(surface.latitude.attrs)),
         },
     )  # fmt: skip
@@ -171,7 +143,7 @@ def _open(run: Path) -> dict[str, xr.Dataset]:
     return data
 
 
-def pack(runs: list[str | Path], output: str | Path, seed: int = 0, frames=None, sequences=None, states=None):
+def pack(runs: list[str | Path], output: str | Path, seed: int = 0, frames=None, states=None):
     """Write the shipped sample from the files of one nature run, or of two with different seeds.
 
     Parameters
@@ -179,10 +151,10 @@ def pack(runs: list[str | Path], output: str | Path, seed: int = 0, frames=None,
     runs : list of path
         Folders made by ``simulate`` (T85). The first gives the budget's hours, so it needs an hourly stretch.
     output : path
-        Folder for the four files.
+        Folder for the three files.
     seed : int
         Of the choice of frames and longitudes.
-    frames, sequences, states : dict, optional
+    frames, states : dict, optional
         Number per split; the defaults are the published sample's.
 
     Returns
@@ -205,7 +177,6 @@ def pack(runs: list[str | Path], output: str | Path, seed: int = 0, frames=None,
     output.mkdir(parents=True, exist_ok=True)
     made = {
         "nature-tcw.nc": _frames(surface, limits, frames or {"train": 1024, "val": 300, "test": 300}, rng),
-        "nature-sequences.nc": _sequences(surface, limits, sequences or {"train": 120, "val": 40, "test": 40}, rng),
         "nature-states.nc": _states(
             data["states"], data["forecasts"], limits, states or {"train": 12, "val": 4, "test": 8}
         ),
@@ -219,7 +190,7 @@ def pack(runs: list[str | Path], output: str | Path, seed: int = 0, frames=None,
             **surface.attrs, "licence": "MIT, the PhysLab developers",
             "history": f"packed by physlab.simulate.pack from {days} days, split by time: {split}",
         }  # fmt: skip
-        _write(dataset, output / name)
+        write(dataset, output / name)
     return [output / name for name in made]
 
 

@@ -96,7 +96,7 @@ def test_one_sample_as_a_dataset(tiny_tcw):
 
 
 def test_unknown_task_split_and_factor(tiny_tcw):
-    with pytest.raises(FieldError, match="choose one of tcw, era5-uk-t2m"):
+    with pytest.raises(FieldError, match="choose one of tcw, tcw-t1, tcw-t2, era5-uk-t2m"):
         sr_pairs("tcww", 4)
     with pytest.raises(FieldError, match="unknown split 'validation'"):
         sr_pairs("tcw", 4, splits=("validation",))

@@ -49,7 +49,6 @@ def packed(run, tmp_path_factory):
         [run[0]],
         output,
         frames=counts,
-        sequences={"train": 3, "val": 2, "test": 2},
         states={"train": 3, "val": 1, "test": 2},
     )
     return {path.stem: xr.open_dataset(path) for path in output.glob("*.nc")}
@@ -82,17 +81,12 @@ def test_frames_are_the_truth_within_the_step(run, packed):
 
 
 def test_splits_do_not_touch(packed):
-    for name in ("nature-tcw", "nature-sequences", "nature-states"):
+    for name in ("nature-tcw", "nature-states"):
         sample = packed[name]
         times = {s: sample.time.values[sample.split.values == s].ravel() for s in ("train", "val", "test")}
         for a, b in (("train", "val"), ("val", "test"), ("train", "test")):
             nearest = np.abs(times[a][:, None] - times[b][None]).min()
             assert nearest >= np.timedelta64(pack_module.GAP, "D"), (name, a, b)
-
-
-def test_sequences_are_hourly(packed):
-    steps = np.diff(packed["nature-sequences"].time.values, axis=1)
-    assert (steps == np.timedelta64(1, "h")).all()
 
 
 def test_forecasts_stand_beside_the_truth_of_their_time(run, packed):
