@@ -1,4 +1,4 @@
-"""The command line: ``physlab list | fetch | simulate | train | evaluate | downscale``.
+"""The command line: ``physlab list | fetch | simulate | train | evaluate | benchmark | export | downscale``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too. Mistakes of the user
 (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and exit status 2; set PHYSLAB_TRACEBACK=1 to
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXTRAS = {"dinosaur": "simulate", "jax": "simulate", "gcsfs": "cloud"}
-SCORES = ("rmse", "mae", "bias", "psnr", "ssim", "pearson", "spectral_divergence", "spectral_divergence_top",
-          "conservation_error_relative", "negative_count")  # fmt: skip
+SCORES = ("rmse", "mae", "bias", "psnr", "ssim", "pearson", "crps", "spread_skill", "spectral_divergence",
+          "spectral_divergence_top", "conservation_error_relative", "negative_count")  # fmt: skip
 
 
 def list_(what: Positional[Literal["all", "data", "models"]] = "all") -> None:
@@ -140,6 +140,46 @@ def evaluate(
             print(write_results(table, output / f"{name}.csv"))
 
 
+def benchmark(
+    what: Positional[Literal["downscaling"]],
+    preset: Literal["paper", "full", "quick"] = "paper",
+    output: Path = Path("benchmark"),
+    workers: int = 2,
+) -> None:
+    """Compare all methods of a chapter on the same test fields; run it again to resume it.
+
+    Trains what has no checkpoint yet, with three seeds, and writes one line per run into a tidy CSV.
+
+    Args:
+        what: downscaling: interpolation, statistics, networks, generators and sequences.
+        preset: paper (all, sized for a CPU: hours), full (all, at the published sizes, for a GPU), quick (a look).
+        output: folder of the table and of the checkpoints that are trained for it.
+        workers: runs side by side.
+    """
+    from physlab.benchmark import benchmark_downscaling, read_runs, summary
+
+    path = benchmark_downscaling(preset, output, workers)
+    runs = read_runs(path)
+    for task, factor in runs[["task", "factor"]].drop_duplicates().itertuples(index=False):
+        table = summary(runs, task, factor)
+        table = table.assign(method=table["model"] + " " + table["constraint"].replace("none", ""))
+        show(f"{task} x{factor}, test split", with_spread(table))
+    print(path)
+
+
+def export(model: Positional[str], output: Positional[Path]) -> None:
+    """Write a trained model as ONNX, checked against torch; it runs where no torch is.
+
+    Args:
+        model: a name of `physlab list models`, or a checkpoint folder.
+        output: file to write, .onnx.
+    """
+    from physlab import load_model
+    from physlab.compact import export_onnx
+
+    print(export_onnx(load_model(model), output))
+
+
 def downscale(
     input: Positional[str],
     model: Positional[str],
@@ -168,6 +208,8 @@ COMMANDS = {
     "simulate": simulate,
     "train": train,
     "evaluate": evaluate,
+    "benchmark": benchmark,
+    "export": export,
     "downscale": downscale,
 }
 

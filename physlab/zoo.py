@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,7 @@ def list_models() -> pd.DataFrame:
             continue
         scores = card.get("scores", {})
         rows.append({
-            "name": name, "kind": "network", "task": card["task"], "factor": card["factor"],
+            "name": name, "kind": kind_of(card), "task": card["task"], "factor": card["factor"],
             "constraint": card["constraint"],
             "seed": card.get("seed"), "preset": card.get("preset"), "units": card.get("units"),
             "rmse_val": scores.get("val", {}).get("rmse"), "rmse_test": scores.get("test", {}).get("rmse"),
@@ -76,6 +77,15 @@ def list_models() -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({"factor": "Int64", "seed": "Int64", "parameters": "Int64"})
+
+
+def kind_of(card: Mapping) -> str:
+    """Network, ensemble (it takes noise) or sequence, from a card."""
+    if card["task"] in ("tcw-t1", "tcw-t2"):
+        return "sequence"
+    network = card["network"]
+    noisy = network["class"] == "NoiseResNet" or network["arguments"].get("noise_channels")
+    return "ensemble" if noisy else "network"
 
 
 def load_model(name_or_path: str | Path, device: torch.device | str | None = None) -> FieldDownscaler:

@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
+from physlab.downscale.analog import Analog, WeatherTypes
 from physlab.downscale.base import Downscaler, FieldDownscaler, refine_grid
 from physlab.downscale.cnn import CNN
 from physlab.downscale.constrained import Constrained
+from physlab.downscale.gan import GAN, make_downscaler
+from physlab.downscale.generator import WeatherGenerator
 from physlab.downscale.interpolate import Bicubic, BicubicConstrained, Interpolate, Nearest
+from physlab.downscale.methods import STATISTICAL, make_statistical
+from physlab.downscale.quantile import BCSD, EmpiricalQuantileMapping, QuantileDeltaMapping
+from physlab.downscale.regression import (
+    MultipleRegression,
+    NeuralRegression,
+    QuantileRegression,
+    StochasticRegression,
+    SupportVector,
+)
+from physlab.downscale.statistical import Statistical
+from physlab.downscale.trees import RandomForest
+from physlab.downscale.validation import cross_validate, stationarity
 
 __all__ = [
+    "BCSD",
     "CNN",
+    "GAN",
+    "STATISTICAL",
+    "Analog",
     "Constrained",
     "Bicubic",
     "BicubicConstrained",
     "Downscaler",
+    "EmpiricalQuantileMapping",
     "FieldDownscaler",
     "Interpolate",
+    "MultipleRegression",
     "Nearest",
+    "NeuralRegression",
+    "QuantileDeltaMapping",
+    "QuantileRegression",
+    "RandomForest",
+    "Statistical",
+    "StochasticRegression",
+    "SupportVector",
+    "WeatherGenerator",
+    "WeatherTypes",
+    "cross_validate",
+    "make_downscaler",
+    "make_statistical",
     "refine_grid",
+    "stationarity",
 ]

@@ -66,7 +66,8 @@ class FieldDownscaler:
         Parameters
         ----------
         coarse : fields on a regular latitude-longitude grid, with or without time, level and member, physical units.
-            A Dataset may hold further variables: they are left out if the method was made for one.
+            A Dataset may hold further variables: they are left out if the method was made for one. Fields in dask
+            chunks (along time, say) stay lazy: the result has the same chunks, each computed when it is asked for.
 
         Returns
         -------
@@ -83,11 +84,33 @@ class FieldDownscaler:
         weights = torch.from_numpy(fine_grid.area_weights[:, :1].copy())
         parts = []
         for name, da in coarse.data_vars.items():
+            if da.chunks is not None and "time" in da.dims:
+                parts.append(self._lazily(da, weights, fine_grid, grid.periodic))
+                continue
             check_finite(da)
             fine = self.in_tiles(to_tensor(da), weights, periodic=grid.periodic)
             parts.append(to_dataset(fine, da.to_dataset(name=name), [name], grid=fine_grid))
         fine = xr.merge(parts)
         return fine.assign_attrs(title=f"downscaled by {self.factor} with {self.name}", **coarse.attrs)
+
+    def _lazily(self, da: xr.DataArray, weights: Tensor, grid: Grid, periodic: bool) -> xr.Dataset:
+        """The result of a field in dask chunks, none of them computed yet; errors of the data come when they are."""
+        order = [d for d in ("member", "time", "level", "latitude", "longitude") if d in da.dims]
+        da = da.transpose(*order, ...).chunk(latitude=-1, longitude=-1)
+
+        def refined(chunk: np.ndarray) -> np.ndarray:
+            check_finite(xr.DataArray(chunk, dims=order, name=da.name))
+            x = torch.from_numpy(np.array(chunk, dtype=np.float32))
+            return self.in_tiles(x, weights, periodic).float().numpy()
+
+        lead, n = da.shape[:-2], self.factor
+        chunks = (*da.chunks[:-2], (da.shape[-2] * n,), (da.shape[-1] * n,))
+        fine = da.data.map_blocks(refined, chunks=chunks, dtype=np.float32, meta=np.empty((0,) * da.ndim, np.float32))
+        if "level" not in order:
+            lead = (*lead, 1)
+        # coordinates and attributes are those of an eager result: of one number, repeated without memory
+        frame = to_dataset(torch.zeros(1).expand(*lead, *grid.shape), da.to_dataset(name=da.name), [da.name], grid=grid)
+        return frame.assign({da.name: frame[da.name].copy(data=fine)})
 
     def _dataset(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
         """Standard names; only the fields that the method is for."""
@@ -157,6 +180,8 @@ def check_units(da: xr.DataArray) -> None:
     """Refuse a temperature in degrees Celsius: methods and constraints work in kelvin."""
     units = str(da.attrs.get("units", "")).strip().lower()
     celsius = units in {"c", "degc", "deg_c", "celsius", "degree_celsius", "degrees_celsius", "°c"}
+    if da.chunks is not None and "time" in da.dims:
+        da = da.isel(time=slice(0, 1))  # the first chunk says it, the others stay lazy
     if celsius or (str(da.name).startswith("t2m") and float(np.nanmax(np.abs(da.values))) < 150.0):
         raise FieldError(
             f"'{da.name}' is in degrees Celsius, or at least not in kelvin: add 273.15 and set its units to 'K'"

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor, nn
 
 from physlab.constrain import Constraint, layer_name, make_constraint
-from physlab.downscale.base import FieldDownscaler, batched
+from physlab.downscale.base import BATCH, FieldDownscaler
+from physlab.downscale.recurrent import downscale_sequence
+from physlab.downscale.static import static_fields
 from physlab.errors import FieldError
 from physlab.grid import Grid
 from physlab.nn import Upscaler
@@ -56,31 +59,69 @@ class CNN(nn.Module, FieldDownscaler):
         self.training_grid = dict(grid or {})
         self.card = dict(card or {})
 
-    def forward(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Layer units, (B, 1, h, w) -> (B, 1, h*N, w*N); `weights` are fine cell areas."""
-        return self.layer(self.network(coarse), coarse, weights)
+    def forward(
+        self, coarse: Tensor, weights: Tensor | None = None, noise: Tensor | None = None, static: Tensor | None = None
+    ) -> Tensor:
+        """Layer units, (B, T, h, w) -> (B, T', h*N, w*N); `weights` are fine cell areas, for the rest see Upscaler."""
+        raw, full = self.network.run(coarse, noise, static)
+        return self.layer(raw, full, weights)
+
+    def predict(self, coarse: Tensor, weights: Tensor | None = None, static: Tensor | None = None) -> Tensor:
+        """Physical units, (..., h, w) -> (..., h*N, w*N), in the dtype of `coarse`.
+
+        Networks for sequences take (..., T, h, w) and give (..., T', h*N, w*N). `static` (..., S, h*N, w*N) is wanted
+        by the networks that name static fields: :meth:`downscale` finds it by itself.
+        """
+        return self._draw(coarse, weights, static)
 
     @torch.no_grad()
-    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Physical units, (..., h, w) -> (..., h*N, w*N), in the dtype of `coarse`."""
-        if coarse.ndim < 2:
-            raise FieldError(f"coarse field has shape {tuple(coarse.shape)}: pass (..., h, w)")
+    def _draw(
+        self,
+        coarse: Tensor,
+        weights: Tensor | None,
+        static: Tensor | None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """:meth:`predict` with the generator of the noise, if the network takes noise."""
+        frames, made = self.network.frames
+        if coarse.ndim < 2 or (frames > 1 and coarse.shape[-3:-2] != (frames,)):
+            wanted = "(..., h, w)" if frames == 1 else f"(..., {frames}, h, w), {frames} successive frames"
+            raise FieldError(f"coarse field has shape {tuple(coarse.shape)}: pass {wanted}")
         parameter = next(self.network.parameters())
-        x = coarse.to(device=parameter.device).reshape(-1, 1, *coarse.shape[-2:])
+        x = coarse.to(device=parameter.device).reshape(-1, frames, *coarse.shape[-2:])
         weights = None if weights is None else weights.to(parameter.device)
+        if static is not None:
+            static = static.to(parameter.device, parameter.dtype).expand(len(x), *static.shape[-3:])
         was_training = self.training
         self.eval()
-        fine = batched(lambda part: self._predict(part, parameter.dtype, weights), x)
+        parts = range(0, len(x), BATCH)
+        fine = torch.cat([
+            self._predict(x[i : i + BATCH], weights, None if static is None else static[i : i + BATCH], generator)
+            for i in parts
+        ])  # fmt: skip
         self.train(was_training)
-        return fine.reshape(*coarse.shape[:-2], *fine.shape[-2:]).to(device=coarse.device, dtype=coarse.dtype)
+        shape = (*coarse.shape[:-3], made) if frames > 1 else coarse.shape[:-2]
+        return fine.reshape(*shape, *fine.shape[-2:]).to(device=coarse.device, dtype=coarse.dtype)
 
-    def _predict(self, x: Tensor, dtype: torch.dtype, weights: Tensor | None) -> Tensor:
-        raw = self.network(x.to(dtype) / self.scale)
-        if x.dtype == torch.float64:
-            raw = raw.double()
-        else:
-            x = x.float()
-        return self.layer(raw, x / self.scale, weights) * self.scale
+    def _predict(
+        self, x: Tensor, weights: Tensor | None, static: Tensor | None, generator: torch.Generator | None
+    ) -> Tensor:
+        parameter = next(self.network.parameters())
+        shape, noise = self.network.noise_shape(x), None
+        if shape is not None:
+            noise = torch.randn(shape, generator=generator).to(parameter)
+        raw, full = self.network.run(x.to(parameter.dtype) / self.scale, noise, static)
+        working = torch.promote_types(x.dtype, torch.float32)
+        full = x.to(working) / self.scale if self.network.frames[0] == self.network.frames[1] else full.to(working)
+        return self.layer(raw.to(working), full, weights) * self.scale
+
+    def downscale(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
+        """As for every method; sequence networks work along time, and static fields are looked up on the fine grid."""
+        if self.network.frames != (1, 1):
+            return downscale_sequence(self, coarse)
+        if self.network.statics:
+            return AtPlace(self, Grid.from_dataset(self._dataset(coarse))).downscale(coarse)
+        return super().downscale(coarse)
 
     def refine_grid(self, grid: Grid) -> Grid:
         """The fine grid of the training data where the coarse grid is theirs; else an even division."""
@@ -106,3 +147,21 @@ class CNN(nn.Module, FieldDownscaler):
                 f"{own.longitude[0]:g} to {own.longitude[-1]:g} (coarse cells): pass that domain in that order, or a "
                 f"method without a map such as bicubic+add-x{self.factor}"
             )
+
+
+class AtPlace(FieldDownscaler):
+    """A network with static fields, at one place: the fields of that grid are found once."""
+
+    def __init__(self, model: CNN, grid: Grid) -> None:
+        self.model, self.name, self.factor, self.variable = model, model.name, model.factor, model.variable
+        self.domain = tuple(grid.shape)
+        fine = model.refine_grid(grid)
+        self.static = static_fields(model.network.statics, fine.latitude, fine.longitude)
+
+    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """As the model does."""
+        return self.model.predict(coarse, weights, self.static)
+
+    def refine_grid(self, grid: Grid) -> Grid:
+        """As the model does."""
+        return self.model.refine_grid(grid)

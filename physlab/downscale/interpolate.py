@@ -45,6 +45,24 @@ class Interpolate(FieldDownscaler):
         return self.layer(fine, coarse, weights)
 
 
+class InTime(FieldDownscaler):
+    """Interpolation of two frames to three: linear in time, then a method in space; the middle hour is their mean.
+
+    Takes (..., 2, h, w) and gives (..., 3, h*N, w*N). A constraint of the method acts on the middle frame too, with the
+    mean of the two coarse frames, which is not what the truth holds there.
+    """
+
+    def __init__(self, method: Interpolate) -> None:
+        self.method, self.factor, self.constraint, self.name = method, method.factor, method.constraint, method.name
+
+    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(..., 2, h, w) -> (..., 3, h*N, w*N), physical units."""
+        if coarse.ndim < 3 or coarse.shape[-3] != 2:
+            raise PhysLabError(f"coarse field has shape {tuple(coarse.shape)}: pass two frames, (..., 2, h, w)")
+        first, last = coarse.unbind(-3)
+        return self.method.predict(torch.stack([first, 0.5 * (first + last), last], dim=-3), weights)
+
+
 def Nearest(factor: int) -> Interpolate:
     """Each fine cell has the value of its coarse cell."""
     return Interpolate("nearest", factor)

@@ -3,9 +3,49 @@
 from __future__ import annotations
 
 from physlab.nn.compact import CompactResNet
+from physlab.nn.convgru import ConvGRU
+from physlab.nn.deepsd import DeepSD
+from physlab.nn.discriminator import DISCRIMINATORS, Discriminator, PatchDiscriminator, SRGANDiscriminator
+from physlab.nn.edsr import EDSR
+from physlab.nn.erunet import ERUNet
+from physlab.nn.espcn import ESPCN
+from physlab.nn.esrgan import RRDBNet
+from physlab.nn.gan import NoiseResNet
+from physlab.nn.motion import MotionResNet
 from physlab.nn.resnet import ResNet
+from physlab.nn.srcnn import SRCNN
+from physlab.nn.srgan import SRResNet
 from physlab.nn.upscaler import Upscaler, bicubic, count_parameters
+from physlab.nn.voxelflow import FlowConvGRU, VoxelFlow, warp
 
-NETWORKS: dict[str, type[Upscaler]] = {"ResNet": ResNet, "CompactResNet": CompactResNet}
+_LISTED = (
+    *(ResNet, CompactResNet, SRCNN, DeepSD, ESPCN, EDSR),
+    *(NoiseResNet, SRResNet, RRDBNet),
+    *(ConvGRU, FlowConvGRU, ERUNet), MotionResNet)
+NETWORKS: dict[str, type[Upscaler]] = {network.__name__: network for network in _LISTED}
 
-__all__ = ["NETWORKS", "CompactResNet", "ResNet", "Upscaler", "bicubic", "count_parameters"]
+__all__ = [
+    "DISCRIMINATORS",
+    "EDSR",
+    "ERUNet",
+    "ESPCN",
+    "NETWORKS",
+    "SRCNN",
+    "CompactResNet",
+    "ConvGRU",
+    "DeepSD",
+    "Discriminator",
+    "FlowConvGRU",
+    "MotionResNet",
+    "NoiseResNet",
+    "PatchDiscriminator",
+    "RRDBNet",
+    "ResNet",
+    "SRGANDiscriminator",
+    "SRResNet",
+    "Upscaler",
+    "VoxelFlow",
+    "bicubic",
+    "count_parameters",
+    "warp",
+]

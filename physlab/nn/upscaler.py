@@ -32,6 +32,11 @@ def bicubic(x: Tensor, factor: int) -> Tensor:
 class Upscaler(nn.Module):
     """Base of the super-resolution networks; a network implements :meth:`trunk`.
 
+    Attributes
+    ----------
+    frames : coarse frames in, fine frames out.
+    statics : names of the fine static fields that the trunk takes, e.g. ("elevation",).
+
     Parameters
     ----------
     factor : N, refinement of each axis.
@@ -40,6 +45,9 @@ class Upscaler(nn.Module):
     gain : gamma, in the units of the layer (of the logarithm for "log").
     floor : epsilon of the skip "log", in the units of the layer.
     """
+
+    frames: tuple[int, int] = (1, 1)
+    statics: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -59,14 +67,35 @@ class Upscaler(nn.Module):
         self.skip = skip
         self.shift, self.spread, self.gain, self.floor = float(shift), float(spread), float(gain), float(floor)
 
-    def forward(self, coarse: Tensor) -> Tensor:
-        """Raw fine field, (B, 1, h, w) -> (B, 1, h*N, w*N), layer units (or their logarithm), at least float32."""
-        if coarse.ndim != 4 or coarse.shape[1] != 1:
-            raise FieldError(f"network input has shape {tuple(coarse.shape)}: pass (batch, 1, h, w)")
-        correction = self.trunk((coarse - self.shift) / self.spread)
+    def forward(self, coarse: Tensor, noise: Tensor | None = None, static: Tensor | None = None) -> Tensor:
+        """Raw fine frames, (B, T, h, w) -> (B, T', h*N, w*N), layer units (or their logarithm), at least float32.
+
+        Parameters
+        ----------
+        coarse : `frames[0]` coarse frames, units of the layer.
+        noise : standard normal numbers of shape `noise_shape(coarse)`, for the networks that take noise.
+        static : (B, S, h*N, w*N) fine fields that do not change, one for each name in `statics`.
+        """
+        return self.run(coarse, noise, static)[0]
+
+    def run(self, coarse: Tensor, noise: Tensor | None = None, static: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Raw fine frames, and the coarse frame of each of them: those given, and the network's estimate of others."""
+        if coarse.ndim != 4 or coarse.shape[1] != self.frames[0]:
+            raise FieldError(f"network input has shape {tuple(coarse.shape)}: pass (batch, {self.frames[0]}, h, w)")
+        extras = {}
+        if self.noise_shape(coarse) is not None:
+            if noise is None:
+                raise FieldError(f"{type(self).__name__} takes noise: pass noise of shape {self.noise_shape(coarse)}")
+            extras["noise"] = noise
+        if self.statics:
+            if static is None:
+                raise FieldError(f"{type(self).__name__} needs the static fields {', '.join(self.statics)}: pass them")
+            extras["static"] = static
+        full = self.complete(coarse)
+        correction = self.trunk((full - self.shift) / self.spread, **extras)
         with torch.autocast(coarse.device.type, enabled=False):
-            working = torch.promote_types(coarse.dtype, torch.float32)
-            return self.base(coarse.to(working)) + self.gain * correction.to(working)
+            full = full.to(torch.promote_types(full.dtype, torch.float32))
+            return self.base(full) + self.gain * correction.to(full.dtype), full
 
     def base(self, coarse: Tensor) -> Tensor | float:
         """b(x): what an untrained network with a zero last layer returns."""
@@ -75,8 +104,20 @@ class Upscaler(nn.Module):
         fine = bicubic(coarse, self.factor)
         return fine if self.skip == "bicubic" else torch.log(fine.clamp_min(self.floor))
 
+    def noise_shape(self, coarse: Tensor) -> tuple[int, ...] | None:
+        """Shape of the noise for (B, T, h, w) coarse frames; None for a network without noise."""
+        return None
+
+    def complete(self, coarse: Tensor) -> Tensor:
+        """(B, T, h, w) -> (B, T', h, w): a coarse frame for each output frame; the given ones stay as they are."""
+        return coarse
+
+    def penalty(self, coarse: Tensor, fine: Tensor) -> Tensor | float:
+        """What the network adds to the loss besides the error, in units of the layer squared; 0 for most."""
+        return 0.0
+
     def trunk(self, x: Tensor) -> Tensor:
-        """f: standardised (B, 1, h, w) -> (B, 1, h*N, w*N), order one."""
+        """f: standardised (B, T', h, w) -> (B, T', h*N, w*N), order one; `noise`, `static` by name if it takes them."""
         raise NotImplementedError
 
 

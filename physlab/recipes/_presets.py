@@ -1,19 +1,41 @@
-"""What the recipes share: the two presets."""
+"""What the recipes share: presets by network, and the window of each factor."""
 
 from __future__ import annotations
 
+from physlab.train.adversarial import Adversarial
 from physlab.train.recipe import Preset
 from physlab.train.settings import Settings
+
+SKIP = {"skip": "bicubic", "zero_start": True}
+"""The untrained network is bicubic interpolation."""
+PLAIN = {"skip": "none"}
+"""As published: the network has to find the coarse field in its input like everything else."""
 
 
 def full(flips: str, steps: int = 6400) -> Preset:
     """The SR-CNN at its published size (64 channels, 4 blocks at fine resolution), with a bicubic skip; for a GPU."""
-    settings = Settings(
-        steps=steps, batch=64, rate=1e-3, ema=0.999, flips=flips, validate_every=max(1, steps // 40), patience=10
-    )
-    return Preset("ResNet", {"channels": 64, "blocks": 4, "skip": "bicubic", "zero_start": True}, settings)
+    return large("ResNet", {"channels": 64, "blocks": 4, **SKIP}, flips, steps)
+
+
+def large(
+    network: str,
+    arguments: dict,
+    flips: str = "y",
+    steps: int = 6400,
+    adversarial: Adversarial | None = None,
+    **settings,
+) -> Preset:
+    """A published size, for a GPU: 6,400 steps of 32 are 200 epochs of 1,024 patches."""
+    chosen = {"batch": 32, "rate": 1e-3, "ema": 0.999, "validate_every": max(1, steps // 40), "patience": 10}
+    return Preset(network, arguments, Settings(steps=steps, flips=flips, **{**chosen, **settings}), adversarial)
 
 
 def compact(channels: int, blocks: int, **settings) -> Preset:
     """The compact network; minutes on one CPU core."""
     return Preset("CompactResNet", {"channels": channels, "blocks": blocks}, Settings(**settings))
+
+
+def small(network: str, arguments: dict, steps: int, adversarial: Adversarial | None = None, **settings) -> Preset:
+    """Any network at a size for one CPU core."""
+    chosen = {"batch": 16, "rate": 2e-3, "flips": "y", "crop": 64, "validate_every": max(1, steps // 4), "patience": 9}
+    return Preset(network, arguments, Settings(steps=steps, **{**chosen, **settings}), adversarial)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from physlab.score.deterministic import bias, lat_weighted_rmse, mae, mse, pearson, psnr, rmse
 from physlab.score.ensemble import crps, ensemble_mean_rmse, ensemble_spread, rank_histogram, spread_skill
+from physlab.score.extremes import extreme_table, extreme_threshold, extreme_weights, fractions_skill_score
 from physlab.score.physics import conservation_error, negative_count, relative_residual
 from physlab.score.spectra import radial_spectrum, spectral_divergence
 from physlab.score.structure import ms_ssim, ssim
@@ -15,9 +16,14 @@ __all__ = [
     "crps",
     "ensemble_mean_rmse",
     "ensemble_spread",
+    "extreme_table",
+    "extreme_threshold",
+    "extreme_weights",
+    "fractions_skill_score",
     "lat_weighted_rmse",
     "latitude_weights",
     "mae",
+    "member_table",
     "ms_ssim",
     "mse",
     "negative_count",
@@ -45,14 +51,27 @@ def table(pred, truth, coarse, factor: int, data_range: float, weights=None) -> 
         the field as an image.
     """
     return {
+        "mse": float(mse(pred, truth, weights)),
         "rmse": float(rmse(pred, truth, weights)),
         "mae": float(mae(pred, truth, weights)),
         "bias": float(bias(pred, truth, weights)),
         "psnr": float(psnr(pred, truth, data_range, weights)),
         "ssim": float(ssim(pred, truth, data_range)),
+        "ms_ssim": float(ms_ssim(pred, truth, data_range)),
         "pearson": float(pearson(pred, truth)),
         "conservation_error": float(conservation_error(pred, coarse, factor, weights)),
         "negative_count": int(negative_count(pred)),
         "spectral_divergence": float(spectral_divergence(pred, truth)),
         "spectral_divergence_top": float(spectral_divergence(pred, truth, top_decile=True)),
+    }
+
+
+def member_table(member, truth, coarse, factor: int, weights=None) -> dict[str, float]:
+    """What belongs to one member of an ensemble, and would change if members were averaged first; see :func:`table`."""
+    return {
+        "member_rmse": float(rmse(member, truth, weights)),
+        "conservation_error": float(conservation_error(member, coarse, factor, weights)),
+        "negative_count": int(negative_count(member)),
+        "spectral_divergence": float(spectral_divergence(member, truth)),
+        "spectral_divergence_top": float(spectral_divergence(member, truth, top_decile=True)),
     }

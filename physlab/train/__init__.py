@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from physlab.train.checkpoint import load_checkpoint, save_checkpoint
-from physlab.train.evaluate import evaluate, results_table, write_results
+from physlab.train.evaluate import evaluate, predict_members, results_table, write_results
 from physlab.train.loop import Report, fit
 from physlab.train.overhead import layer_overhead
 from physlab.train.recipe import Preset, Recipe, get_recipe, list_recipes, make_model
@@ -22,6 +22,7 @@ __all__ = [
     "list_recipes",
     "load_checkpoint",
     "make_model",
+    "predict_members",
     "results_table",
     "save_checkpoint",
     "train",

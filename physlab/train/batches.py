@@ -27,11 +27,11 @@ class Batches:
     def take(
         self, step: int, fine: Tensor, coarse: Tensor, weights: Tensor, rank: int = 0, world: int = 1
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Coarse (B, 1, h, w), fine (B, 1, H, W), weights (H, W) of a step: the share of process `rank` of `world`."""
+        """Coarse (B, T, h, w), fine (B, T', H, W), weights (H, W) of a step: the share of process `rank` of `world`."""
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, torch.randperm(self.samples, generator=self._generator(epoch, 1))
-        generator = self._generator(step, 2)
+            self._epoch, self._order = epoch, torch.randperm(self.samples, generator=self.generator(epoch, 1))
+        generator = self.generator(step, 2)
         chosen = self._order[position * self.size : (position + 1) * self.size]
         mirrored = torch.rand(len(chosen), generator=generator) < 0.5
         upside_down = bool(torch.rand((), generator=generator) < 0.5)
@@ -50,7 +50,8 @@ class Batches:
             x, y, weights = x.flip(-2), y.flip(-2), weights.flip(-2)
         return x, y, weights
 
-    def _generator(self, number: int, kind: int) -> torch.Generator:
+    def generator(self, number: int, kind: int) -> torch.Generator:
+        """Random numbers of a step (or epoch); `kind` keeps independent uses apart."""
         # the CPU generator uses 32 bits of its seed: mix all three numbers into them
         return torch.Generator().manual_seed(
             int(np.random.SeedSequence([self.seed, kind, number]).generate_state(1)[0])

@@ -5,24 +5,88 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from physlab import score
 from physlab.data.patches import SRData
 from physlab.downscale import FieldDownscaler, Interpolate
+from physlab.downscale.gan import MEMBERS
+from physlab.downscale.interpolate import InTime
+from physlab.downscale.static import static_fields
 from physlab.errors import PhysLabError
 
 BATCH = 32
+OF_A_MEMBER = 2  # members that are scored as fields of their own
 
 
-def evaluate(model: FieldDownscaler, data: SRData, split: str = "test") -> dict[str, float]:
+def evaluate(
+    model: FieldDownscaler, data: SRData, split: str = "test", members: int = MEMBERS
+) -> dict[str, float]:
     """:func:`physlab.score.table` of a model on a split, in physical units.
+
+    The errors of an ensemble are those of its mean; what belongs to a field as such (conservation, sign, spectrum) is
+    that of its first two members, and `crps` (fair), `spread_skill` and `member_rmse` come with it. For a single field
+    `crps` is the mean absolute error, which it equals.
 
     Raises
     ------
     PhysLabError : a model for another factor or variable, or a split that was not loaded.
     """
+    fine, coarse, weights = data.fine[check(model, data, split)], data.all_coarse(split), data.weights
+    drawn = predict_members(model, data, split, members=members)
+    prediction = drawn.mean(0)
+    scores = score.table(prediction, fine, coarse, data.factor, data.data_range(split), weights)
+    relative = [
+        float(score.conservation_error(y.double(), coarse.double(), data.factor, weights.double(), relative=True))
+        for y in drawn[:OF_A_MEMBER]
+    ]
+    above = score.extreme_table(prediction, fine, weights=weights)  # the highest percent of the truth
+    scores = {**scores, "conservation_error_relative": float(np.mean(relative)), "crps": scores["mae"]}
+    scores |= {name: above[name] for name in ("rmse_extreme", "bias_extreme")}
+    if len(drawn) > 1:
+        single = [score.member_table(y, fine, coarse, data.factor, weights) for y in drawn[:OF_A_MEMBER]]
+        scores |= {key: float(np.mean([row[key] for row in single])) for key in single[0]}
+        scores |= {
+            "crps": float(score.crps(drawn, fine, weights=weights)),
+            "spread_skill": float(score.spread_skill(drawn, fine, weights=weights)),
+        }
+    return scores
+
+
+def predict_members(
+    model: FieldDownscaler,
+    data: SRData,
+    split: str = "test",
+    at: slice = slice(None),
+    members: int = MEMBERS,
+    seed: int = 0,
+) -> Tensor:
+    """Prediction for samples of a split, (M, S, T, H, W) physical units; M is 1 for a method without noise.
+
+    Parameters
+    ----------
+    at : which samples.
+    members, seed : of the ensemble of a method with `sample`.
+    """
+    coarse, longitude = data.coarse[split][at], data.longitude[split][at]
+    statics = getattr(getattr(model, "network", None), "statics", ())
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for i in range(0, len(coarse), BATCH):
+        extra = {"static": static_fields(statics, data.latitude, longitude[i : i + BATCH])} if statics else {}
+        x = coarse[i : i + BATCH]
+        if hasattr(model, "sample"):
+            parts.append(model.sample(x, data.weights, members, generator, **extra))
+        else:
+            parts.append(model.predict(x, data.weights, **extra)[None])
+    return torch.cat(parts, dim=1)
+
+
+def check(model: FieldDownscaler, data: SRData, split: str) -> str:
+    """The split, if the model is for these data and the split was loaded."""
     if split not in data.fine:
         raise PhysLabError(f"split {split!r} is not loaded: choose one of {', '.join(data.fine)}")
     variable = getattr(model, "variable", None)
@@ -31,18 +95,15 @@ def evaluate(model: FieldDownscaler, data: SRData, split: str = "test") -> dict[
             f"{model.name} is for {variable or 'any field'} x{model.factor}, the data are {data.variable} "
             f"x{data.factor}: load the pairs of its task"
         )
-    fine, coarse, weights = data.fine[split], data.coarse[split], data.weights
-    predictions = torch.cat([model.predict(part, weights) for part in coarse.split(BATCH)])
-    scores = score.table(predictions, fine, coarse, data.factor, data.data_range(split), weights)
-    relative = score.conservation_error(
-        predictions.double(), coarse.double(), data.factor, weights.double(), relative=True
-    )
-    return {**scores, "conservation_error_relative": float(relative)}
+    return split
 
 
-def baselines(factor: int) -> list[Interpolate]:
-    """The methods without training that every table shows."""
-    return [Interpolate("nearest", factor), Interpolate("bicubic", factor), Interpolate("bicubic", factor, "add")]
+def baselines(data: SRData) -> list[FieldDownscaler]:
+    """The methods without training that every table shows; linear in time where a frame is missing."""
+    factor = data.factor
+    methods = [Interpolate("nearest", factor), Interpolate("bicubic", factor), Interpolate("bicubic", factor, "add")]
+    complete = len(data.given) == data.fine[next(iter(data.fine))].shape[1]
+    return methods if complete else [InTime(method) for method in methods]
 
 
 def results_table(
@@ -61,14 +122,14 @@ def results_table(
     seeds (sample, n - 1; empty for a single run), and `gain`, 1 - rmse / rmse of bicubic+add.
     """
     runs: dict[str, list[dict]] = {}
-    for method in baselines(data.factor):
+    for method in baselines(data):
         runs[method.name.rsplit("-x", 1)[0]] = [evaluate(method, data, split)]
     for model in models:
         card = getattr(model, "card", None) or {}
         kept = card.get("scores", {}).get(split) if stored else None
         same = card.get("split_hashes", {}).get(split) == data.hashes[split]
         preset = card.get("preset", "cpu")
-        row = getattr(model, "constraint", model.name) + ("" if preset == "cpu" else f" ({preset})")
+        row = row_name(model) + ("" if preset == "cpu" else f" ({preset})")
         runs.setdefault(row, []).append(kept if kept and same else evaluate(model, data, split))
     rows = []
     for name, scores in runs.items():
@@ -82,6 +143,13 @@ def results_table(
     reference = float(table.loc[table["method"] == "bicubic+add", "rmse"].iloc[0])
     table.insert(2, "gain", 1.0 - table["rmse"] / reference)
     return table
+
+
+def row_name(model: FieldDownscaler) -> str:
+    """The constraint, after the label of the network if that is not the compact one: "softmax", "edsr softmax"."""
+    card = getattr(model, "card", None) or {}
+    label = str(card.get("recipe", "")).removeprefix(f"{card.get('task')}-x{model.factor}").strip("-")
+    return f"{label} {getattr(model, 'constraint', model.name)}".strip()
 
 
 def write_results(table: pd.DataFrame, path: str | Path) -> Path:

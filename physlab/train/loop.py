@@ -29,8 +29,10 @@ from torch import Tensor
 from physlab.constrain import conservation_penalty, soft_loss
 from physlab.data.patches import SRData
 from physlab.downscale import CNN
+from physlab.downscale.static import static_fields
 from physlab.errors import PhysLabError
-from physlab.grid import refine
+from physlab.grid import coarsen, refine
+from physlab.score.extremes import extreme_threshold, extreme_weights
 from physlab.train.batches import Batches
 from physlab.train.progress import Bar
 from physlab.train.settings import Settings
@@ -73,17 +75,17 @@ def fit(
     """
     rank, world = _processes()
     device = torch.device(device)
-    precision = _precision(settings.precision, device)
-    model.to(device)
+    precision = precision_of(settings.precision, device)
+    model.to(device).train()
     if device.type == "cpu" and precision == "bf16":
         model.to(memory_format=torch.channels_last)
     parallel = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.rate, weight_decay=settings.decay)
     average = copy.deepcopy(model).requires_grad_(False)
     report, best, step, before = Report(precision=precision), copy.deepcopy(average.state_dict()), 0, 0.0
-    fine, coarse = (getattr(data, name)["train"].to(device) / model.scale for name in ("fine", "coarse"))
+    fine, coarse = training_tensors(model, data, device)
     weights = data.weights.to(device)
-    unit = (fine[:256] - refine(coarse[:256], data.factor)).square().mean().sqrt()  # loss 1: nearest neighbour
+    error = Objective(model, data, settings)
     batches = Batches(len(fine), data.factor, settings, seed, tuple(fine.shape[-2:]))
     fingerprint = {"settings": asdict(settings), "seed": seed, "data": data.data_hash, "constraint": model.constraint}
     state = None if state is None else Path(state)
@@ -111,8 +113,7 @@ def fit(
                 group["lr"] = rate
             x, y, w = batches.take(step, fine, coarse, weights, rank, world)
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                prediction = parallel(x, w)
-            loss = objective(prediction / unit, y / unit, x / unit, model, w, settings.alpha)
+                loss = error(parallel, x, y, w, batches.generator(step, 3))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
@@ -162,12 +163,75 @@ def fit(
     return report
 
 
-def objective(prediction: Tensor, truth: Tensor, coarse: Tensor, model: CNN, weights: Tensor, alpha: float) -> Tensor:
-    """Mean square error; with the constraint "soft" the penalty takes its share alpha. All in the same unit."""
-    mse = (prediction - truth).square().mean()
-    if model.constraint != "soft":
-        return mse
-    return soft_loss(mse, conservation_penalty(prediction, coarse, model.factor, weights), alpha)
+def training_tensors(model: CNN, data: SRData, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Fine and coarse training frames in layer units; static fields ride behind the fine frames as further channels.
+
+    A network of single frames takes the frames of sequences one by one.
+    """
+    fine, coarse = (getattr(data, name)["train"].to(device) / model.scale for name in ("fine", "coarse"))
+    if model.network.frames == (1, 1) and fine.shape[1] > 1:
+        return fine.flatten(0, 1)[:, None], coarse.flatten(0, 1)[:, None]
+    if model.network.statics:
+        static = static_fields(model.network.statics, data.latitude, data.longitude["train"])
+        fine = torch.cat([fine, static.to(device)], dim=1)
+    return fine, coarse
+
+
+class Objective:
+    """The loss of the pixel stage, in units of the error of nearest neighbour.
+
+    Error of the prediction (mean square, mean absolute, or fair CRPS over draws of the noise), points above the 99th
+    percentile weighted if the settings say so; with the constraint "soft" the penalty takes its share alpha; and what
+    the network itself adds.
+    """
+
+    def __init__(self, model: CNN, data: SRData, settings: Settings) -> None:
+        self.model, self.settings, self.frames = model, settings, model.network.frames[1]
+        some = data.fine["train"][:256].double()
+        nearest = refine(coarsen(some, data.factor, data.weights.double()), data.factor)
+        self.unit = float((some - nearest).square().mean().sqrt()) / model.scale  # loss 1: nearest neighbour
+        self.noisy = model.network.noise_shape(data.coarse["train"][:1]) is not None
+        if settings.loss == "crps" and not self.noisy:
+            raise PhysLabError(f"loss 'crps' needs a network with noise, {type(model.network).__name__} has none")
+        self.threshold = math.inf
+        if settings.extreme > 1:
+            self.threshold = float(extreme_threshold(data.fine["train"])) / model.scale
+
+    def __call__(
+        self, predict: Callable[..., Tensor], x: Tensor, y: Tensor, w: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Loss of a batch: x coarse, y fine (and static) frames, w areas, in layer units; noise from `generator`."""
+        y, static = y[:, : self.frames], y[:, self.frames :]
+        members = self.settings.members if self.settings.loss == "crps" else 1
+        drawn = self.draw(predict, x, w, static, members, generator).float()
+        with torch.autocast(x.device.type, enabled=False):
+            return self.error(drawn, x, y, w) + self.model.network.penalty(x, drawn[0]) / self.unit**2
+
+    def draw(self, predict, x: Tensor, w: Tensor, static: Tensor, members: int, generator: torch.Generator) -> Tensor:
+        """(members, B, T, H, W) predictions in one pass."""
+        static = static if static.shape[1] else None
+        if not self.noisy:
+            return predict(x, w, None, static)[None]
+        x = x.repeat(members, 1, 1, 1)
+        noise = torch.randn(self.model.network.noise_shape(x), generator=generator).to(x)
+        static = None if static is None else static.repeat(members, 1, 1, 1)
+        return predict(x, w, noise, static).unflatten(0, (members, -1))
+
+    def error(self, drawn: Tensor, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """The part that knows the truth."""
+        difference = (drawn - y) / self.unit
+        error = difference.square() if self.settings.loss == "mse" else difference.abs()
+        if self.settings.loss == "crps":
+            members = len(drawn)
+            apart = (drawn[:, None] - drawn[None]).abs().sum((0, 1)) / (2 * members * (members - 1) * self.unit)
+            error = error - apart
+        if self.settings.extreme > 1:
+            error = error * extreme_weights(y, self.threshold, self.settings.extreme)
+        if self.model.constraint != "soft":
+            return error.mean()
+        own = coarsen(y, self.model.factor, w) if y.shape[1] != x.shape[1] else x
+        penalty = conservation_penalty(drawn / self.unit, own / self.unit, self.model.factor, w)
+        return soft_loss(error.mean(), penalty, self.settings.alpha)
 
 
 def schedule(done: float, warm_up: float) -> float:
@@ -182,17 +246,35 @@ def update_average(average: CNN, model: CNN, decay: float) -> None:
     """average <- decay * average + (1 - decay) * model, in place."""
     for mean, parameter in zip(average.parameters(), model.parameters(), strict=True):
         mean.lerp_(parameter, 1.0 - decay)
+    for mean, buffer in zip(average.buffers(), model.buffers(), strict=True):  # statistics of normalisation layers
+        mean.copy_(buffer)
 
 
 @torch.no_grad()
 def validation_rmse(model: CNN, data: SRData, precision: str, device: torch.device, batch: int = 32) -> float:
-    """Area-weighted RMSE on the validation split in physical units."""
+    """Area-weighted RMSE on the validation split in physical units; of the mean of four draws if there is noise."""
     total, count, weights = 0.0, 0, data.weights.to(device)
+    coarse, fine = data.coarse["val"], data.fine["val"]
+    if model.network.frames == (1, 1):
+        coarse, fine = coarse.flatten(0, 1)[:, None], fine.flatten(0, 1)[:, None]
+    static = None
+    if model.network.statics:
+        static = static_fields(model.network.statics, data.latitude, data.longitude["val"]).split(batch)
+    generator, was_training = torch.Generator().manual_seed(0), model.training
+    model.eval()
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        for x, y in zip(data.coarse["val"].split(batch), data.fine["val"].split(batch), strict=True):
-            error = model(x.to(device) / model.scale, weights) * model.scale - y.to(device)
-            square = error.double().square() * weights
-            total, count = total + float(square.sum()), count + float(weights.sum()) * len(x)
+        for i, (x, y) in enumerate(zip(coarse.split(batch), fine.split(batch), strict=True)):
+            x = x.to(device) / model.scale
+            fixed = None if static is None else static[i].to(device)
+            shape = model.network.noise_shape(x)
+            if shape is None:
+                made = model(x, weights, None, fixed)
+            else:
+                noise = [torch.randn(shape, generator=generator).to(x) for _ in range(4)]
+                made = torch.stack([model(x, weights, z, fixed) for z in noise]).mean(0)
+            square = (made * model.scale - y.to(device)).double().square() * weights
+            total, count = total + float(square.sum()), count + float(weights.sum()) * square.shape[:2].numel()
+    model.train(was_training)
     return math.sqrt(total / count)
 
 
@@ -236,7 +318,8 @@ def _agree(value: float, device: torch.device) -> float:
     return float(shared)
 
 
-def _precision(wanted: str, device: torch.device) -> str:
+def precision_of(wanted: str, device: torch.device) -> str:
+    """ "bf16" or "fp32": what the settings want, or what the processor multiplies fast."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":

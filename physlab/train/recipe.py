@@ -16,30 +16,44 @@ import torch
 
 from physlab.constrain import CONSTRAINTS, layer_name
 from physlab.data.patches import SRData
-from physlab.downscale import CNN
+from physlab.downscale import CNN, make_downscaler
 from physlab.errors import PhysLabError
 from physlab.nn import NETWORKS, bicubic
+from physlab.train.adversarial import Adversarial
 from physlab.train.settings import Settings
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Network and settings; `arguments` lack what is measured on the training block."""
+    """Network and settings; `arguments` lack what is measured on the training block.
+
+    With `adversarial` the training by pixels is followed by a stage against a discriminator.
+    """
 
     network: str
     arguments: Mapping
     settings: Settings
+    adversarial: Adversarial | None = None
+
+    def plan(self) -> dict:
+        """All numbers that decide the result, for the card."""
+        return asdict(self.settings) | ({"adversarial": asdict(self.adversarial)} if self.adversarial else {})
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One task and factor.
+    """One task, factor and network.
 
     Attributes
     ----------
+    label : of the network in names and tables; none for the compact one.
     task, factor : of :func:`physlab.data.patches.sr_pairs`.
     presets : "cpu" and "full".
     constraints, seeds : what :func:`train` expands over.
+    teacher, share : for a student: recipe of the teacher (same constraint, seed, preset) and its share of the target.
+    start : recipe whose checkpoint (same constraint, seed, preset) gives the first weights; inputs that it lacks start
+        at zero.
+    trains : first letters of the names of the parameters that learn; the others stay as they started.
     geography : the domain is fixed and the network may learn a map of it.
     expected : constraint -> test RMSE in physical units (mean over the seeds) that the shipped checkpoints reached
         with preset cpu.
@@ -52,10 +66,15 @@ class Recipe:
     seeds: tuple[int, ...] = (0, 1, 2)
     geography: bool = False
     expected: Mapping[str, float] = field(default_factory=dict)
+    label: str = ""
+    teacher: str = ""
+    start: str = ""
+    trains: tuple[str, ...] = ("",)
+    share: float = 0.5
 
     @property
     def name(self) -> str:
-        return f"{self.task}-x{self.factor}"
+        return f"{self.task}-x{self.factor}" + (f"-{self.label}" if self.label else "")
 
 
 def list_recipes() -> dict[str, Recipe]:
@@ -64,8 +83,8 @@ def list_recipes() -> dict[str, Recipe]:
     modules = (
         importlib.import_module(f"physlab.recipes.{info.name}") for info in pkgutil.iter_modules(package.__path__)
     )
-    found = {module.RECIPE.name: module.RECIPE for module in modules if hasattr(module, "RECIPE")}
-    return dict(sorted(found.items()))
+    found = [r for module in modules for r in getattr(module, "RECIPES", [getattr(module, "RECIPE", None)]) if r]
+    return {recipe.name: recipe for recipe in sorted(found, key=lambda recipe: recipe.name)}
 
 
 def get_recipe(name: str) -> Recipe:
@@ -86,7 +105,7 @@ def make_model(
     to give.
     """
     scale = data.scaling.scale[0]
-    fine, coarse = data.fine["train"] / scale, data.coarse["train"] / scale
+    fine, coarse = data.fine["train"] / scale, data.all_coarse("train") / scale
     arguments = {"factor": data.factor, **preset.arguments}
     missing = _rms_of_missing(fine, coarse, data.factor)
     mean, spread = float(coarse.mean()), float(coarse.std())
@@ -96,6 +115,8 @@ def make_model(
             arguments |= {"skip": "log", "gain": missing / mean}
     if recipe.geography and preset.network == "CompactResNet":
         arguments["domain"] = list(coarse.shape[-2:])
+    if arguments.get("noise") == "map":  # the published generator draws one map of the size of the coarse field
+        arguments["size"] = list(coarse.shape[-2:])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = NETWORKS[preset.network](**arguments)
@@ -103,7 +124,7 @@ def make_model(
     if recipe.geography:
         grid["longitude"] = np.asarray(data.longitude["train"][0], float).round(6).tolist()
     options = constraint_options(constraint, data)
-    return CNN(network, constraint, scale, data.variable, name, options, grid), arguments
+    return make_downscaler(network, constraint, scale, data.variable, name, options, grid), arguments
 
 
 def _rms_of_missing(fine: torch.Tensor, coarse: torch.Tensor, factor: int) -> float:

@@ -17,12 +17,19 @@ import torch
 from physlab.constrain import layer_name
 from physlab.data.assets import asset_folders
 from physlab.data.patches import SRData, sr_pairs
+from physlab.downscale import CNN
+from physlab.downscale.gan import MEMBERS
 from physlab.errors import CheckpointError, PhysLabError
-from physlab.nn import count_parameters
+from physlab.nn import Upscaler, count_parameters
 from physlab.train import checkpoint as checkpoints
+from physlab.train.adversarial import fit_adversarial
+from physlab.train.distillation import blended
 from physlab.train.evaluate import evaluate
-from physlab.train.loop import fit, processes
-from physlab.train.recipe import Recipe, checkpoint_name, choose_preset, get_recipe, list_recipes, make_model
+from physlab.train.loop import Report, fit, processes
+from physlab.train.recipe import Preset, Recipe, checkpoint_name, choose_preset, get_recipe, list_recipes, make_model
+from physlab.train.settings import Settings
+
+MEMBERS_VAL = 4  # of an ensemble on the validation split
 
 
 def train_one(
@@ -55,17 +62,26 @@ def train_one(
     name = checkpoint_name(recipe, constraint, seed, preset)
     folder = (checkpoint_folder() if folder is None else Path(folder)) / name
     data = sr_pairs(recipe.task, recipe.factor) if data is None else data
-    settings = asdict(chosen.settings)
+    settings = chosen.plan()
     if not overwrite and is_finished(folder, data, settings):
         return folder
     with processes() as get_device:
         device = get_device()
         model, arguments = make_model(recipe, constraint, seed, chosen, data, name)
         state = state_file(name, folder)
-        report = fit(model, data, chosen.settings, seed, device, state, progress)
+        lessons = data
+        if recipe.start:
+            trained = find_trained(recipe.start, constraint, seed, preset, folder.parent).network
+            arguments |= start_from(model.network, trained)
+        for parameter, learner in model.network.named_parameters():
+            learner.requires_grad_(parameter.startswith(recipe.trains))
+        if recipe.teacher:
+            teacher = find_trained(recipe.teacher, constraint, seed, preset, folder.parent)
+            lessons = blended(teacher, data, recipe.share, device)
+        report = fit_in_stages(model, lessons, chosen, seed, device, state, progress)
         if int(os.environ.get("RANK", "0")):
             return folder
-        model.eval()
+        model.eval().requires_grad_(True)
         card = {
             **checkpoints.describe_model(model),
             "recipe": recipe.name,
@@ -84,9 +100,62 @@ def train_one(
             "wall_time_s": round(report.wall_time_s, 1),
             "versions": checkpoints.versions(),
             "training": {key: value for key, value in asdict(report).items() if key != "wall_time_s"},
-            "scores": {split: evaluate(model, data, split) for split in ("val", "test") if split in data.fine},
+            "scores": {
+                split: evaluate(model, data, split, members)
+                for split, members in (("val", MEMBERS_VAL), ("test", MEMBERS))
+                if split in data.fine
+            },
         }
         return checkpoints.save_checkpoint(folder, model, card)
+
+
+def find_trained(recipe: str, constraint: str, seed: int, preset: str, folder: Path) -> CNN:
+    """The trained network that another one learns from, from the folder of the new checkpoints or from the assets.
+
+    Raises
+    ------
+    PhysLabError : it has not been trained yet.
+    """
+    name = checkpoint_name(get_recipe(recipe), constraint, seed, preset)
+    for parent in (folder, *(place / "checkpoints" for place in asset_folders())):
+        if (parent / name / checkpoints.CARD).is_file():
+            return checkpoints.load_checkpoint(parent / name)
+    raise PhysLabError(f"{name} is not here, and this recipe learns from it: physlab train {recipe} first")
+
+
+@torch.no_grad()
+def start_from(network: Upscaler, trained: Upscaler) -> dict[str, float]:
+    """Copy trained weights; where the network has more input channels, the further ones start at zero.
+
+    The constants of the frame come along; they are returned as the arguments that made them.
+    """
+    frame = {name: getattr(trained, name) for name in ("shift", "spread", "gain", "floor")}
+    for name, value in frame.items():
+        setattr(network, name, value)
+    state = trained.state_dict()
+    for name, weight in network.state_dict().items():
+        old = state.get(name)
+        if old is None or old.shape[:1] != weight.shape[:1] or old.shape[2:] != weight.shape[2:]:
+            raise PhysLabError(f"weights {name} {tuple(weight.shape)} cannot start from {type(trained).__name__}")
+        if weight.ndim == 1:
+            weight.copy_(old)
+        else:
+            weight.zero_()
+            weight[:, : old.shape[1]] = old
+    return frame
+
+
+def fit_in_stages(
+    model: CNN, data: SRData, preset: Preset, seed: int, device: torch.device, state: Path, progress: bool = False
+) -> Report:
+    """The pixel stage, and the adversarial one if the preset has it; each is resumed where it was interrupted."""
+    if preset.adversarial is None:
+        return fit(model, data, preset.settings, seed, device, state, progress)
+    second = state.with_name(state.name.replace(".pt", "-adversarial.pt"))
+    report = Report()
+    if not second.exists():
+        report = fit(model, data, preset.settings, seed, device, state, progress)
+    return fit_adversarial(model, data, preset.settings, preset.adversarial, seed, device, second, progress, report)
 
 
 def train(
@@ -196,7 +265,8 @@ def is_finished(folder: Path, data: SRData, settings: Mapping) -> bool:
         card = checkpoints.load_checkpoint(folder).card
     except CheckpointError:
         return False
-    pairs = {"data": (card.get("data_hash"), data.data_hash), "settings": (card.get("settings"), dict(settings))}
+    old = {**asdict(Settings()), **card.get("settings", {})}  # settings that came later had their defaults
+    pairs = {"data": (card.get("data_hash"), data.data_hash), "settings": (old, dict(settings))}
     changed = [name for name, (old, new) in pairs.items() if old != new]
     if changed:
         raise PhysLabError(

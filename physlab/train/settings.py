@@ -22,6 +22,10 @@ class Settings:
     flips : "y" (north-south, by batch: on a planet without seasons the mirror image of a flow is a flow), "x"
         (east-west, by sample), "xy" (both) or "" (fixed geography).
     alpha : share of the conservation penalty in the loss of constraint "soft".
+    loss : "mse", "mae", or "crps": the fair CRPS of `members` draws, for networks with noise (without it they learn to
+        ignore the noise, because the mean square error is least for the mean).
+    members : draws a sample that the loss "crps" compares.
+    extreme : weight of the points above the 99th percentile of the training block, 1 for all points alike.
     validate_every : steps between validations;  patience : validations without a better RMSE until the run stops.
     precision : "bf16", "fp32", or "auto": bf16 where the processor multiplies in it, else fp32.
     budget_s : seconds of training after which the schedule must have ended, or None. A budget makes the result depend
@@ -38,6 +42,9 @@ class Settings:
     crop: int | None = None
     flips: str = "x"
     alpha: float = ALPHA
+    loss: str = "mse"
+    members: int = 2
+    extreme: float = 1.0
     validate_every: int = 100
     patience: int = 10
     precision: str = "auto"
@@ -50,4 +57,9 @@ class Settings:
             raise PhysLabError(
                 f"precision is {self.precision!r} and flips {self.flips!r}: choose auto, bf16 or fp32, "
                 "and '', 'x', 'y' or 'xy'"
+            )
+        if self.loss not in ("mse", "mae", "crps") or self.members < 2 or not self.extreme >= 1:
+            raise PhysLabError(
+                f"loss is {self.loss!r}, members {self.members}, extreme {self.extreme}: choose mse, mae or crps, at "
+                "least 2 members, and a weight of at least 1"
             )

@@ -21,7 +21,7 @@ def test_compact_network_is_compact() -> None:
     assert 90_000 < count_parameters(CompactResNet(4)) < 110_000
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ["ResNet", "CompactResNet"])
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_refines_any_shape(network: str, factor: int) -> None:
     fine = NETWORKS[network](factor, channels=4, blocks=1)(torch.rand(2, 1, 3, 5))

@@ -39,12 +39,13 @@ def test_table_holds_every_key_and_the_independent_numbers(images):
     span, coarse = float(truth.max() - truth.min()), coarsen(truth, 4)
     table = score.table(pred, truth, coarse, 4, span)
     assert list(table) == [
-        "rmse", "mae", "bias", "psnr", "ssim", "pearson", "conservation_error", "negative_count", "spectral_divergence",
-        "spectral_divergence_top",
+        "mse", "rmse", "mae", "bias", "psnr", "ssim", "ms_ssim", "pearson", "conservation_error", "negative_count",
+        "spectral_divergence", "spectral_divergence_top",
     ]  # fmt: skip
     assert all(isinstance(value, (float, int)) for value in table.values())
     p, t = pred[0, 0].double().numpy(), truth[0, 0].double().numpy()
     assert table["rmse"] == pytest.approx(np.sqrt(np.mean((p - t) ** 2)), rel=1e-12)
+    assert table["mse"] == pytest.approx(np.mean((p - t) ** 2), rel=1e-12)
     assert table["bias"] == pytest.approx(np.mean(p - t), rel=1e-9)
     assert table["pearson"] == pytest.approx(np.corrcoef(p.ravel(), t.ravel())[0, 1], rel=1e-12)
     expected = structural_similarity(

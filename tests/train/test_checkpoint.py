@@ -10,8 +10,10 @@ import safetensors.torch
 import torch
 
 from physlab.errors import CheckpointError
+from physlab.grid import coarsen
 from physlab.train import Settings, load_checkpoint, make_model, save_checkpoint, train_one
 from physlab.train import checkpoint as checkpoints
+from physlab.train.checkpoint import ship
 
 CHANGED = Settings(steps=4, batch=8, validate_every=4, precision="fp32", flips="")
 
@@ -169,3 +171,15 @@ def test_nothing_is_half_written(pairs, recipe, tmp_path, monkeypatch) -> None:
     monkeypatch.undo()
     save_checkpoint(target, model, {**card, "seed": 5})
     assert load_checkpoint(target).card["seed"] == 5 and [path.name for path in target.parent.iterdir()] == ["toy"]
+
+
+def test_shipped_weights_are_half_the_size_and_predict_the_same(folder, pairs, tmp_path) -> None:
+    shipped = ship(folder, tmp_path / "assets")
+    assert (shipped / "model.safetensors").stat().st_size < 0.7 * (folder / "model.safetensors").stat().st_size
+    model, original = load_checkpoint(shipped), load_checkpoint(folder)
+    assert model.card == {**original.card, "weights": "float16"}
+    x = pairs.coarse["val"]
+    one, two = (m.predict(x, pairs.weights) for m in (model, original))
+    error = float((two - pairs.fine["val"]).square().mean().sqrt())
+    assert 0 < float((one - two).square().mean().sqrt()) < 0.01 * error
+    torch.testing.assert_close(coarsen(one, 2, pairs.weights), x, rtol=1e-5, atol=1e-5)

@@ -17,7 +17,7 @@ from physlab.errors import PhysLabError
 from physlab.grid import check_coarsening
 from physlab.train import Settings, evaluate, fit, make_model
 from physlab.train.batches import Batches
-from physlab.train.loop import objective, schedule, update_average, write_state
+from physlab.train.loop import Objective, schedule, update_average, write_state
 
 SETTINGS = Settings(steps=24, batch=8, rate=5e-3, flips="xy", crop=8, validate_every=8, precision="fp32")
 
@@ -136,8 +136,7 @@ def test_soft_constraint_is_in_the_loss_and_in_the_gradient(pairs, recipe) -> No
     for constraint in ("none", "soft"):
         model = model_of(recipe, pairs, constraint)
         torch.nn.init.constant_(model.network.last.bias, 0.5)
-        prediction = model(x, pairs.weights)
-        loss = objective(prediction, y, x, model, pairs.weights, alpha=0.99)
+        loss = Objective(model, pairs, SETTINGS)(model, x, y, pairs.weights, torch.Generator())
         values[constraint] = float(loss.detach())
         gradients[constraint] = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
     assert abs(values["soft"] - values["none"]) > 1e-3 * values["none"]

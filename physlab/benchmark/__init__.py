@@ -1,0 +1,9 @@
+"""Methods side by side: shipped checkpoints scored anew, and the tables that are run as a whole and resumed."""
+
+from __future__ import annotations
+
+from physlab.benchmark.checkpoints import benchmark
+from physlab.benchmark.downscaling import PLANS, Run, benchmark_downscaling
+from physlab.benchmark.table import PAPER, RESULTS, read_runs, summary
+
+__all__ = ["PAPER", "PLANS", "RESULTS", "Run", "benchmark", "benchmark_downscaling", "read_runs", "summary"]

@@ -1,0 +1,211 @@
+r"""Quantile mapping: give an interpolated field the distribution of the fine one.
+
+**What is mapped.** For super-resolution the source is the bicubic interpolation of the coarse field and the target the
+fine field, both over the training block: for each fine cell on a fixed domain (per="cell"), for each row of latitude,
+all longitudes pooled, on patches (per="child"). With source and target distributions :math:`F_s, F_t`,
+
+.. math:: y = F_t^{-1}\bigl(F_s(\tilde x)\bigr) ,
+
+and beyond the ends of the training block the correction of the outermost quantile. The mapping is monotone and local:
+it repairs a distribution, it cannot move a front.
+
+Quantile delta mapping (Cannon et al. 2015, eqs. 3-6) reads the rank from the distribution of the *projection* period
+and keeps the change of every quantile, :math:`y = F_t^{-1}(\tau) + \tilde x - F_s^{-1}(\tau)`, or the ratio, with
+:math:`\tau = F_p(\tilde x)`. BCSD (Wood et al. 2004) maps at the coarse resolution, then interpolates the anomaly from
+the coarse climate and adds it to (or multiplies) the fine climate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from physlab.data.patches import SRData
+from physlab.downscale.layout import PER
+from physlab.downscale.statistical import Statistical
+from physlab.errors import PhysLabError
+from physlab.nn import bicubic
+
+TINY = 1e-12
+
+
+def quantile_table(fields: np.ndarray, levels: int, pooled: bool) -> np.ndarray:
+    """(S, H, W) -> (Q, H, W), or (Q, H) with the columns pooled: quantiles at Q even levels from 0 to 1."""
+    q = np.linspace(0.0, 1.0, levels)
+    if pooled:
+        return np.stack([np.quantile(fields[:, row], q) for row in range(fields.shape[1])], -1)
+    return np.quantile(fields, q, axis=0)
+
+
+def map_values(x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Piecewise linear from the quantiles `source` (Q,) to `target` (Q,); the outermost correction continues beyond.
+
+    Repeated source quantiles (dry cells) are mapped to the mean of their targets.
+    """
+    source, place = np.unique(source, return_inverse=True)
+    target = np.bincount(place, target) / np.bincount(place)
+    out = np.interp(x, source, target)
+    out = np.where(x < source[0], x + target[0] - source[0], out)
+    return np.where(x > source[-1], x + target[-1] - source[-1], out)
+
+
+def map_fields(x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """`map_values` cell by cell, tables (Q, H, W), or row by row, tables (Q, H)."""
+    out = np.empty_like(x)
+    for cell in np.ndindex(source.shape[1:]):
+        at = (slice(None), *cell)
+        out[at] = map_values(x[at], source[at], target[at])
+    return out
+
+
+@dataclass(eq=False)
+class _Mapping(Statistical):
+    """What the three have in common: tables by cell or by row."""
+
+    per: str = "child"
+    levels: int = 101
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per not in PER or self.levels < 2:
+            raise PhysLabError(
+                f"per={self.per!r} with {self.levels} levels: choose per from {', '.join(PER)} and at least 2 levels"
+            )
+
+    def _bind(self) -> None:
+        super()._bind()
+        self.domain = tuple(self.card["shape"]) if self.per == "cell" else None
+
+    @property
+    def needs_rows(self) -> bool:
+        """The tables belong to latitudes."""
+        return True
+
+    def _table(self, fields: np.ndarray) -> np.ndarray:
+        return quantile_table(fields, self.levels, self.per == "child")
+
+    def _up(self, coarse: np.ndarray) -> np.ndarray:
+        return bicubic(torch.from_numpy(coarse)[:, None], self.factor)[:, 0].numpy()
+
+    def _keep_sign(self, fine: np.ndarray) -> np.ndarray:
+        return np.maximum(fine, 0.0) if self.card["non_negative"] else fine
+
+    def _check_fitted(self) -> None:
+        if not self.card:
+            raise PhysLabError(f"{self.kind} is not fitted: call fit(data) first")
+
+
+@dataclass(eq=False)
+class EmpiricalQuantileMapping(_Mapping):
+    """Bicubic interpolation, then the quantile map from interpolated to fine, as described above."""
+
+    kind: ClassVar[str] = "eqm"
+
+    def _learn(self, coarse: np.ndarray, fine: np.ndarray, rng: np.random.Generator) -> None:
+        self.arrays = {"source": self._table(self._up(coarse)), "target": self._table(fine)}
+
+    def _fields(self, coarse: np.ndarray) -> np.ndarray:
+        return self._keep_sign(map_fields(self._up(coarse), self.arrays["source"], self.arrays["target"]))
+
+
+@dataclass(eq=False)
+class QuantileDeltaMapping(EmpiricalQuantileMapping):
+    """Quantile mapping that keeps the change of every quantile between training and projection period.
+
+    The projection period is a whole sample of coarse fields (never their truth): pass it to `adapt`, or name its split
+    in `period`. Without one it is the training period, and the method agrees with empirical quantile mapping.
+
+    Attributes
+    ----------
+    change : "add" keeps differences of quantiles, "ratio" keeps ratios (non-negative variables).
+    period : split of the data whose coarse fields are the projection period; "" for none.
+    """
+
+    kind: ClassVar[str] = "qdm"
+
+    change: str = "add"
+    period: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.change not in ("add", "ratio"):
+            raise PhysLabError(f"change={self.change!r} is unknown: choose 'add' or 'ratio'")
+
+    def _prepare(self, data: SRData, split: str, frames: np.ndarray) -> None:
+        if self.period and self.period not in data.coarse:
+            raise PhysLabError(f"period {self.period!r} is not loaded: choose one of {', '.join(data.coarse)}")
+        self._projection = data.coarse[self.period][:, 0] if self.period else None
+
+    def _learn(self, coarse: np.ndarray, fine: np.ndarray, rng: np.random.Generator) -> None:
+        super()._learn(coarse, fine, rng)
+        self.arrays["projection"] = self.arrays["source"]
+        if self._projection is not None:
+            self.adapt(self._projection)
+        self._projection = None
+
+    def adapt(self, coarse: Tensor) -> QuantileDeltaMapping:
+        """Take the coarse fields (..., h, w) of a whole projection period; returns self."""
+        self._check_fitted()
+        self.arrays["projection"] = self._table(self._up(self._check(coarse)))
+        return self
+
+    def _fields(self, coarse: np.ndarray) -> np.ndarray:
+        x, tables = self._up(coarse), self.arrays
+        fine = map_fields(x, tables["projection"], tables["target"])  # F_t^-1(tau)
+        before = map_fields(x, tables["projection"], tables["source"])  # F_s^-1(tau)
+        if self.change == "add":
+            return self._keep_sign(fine + x - before)
+        return self._keep_sign(np.where(np.abs(before) > TINY, fine * x / np.where(before == 0, 1.0, before), fine))
+
+
+@dataclass(eq=False)
+class BCSD(_Mapping):
+    """Bias correction at the coarse resolution, then spatial disaggregation of the anomaly.
+
+    The coarse fields of PhysLab are block means of the truth, so that there is no bias to correct until a biased model
+    is passed to `adapt`; what remains is the fine climate plus the interpolated anomaly.
+
+    Attributes
+    ----------
+    change : "add" for anomalies as differences, "ratio" for ratios (non-negative variables).
+    """
+
+    kind: ClassVar[str] = "bcsd"
+
+    change: str = "add"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.change not in ("add", "ratio"):
+            raise PhysLabError(f"change={self.change!r} is unknown: choose 'add' or 'ratio'")
+
+    def _learn(self, coarse: np.ndarray, fine: np.ndarray, rng: np.random.Generator) -> None:
+        axes = (0, 2) if self.per == "child" else (0,)
+        self.arrays = {
+            "coarse": coarse.mean(axes, keepdims=True)[0], "fine": fine.mean(axes, keepdims=True)[0],
+            "observed": self._table(coarse),
+        }  # fmt: skip
+
+    def adapt(self, coarse: Tensor) -> BCSD:
+        """Take coarse fields (..., h, w) of a biased model over its training period; returns self."""
+        self._check_fitted()
+        self.arrays["modelled"] = self._table(self._check(coarse))
+        return self
+
+    def correct(self, coarse: np.ndarray) -> np.ndarray:
+        """The first half alone: (S, h, w) of the biased model -> (S, h, w) with the distribution of the training
+        block."""
+        if "modelled" not in self.arrays:
+            return coarse
+        return map_fields(coarse, self.arrays["modelled"], self.arrays["observed"])
+
+    def _fields(self, coarse: np.ndarray) -> np.ndarray:
+        coarse = self.correct(coarse)
+        if self.change == "add":
+            return self._keep_sign(self.arrays["fine"] + self._up(coarse - self.arrays["coarse"]))
+        ratio = coarse / np.maximum(self.arrays["coarse"], TINY)
+        return self._keep_sign(self.arrays["fine"] * self._up(ratio))

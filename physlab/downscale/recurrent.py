@@ -1,0 +1,81 @@
+"""Sequence networks on time series: windows of successive frames, and the fine frames put together again.
+
+A network with frames (3, 3) refines three successive hours at once; one with frames (2, 3) also supplies the hour
+between two given ones, so that a series of n frames becomes one of 2 n - 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import xarray as xr
+
+from physlab.errors import FieldError
+from physlab.fields import check_finite, to_dataset, to_tensor
+from physlab.grid import Grid
+
+if TYPE_CHECKING:
+    from physlab.downscale.cnn import CNN
+
+
+def windows(length: int, frames: tuple[int, int]) -> list[tuple[list[int], list[int]]]:
+    """(indices of the coarse frames, indices of the fine frames) of each window along a series of `length` frames.
+
+    With frames (3, 3) windows follow one another, and the last one ends with the series (where it overlaps, the later
+    window counts). With frames (2, 3) windows share their ends.
+    """
+    given, made = frames
+    if given == made:
+        starts = [*range(0, length - given, given), length - given]
+        return [(list(range(i, i + given)), list(range(i, i + given))) for i in starts]
+    return [([i, i + 1], list(range(2 * i, 2 * i + made))) for i in range(length - 1)]
+
+
+def downscale_sequence(model: CNN, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
+    """Fine series of a coarse one; see :meth:`physlab.downscale.base.FieldDownscaler.downscale`.
+
+    Raises
+    ------
+    FieldError : no time axis, fewer frames than the network takes, or uneven steps.
+    """
+    coarse = model._dataset(coarse)
+    given, made = model.network.frames
+    steps = np.diff(coarse["time"].values) if "time" in coarse.dims else np.array([])
+    if len(steps) < given - 1 or len(np.unique(steps)) != 1:
+        raise FieldError(
+            f"{model.name} needs at least {given} frames at even steps along 'time': found "
+            f"{coarse.sizes.get('time', 0)} frames and steps of {', '.join(map(str, np.unique(steps))) or 'none'}"
+        )
+    grid = Grid.from_dataset(coarse)
+    model.check_grid(grid)
+    fine_grid = model.refine_grid(grid)
+    weights = torch.from_numpy(fine_grid.area_weights[:, :1].copy())
+    halo = 8 if grid.periodic else 0
+    length = len(steps) + 1 if given == made else 2 * len(steps) + 1
+    parts = []
+    for name, da in coarse.data_vars.items():
+        check_finite(da)
+        if "time" not in da.dims:
+            raise FieldError(f"'{name}' has no time axis: {model.name} refines sequences")
+        series = to_tensor(da.transpose("time", ..., "latitude", "longitude"))
+        x = torch.cat([series[..., -halo:], series, series[..., :halo]], -1) if halo else series
+        fine = None
+        for taken, put in windows(len(series), (given, made)):
+            y = model.predict(x[taken].movedim(0, -3), weights).movedim(-3, 0)
+            y = y[..., halo * model.factor : y.shape[-1] - halo * model.factor]
+            fine = y.new_empty(length, *y.shape[1:]) if fine is None else fine
+            fine[put] = y
+        template = _with_times(da.transpose("time", ..., "latitude", "longitude"), length)
+        parts.append(to_dataset(fine, template.to_dataset(name=name), [name], grid=fine_grid))
+    return xr.merge(parts).assign_attrs(title=f"downscaled by {model.factor} with {model.name}", **coarse.attrs)
+
+
+def _with_times(da: xr.DataArray, length: int) -> xr.DataArray:
+    """The array on `length` even times between its first and last."""
+    if da.sizes["time"] == length:
+        return da
+    first, step = da["time"].values[0], (da["time"].values[1] - da["time"].values[0]) / 2
+    nearest = da.isel(time=np.arange(length) // 2)
+    return nearest.assign_coords(time=first + step * np.arange(length))

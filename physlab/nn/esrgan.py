@@ -1,0 +1,98 @@
+"""RRDBNet: the generator of ESRGAN, residual-in-residual dense blocks (Wang et al. 2018, arXiv:1809.00219).
+
+A dense block has five 3x3 convolutions with LeakyReLU(0.2), each on all that came before, and adds beta = 0.2 times
+the last to its input; an RRDB is three of them and adds beta times their result to its own input. No normalisation.
+conv3x3, R RRDBs, conv3x3 plus a skip around all, (nearest x2, conv3x3, LeakyReLU) for each doubling, conv3x3 +
+LeakyReLU, conv3x3. With 64 channels, growth 32 and 23 blocks and one field it has 16,695,681 parameters for x4
+(16,697,987 with the published three colours). The dense blocks start with a tenth of the He initialisation, as
+published. Edges are replicated (published: zeros).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from physlab.nn.parts import choose, same, steps, with_noise, zero
+from physlab.nn.upscaler import Upscaler
+
+BETA = 0.2
+SLOPE = 0.2
+
+
+class DenseBlock(nn.Module):
+    """x + beta conv5([x, y1, ..., y4]) with y_n = lrelu(conv_n([x, y1, ..., y_(n-1)]))."""
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        widths = [growth] * 4 + [channels]
+        self.layers = nn.ModuleList(same(channels + n * growth, width) for n, width in enumerate(widths))
+        for layer in self.layers:
+            nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+            nn.init.zeros_(layer.bias)
+            with torch.no_grad():
+                layer.weight.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = [x]
+        for layer in self.layers[:-1]:
+            seen.append(functional.leaky_relu(layer(torch.cat(seen, dim=1)), SLOPE))
+        return x + BETA * self.layers[-1](torch.cat(seen, dim=1))
+
+
+class RRDB(nn.Sequential):
+    """x + beta (d3(d2(d1(x)))) with three dense blocks."""
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__(*(DenseBlock(channels, growth) for _ in range(3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + BETA * super().forward(x)
+
+
+class RRDBNet(Upscaler):
+    """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
+
+    Parameters
+    ----------
+    factor : N; a power of two is reached by doublings, any other in one step.
+    channels, growth, blocks : width, growth of the dense blocks and number of RRDBs.
+    noise_channels : white noise fields at coarse resolution; 0 for none, as published.
+    upsample : "steps" (published), or "single": one conv C -> N*N and a pixel shuffle, all work at coarse resolution.
+    zero_start : start the last layer at zero, so that the untrained network is its skip.
+    """
+
+    def __init__(
+        self,
+        factor: int,
+        channels: int = 64,
+        growth: int = 32,
+        blocks: int = 23,
+        noise_channels: int = 0,
+        upsample: str = "steps",
+        zero_start: bool = False,
+        **frame,
+    ) -> None:
+        super().__init__(factor, **frame)
+        self.single = choose("upsample", upsample, ("steps", "single")) == "single"
+        self.noise_channels = int(noise_channels)
+        self.head = same(1 + self.noise_channels, channels)
+        self.blocks = nn.Sequential(*(RRDB(channels, growth) for _ in range(blocks)))
+        self.body = same(channels, channels)
+        self.steps = [] if self.single else steps(self.factor)
+        self.up = nn.ModuleList(same(channels, channels) for _ in self.steps)
+        self.tail = nn.Identity() if self.single else same(channels, channels)
+        self.last = zero(same(channels, self.factor**2 if self.single else 1), zero_start)
+
+    def noise_shape(self, coarse: Tensor) -> tuple[int, ...] | None:
+        """(B, noise_channels, h, w), or None without noise."""
+        return (len(coarse), self.noise_channels, *coarse.shape[-2:]) if self.noise_channels else None
+
+    def trunk(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        x = self.head(with_noise(x, noise, self.noise_shape(x)))
+        x = x + self.body(self.blocks(x))
+        for step, layer in zip(self.steps, self.up, strict=True):
+            x = functional.leaky_relu(layer(functional.interpolate(x, scale_factor=step, mode="nearest")), SLOPE)
+        x = self.last(functional.leaky_relu(self.tail(x), SLOPE))
+        return functional.pixel_shuffle(x, self.factor) if self.single else x

@@ -1,0 +1,75 @@
+"""Generators with noise.
+
+"gan-report" is the course report's: mean square error plus 1e-4 times the verdict of an unconditional discriminator.
+"gan" is what it could have been: the fair CRPS of two draws as the pixel loss, and a discriminator that also sees the
+coarse field. "srgan" (Ledig et al. 2017) and "esrgan" (Wang et al. 2018, relativistic) are trained in the same way: the
+published content losses compare features of photographs, which weather does not have.
+"""
+
+from dataclasses import replace
+
+from physlab.recipes._presets import PLAIN, SKIP, large, small
+from physlab.train.adversarial import Adversarial
+from physlab.train.recipe import Recipe
+
+REPORT = Adversarial(
+    steps=120, weight=1e-4, discriminator="Discriminator", conditional=False, penalty=0.0, rate=1e-3, rate_d=1e-3
+)
+TUNED = Adversarial(steps=200, weight=3e-3, rate=3e-4, rate_d=5e-4)
+LONG = {"steps": 3200}
+
+
+def report(factor: int, constraints: tuple[str, ...]) -> Recipe:
+    presets = {
+        "cpu": small(
+            "NoiseResNet", {"channels": 24, "blocks": 2, "upsample": "transposed", **PLAIN}, 200, REPORT, flips=""
+        ),
+        "full": large(
+            "NoiseResNet",
+            {"noise": "map", "channels": 64, "blocks": 4, **PLAIN},
+            "",
+            adversarial=replace(REPORT, **LONG),
+        ),
+    }
+    return Recipe("tcw", factor, presets, constraints, label="gan-report")
+
+
+def tuned(label: str, network: str, size: dict, published: dict, plan: Adversarial, steps: int, constraints) -> Recipe:
+    presets = {
+        "cpu": small(network, {**size, **SKIP}, steps, plan, loss="crps"),
+        "full": large(network, {**published, **SKIP}, adversarial=replace(plan, **LONG), loss="crps"),
+    }
+    return Recipe("tcw", 4, presets, constraints, label=label)
+
+
+RECIPES = [
+    report(4, ("none", "soft", "add", "softmax")),
+    report(8, ("none", "softmax")),
+    tuned(
+        "gan",
+        "NoiseResNet",
+        {"channels": 48, "blocks": 4, "upsample": "shuffle"},
+        {"channels": 64, "blocks": 16, "upsample": "shuffle"},
+        TUNED,
+        800,
+        ("none", "add"),
+    ),
+    tuned(
+        "srgan",
+        "SRResNet",
+        {"channels": 32, "blocks": 4, "norm": False, "noise_channels": 4, "upsample": "single"},
+        {"channels": 64, "blocks": 16, "norm": False, "noise_channels": 4},
+        replace(TUNED, steps=100),
+        250,
+        ("none",),
+    ),
+    tuned(
+        "esrgan",
+        "RRDBNet",
+        {"channels": 32, "growth": 12, "blocks": 1, "noise_channels": 4, "upsample": "single"},
+        {"channels": 64, "growth": 32, "blocks": 23, "noise_channels": 4},
+        Adversarial(steps=120, weight=3e-3, rate=3e-4, rate_d=5e-4, loss="relativistic"),
+        400,
+        ("none",),
+    ),
+]

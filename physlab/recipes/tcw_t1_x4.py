@@ -1,0 +1,53 @@
+"""Column water in hourly triplets, by the compact network: frame by frame, and with the motion between the frames.
+
+There are 160 triplets of twenty days to learn from, but 1,024 single frames of 130 days (`tcw-x4`), and the number of
+independent weather situations matters more than anything else. "frames" and "motion" therefore start from the network
+of single frames and train its first layer only (with all layers they overfit within fifty steps); they differ only in
+that "motion" sees how the coarse field changes from hour to hour. "srcnn" is the SR-CNN of the paper, frame by frame.
+"""
+
+from physlab.recipes._presets import SKIP, compact, full, large, small
+from physlab.train.recipe import Recipe
+
+COMPACT = {"channels": 48, "blocks": 4}
+MOVING = {**COMPACT, "amplify": 20.0}
+GENTLE = {"steps": 300, "rate": 2e-3, "batch": 8}
+RECIPES = [
+    Recipe(
+        task="tcw-t1",
+        factor=4,
+        presets={
+            "cpu": compact(**COMPACT, steps=900, batch=16, rate=3e-3, crop=64, flips="y", validate_every=150),
+            "full": full(flips="y"),
+        },
+        constraints=("none",),
+    ),
+    Recipe(
+        task="tcw-t1",
+        factor=4,
+        presets={"cpu": small("CompactResNet", COMPACT, **GENTLE), "full": large("CompactResNet", COMPACT, steps=1600)},
+        constraints=("none",),
+        label="frames",
+        start="tcw-x4",
+        trains=("head",),
+    ),
+    Recipe(
+        task="tcw-t1",
+        factor=4,
+        presets={"cpu": small("MotionResNet", MOVING, **GENTLE), "full": large("MotionResNet", MOVING, steps=1600)},
+        constraints=("none",),
+        label="motion",
+        start="tcw-x4",
+        trains=("head",),
+    ),
+    Recipe(
+        task="tcw-t1",
+        factor=4,
+        presets={
+            "cpu": small("ResNet", {"channels": 24, "blocks": 3, **SKIP}, steps=250),
+            "full": large("ResNet", {"channels": 64, "blocks": 4, **SKIP}),
+        },
+        constraints=("none",),
+        label="srcnn",
+    ),
+]

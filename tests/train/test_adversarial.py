@@ -1,0 +1,118 @@
+"""The adversarial stage: the judge learns, the soft penalty reaches the generator, noise makes an ensemble, a restart
+changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from physlab.downscale import GAN
+from physlab.errors import PhysLabError
+from physlab.train import Preset, Settings, evaluate, fit, make_model, predict_members
+from physlab.train.adversarial import Adversarial, fit_adversarial
+from physlab.train.loop import Objective
+
+SIZE = {"channels": 16, "blocks": 1, "upsample": "shuffle", "skip": "bicubic"}
+SETTINGS = Settings(
+    steps=60, batch=8, rate=5e-3, crop=8, flips="y", validate_every=30, precision="fp32", loss="crps", ema=0.9
+)
+PLAN = Adversarial(steps=20, channels=8, weight=1e-2, rate_d=2e-3)
+
+
+def generator_of(recipe, pairs, constraint="add", seed=0):
+    return make_model(recipe, constraint, seed, Preset("NoiseResNet", SIZE, SETTINGS), pairs, "toy")[0]
+
+
+def test_noise_makes_distinct_members_that_conserve(recipe, pairs) -> None:
+    model = generator_of(recipe, pairs)
+    assert isinstance(model, GAN)
+    fit(model, pairs, SETTINGS)
+    members = predict_members(model, pairs, "test", members=6)
+    assert members.shape[0] == 6 and float(members.std(0).mean()) > 0.05
+    torch.testing.assert_close(predict_members(model, pairs, "test", members=6), members)
+    other = predict_members(model, pairs, "test", members=6, seed=1)
+    assert float((other - members).abs().mean()) > 0.05
+    scores = evaluate(model, pairs, "test")
+    assert scores["conservation_error_relative"] < 1e-6
+    assert scores["rmse"] < scores["member_rmse"] and scores["crps"] < scores["mae"]
+
+
+def test_mean_square_error_teaches_to_ignore_the_noise_and_crps_does_not(recipe, pairs) -> None:
+    ratio = {}
+    for loss in ("mse", "crps"):
+        model = generator_of(recipe, pairs)
+        fit(model, pairs, dataclasses.replace(SETTINGS, loss=loss, steps=200, validate_every=200))
+        ratio[loss] = evaluate(model, pairs, "val")["spread_skill"]
+    assert ratio["mse"] < 0.5 * ratio["crps"] and 0.5 < ratio["crps"] < 1.5
+
+
+def test_the_judge_learns(recipe, pairs) -> None:
+    model = generator_of(recipe, pairs)
+    plan = dataclasses.replace(PLAN, steps=120, rate=1e-5, rate_d=5e-3)  # a generator that hardly moves
+    report = fit_adversarial(model, pairs, SETTINGS, plan)
+    assert report.history[-1]["d_right"] > 0.75 > 0.5
+    assert report.history[-1]["d_loss"] < report.history[0]["d_loss"]
+
+
+@pytest.mark.parametrize("kind", ["Discriminator", "SRGANDiscriminator"])
+def test_other_judges_and_the_relativistic_loss(recipe, pairs, kind) -> None:
+    model = generator_of(recipe, pairs)
+    plan = dataclasses.replace(PLAN, steps=2, discriminator=kind, conditional=False, loss="relativistic")
+    report = fit_adversarial(model, pairs, dataclasses.replace(SETTINGS, crop=None, flips=""), plan)
+    assert report.steps == 2 and torch.isfinite(torch.tensor(report.history[-1]["d_loss"]))
+
+
+def test_soft_penalty_is_in_the_generators_loss(recipe, pairs) -> None:
+    """The course report's "GAN + soft" never called its penalty; here the gradient changes."""
+    x, y = pairs.coarse["train"][:4], pairs.fine["train"][:4]
+    gradients = []
+    for constraint in ("none", "soft"):
+        model = generator_of(recipe, pairs, constraint)
+        error = Objective(model, pairs, SETTINGS)
+        loss = error(model, x / model.scale, y / model.scale, pairs.weights, torch.Generator().manual_seed(0))
+        gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))]))
+    assert torch.cosine_similarity(*gradients, 0) < 0.99
+
+
+def test_an_interrupted_stage_ends_with_the_same_weights(recipe, pairs, tmp_path, monkeypatch) -> None:
+    settings, plan = dataclasses.replace(SETTINGS, validate_every=5), dataclasses.replace(PLAN, steps=10)
+    straight = generator_of(recipe, pairs)
+    fit_adversarial(straight, pairs, settings, plan, seed=3)
+    state = tmp_path / "state.pt"
+    from physlab.train import adversarial
+
+    calls = []
+
+    def interrupted(path, content):
+        calls.append(path)
+        write(path, content)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    write = adversarial.write_state
+    monkeypatch.setattr(adversarial, "write_state", interrupted)
+    resumed = generator_of(recipe, pairs)
+    with pytest.raises(KeyboardInterrupt):
+        fit_adversarial(resumed, pairs, settings, plan, seed=3, state=state)
+    resumed = generator_of(recipe, pairs)
+    fit_adversarial(resumed, pairs, settings, plan, seed=3, state=state)
+    for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    assert not state.exists()
+
+
+def test_settings_are_checked(recipe, pairs) -> None:
+    with pytest.raises(PhysLabError, match="choose logistic or relativistic"):
+        Adversarial(loss="hinge")
+    with pytest.raises(PhysLabError, match="PatchDiscriminator"):
+        Adversarial(discriminator="Nobody")
+    with pytest.raises(PhysLabError, match="water budget"):
+        fit_adversarial(
+            generator_of(recipe, pairs), pairs, dataclasses.replace(SETTINGS, crop=None, flips=""),
+            dataclasses.replace(PLAN, physics=True),
+        )  # fmt: skip
+    with pytest.raises(PhysLabError, match="needs a network with noise"):
+        model = make_model(recipe, "none", 0, recipe.presets["cpu"], pairs)[0]
+        fit(model, pairs, dataclasses.replace(SETTINGS, loss="crps"))
