@@ -17,6 +17,7 @@ import panel_material_ui as pmui  # noqa: E402
 
 from apps import theme  # noqa: E402
 from apps.address import Address  # noqa: E402
+from apps.drawing import Drawing  # noqa: E402
 from apps.session import Session  # noqa: E402
 from apps.store import Store  # noqa: E402
 
@@ -36,10 +37,13 @@ def page() -> pmui.Page:
     """One session's page."""
     store, pool, background = pn.state.as_cached("physlab-explorer", shared)
     document, location = pn.state.curdoc, pn.state.location
-    schedule = document.add_next_tick_callback if document and document.session_context else lambda draw: draw()
-    session = Session(store, pool, background, schedule, search=(location.search or "") if location else "")
+    served = bool(document and document.session_context)
+    drawing = Drawing(document.add_next_tick_callback) if served else lambda draw: draw()
+    session = Session(store, pool, background, drawing, search=(location.search or "") if location else "")
     if document:
         document.theme = theme.BOKEH_THEME
+    if served:
+        pn.state.onload(drawing.start)
     if location:
         later = document.add_timeout_callback
         pn.state.onload(lambda: Address(session.state, location, later, session.notes.extend))

@@ -5,7 +5,12 @@ Sentences only; every number in them comes from the panel that is on the screen.
 
 from __future__ import annotations
 
-from apps.state import CONSTRAINTS, METHODS, Choice
+from typing import TYPE_CHECKING
+
+from apps.state import CONSTRAINTS, HOURS, METHODS, NETWORKS, SHOWS, STATISTICS, Choice
+
+if TYPE_CHECKING:
+    from apps.store import Panel
 
 QUESTIONS = {
     "none": "Nothing tells this method what a coarse cell holds. Where will the block mean drift from the input: in "
@@ -28,6 +33,23 @@ AFTERWARDS = {
     "softmax": "This layer reads logarithms, so it is given the logarithm of the finished field. What then still "
     "distinguishes it from the multiplicative layer?",
 }
+ENSEMBLE = (
+    "Ten members were drawn for the same input, each from other noise. Where will they disagree: in dry, smooth regions, "
+    "or where the truth is rough? And which has the smaller RMSE and which the truer spectrum: one member, or the mean "
+    "of all ten?"
+)
+MISSING = (
+    "Of this hour the method got nothing: it has the hours before and after. Where will its error be largest, and can "
+    "any constraint layer make the residual vanish here as it does in the other two hours?"
+)
+THREE = (
+    "Three successive hours are given, all coarse. What can the hours before and after tell about this one that its own "
+    "block means cannot: move the slider, and look for what travels."
+)
+STATISTICAL = (
+    "This method learned a relation of coarse and fine cells, without any picture of the whole field. Will it find the "
+    "sharp edges, or only the climate of each place?"
+)
 WHAT_IT_IS = {
     "none": "Without a constraint nothing forces the result to agree with the input.",
     "soft": "A penalty pulls towards conservation but does not guarantee it.",
@@ -38,36 +60,76 @@ WHAT_IT_IS = {
 }
 
 
-def question(choice: Choice) -> str:
+def question(panel: Panel) -> str:
     """What the student is asked before looking."""
+    choice = panel.choice
+    if panel.members:
+        return ENSEMBLE
+    if choice.hour not in panel.given:
+        return MISSING
+    if choice.method == "statistical" and choice.constraint == "none":
+        return STATISTICAL
+    if panel.hours > 1 and choice.method == "network":
+        return THREE if len(panel.given) == panel.hours else MISSING.replace("this hour", "the hour in the middle")
     if choice.mode == "applied" and choice.constraint in AFTERWARDS:
         return AFTERWARDS[choice.constraint]
     return QUESTIONS[choice.constraint]
 
 
-def answer(choice: Choice, scores: dict[str, dict[str, float]], units: str) -> str:
+def answer(panel: Panel) -> str:
     """What there is to see, with the numbers of this frame."""
-    this, reference = scores["this"], scores["bicubic+add"]
+    choice, units = panel.choice, panel.units
+    this, reference = panel.scores["this"], panel.scores["bicubic+add"]
     gain = 100.0 * (1.0 - this["rmse"] / reference["rmse"]) if reference["rmse"] > 0 else 0.0
     if abs(gain) < 0.05:
         comparison = "equals that of bicubic+add"
     else:
         comparison = f"is {abs(gain):.2g} % {'below' if gain > 0 else 'above'} that of bicubic+add"
     missed = f'<span class="number">{this["conservation_error"]:.2g} {units}</span>'
+    if choice.hour in panel.given:
+        law = f"{WHAT_IT_IS[choice.constraint]} In this frame the block means miss the input by {missed}"
+    else:
+        law = (
+            "A layer can only enforce what the method knows, and the coarse field of this hour is an estimate: the block "
+            f"means miss the true one by {missed}"
+        )
     return (
-        f"{WHAT_IT_IS[choice.constraint]} In this frame the block means miss the input by {missed} (root mean square), "
+        f"{_of_members(panel)}{law} (root mean square), "
         f"and {int(this['negative_count'])} values are negative. The RMSE of {this['rmse']:.3g} {units} {comparison}, which "
         "needs no training: that column, not plain bicubic, is the one to beat. In the spectra, everything right of the "
         "dashed line is finer than the input can hold, so the method has to supply it."
     )
 
 
-def title(choice: Choice) -> str:
+def _of_members(panel: Panel) -> str:
+    """What an ensemble adds."""
+    if not panel.members:
+        return ""
+    ratio = panel.scores["this"]["spread_skill"]
+    reach = "so it knows too little of its own doubt" if ratio < 1 else "so it doubts itself more than it errs"
+    if 0.9 < ratio < 1.1:
+        reach = "so its doubt is about right"
+    return (
+        f"The members scatter {ratio:.2f} times as much as their mean errs in this frame, {reach}; a full ensemble has "
+        "1, and flat ranks. The mean averages away what the members do not agree on: it has the smaller error, and too "
+        "little power at small scales. "
+    )
+
+
+def title(choice: Choice, members: int = 0) -> str:
     """The method in words, for the result map."""
+    shown = f"{SHOWS[choice.show].lower()} · " if members else ""
+    if choice.method == "network":
+        name = "network" if choice.network == "compact" else NETWORKS[choice.network]
+    else:
+        name = (
+            STATISTICS[choice.statistic].lower() if choice.method == "statistical" else METHODS[choice.method].lower()
+        )
     if choice.method == "network" and choice.mode == "trained":
-        return "network, unconstrained" if choice.constraint == "none" else f"network trained with {choice.constraint}"
-    name = METHODS[choice.method].lower()
-    return name if choice.constraint == "none" else f"{name}, then {choice.constraint}"
+        return (
+            f"{shown}{name}{', unconstrained' if choice.constraint == 'none' else f' trained with {choice.constraint}'}"
+        )
+    return f"{shown}{name}" if choice.constraint == "none" else f"{shown}{name}, then {choice.constraint}"
 
 
 HELP = f"""
@@ -78,7 +140,11 @@ truth (<b>error</b>)? And do its own block means give back the input (<b>conserv
 truth gives the input exactly, so a perfect result has no residual; but no residual does not make a result
 perfect.</p>
 <h3>Controls</h3>
-<p><b>Method</b>: a trained network, or interpolation without training.<br>
+<p><b>Data</b>: single frames, or sequences of {max(HOURS.values())} hours: either all of them coarse, or with the one
+in the middle missing. The slider <b>Hour</b> shows one of them.<br>
+<b>Method</b>: a trained network, a statistical method (fitted when it is first asked for), or interpolation without
+training. What has no checkpoint is replaced, and the page says by what.<br>
+<b>Shown</b>: networks with noise give ten members; the maps show their mean or one of them.<br>
 <b>Constraint, when</b>: <i>in training</i>, the layer (or the penalty) was there while the network learned;
 <i>afterwards</i>, the layer is put on top of a finished field of the unconstrained network, of bicubic or of
 nearest.<br>
@@ -87,11 +153,18 @@ nearest.<br>
 <p>Drag to move, turn the wheel to zoom: all maps move together. Point at a cell to read its value. Input, result
 and truth share one colour scale. Error and residual have each their own, symmetric about zero; they stay the same
 for all methods and constraints, so that colours can be compared.</p>
+<p>For an ensemble, <b>spread</b> is the standard deviation of the members at each cell, and <b>ranks</b> counts how
+many members lie below the truth: flat for a reliable ensemble, U-shaped for one that is too sure of itself.</p>
 <h3>Scores</h3>
 <p>RMSE, MAE and bias (result minus truth) are weighted by cell area. PSNR, SSIM and correlation: higher is better.
 <b>Conservation</b>: root mean square of block mean minus input. <b>Negatives</b>: number of values below zero.
 <b>Spectrum</b>: divergence of the normalised power spectra, for all wavenumbers and for the finest tenth of them.
-Green marks the best of a row.</p>
+Green marks the best of a row. An ensemble also has the fair <b>CRPS</b> (of a single field it is the MAE) and
+<b>spread / skill</b>, 1 if the members scatter as much as their mean errs. In the table of all frames its errors are
+those of the mean; conservation, negatives and spectrum are those of its members.</p>
+<h3>Benchmark</h3>
+<p>All methods for the chosen data and factor, over the whole test set: RMSE against conservation error, spectral
+divergence, or time. Lower left is better. Bars are the standard deviation over seeds.</p>
 <h3>Link and code</h3>
 <p>The address of the page holds all selections: bookmark it or send it. The tab <i>Code</i> holds a short script
 that gives the same numbers from the library. A lesson may hide what it does not need, as in

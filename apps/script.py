@@ -2,36 +2,94 @@
 
 from __future__ import annotations
 
-from apps.state import Choice
+from apps import zoo
+from apps.state import MEMBERS, Choice
 
 
-def script(choice: Choice, model: str, options: dict, split: str, units: str) -> str:
+def script(choice: Choice, name: str, model, options: dict, data, split: str, seed: int) -> str:
     """A script that prints the scores of a resolved selection.
 
     Parameters
     ----------
-    model : name in the zoo; options : arguments of a layer that is applied afterwards; split, units : of the data.
+    name, model : the model behind it, without a layer that is applied afterwards.
+    options : arguments of that layer.
+    data, split : pairs, and the split whose frame is shown.
+    seed : of the members of an ensemble.
     """
+    hours, ensemble, network = zoo.hours(choice.dataset), hasattr(model, "sample"), getattr(model, "network", None)
     constrained = choice.mode == "applied" and choice.constraint != "none"
-    arguments = "".join(f", {name}={value!r}" for name, value in options.items())
+    statistical = choice.method == "statistical"
+    missing = len(data.given) < hours
+    in_time = missing and network is None
+    plain = hours == 1 and not ensemble and not getattr(network, "statics", ())
+    layer = "".join([f'Constrained(method, "{choice.constraint}"', *(f", {k}={v!r}" for k, v in options.items()), ")"])
+
+    use = [f'method = physlab.load_model("{name}")']
+    if statistical:
+        use = [
+            f'training = sr_pairs("{name.split("/")[2].rpartition("-x")[0]}", {choice.factor})',
+            f'method = make_statistical("{choice.statistic}", training).fit(training, seed={seed})',
+        ]
+    if plain or in_time:
+        use += [f"method = {layer}"] * constrained + ["method = InTime(method)"] * in_time
+    if plain:
+        use += ["result = method.predict(coarse, data.weights)"]
+    else:
+        count = f", members={MEMBERS}, seed={seed}" if ensemble else ""
+        use += [f'members = predict_members(method, data, "{split}", frame{count})  # (M, 1, T, H, W)']
+        if constrained and not in_time:
+            given = "coarse"
+            if missing:
+                given = "full"
+                use += ["full = method.network.complete(coarse / method.scale) * method.scale  # with the missing hour"]
+            use += [
+                f"layer = {layer}",
+                f"members = torch.stack([layer.constrain(member, {given}, data.weights) for member in members])",
+            ]
+        mean = ensemble and choice.show == "mean"
+        member = 0 if mean or not ensemble else int(choice.show.removeprefix("member-")) - 1
+        use += ["result = members.mean(0)" if mean else f"result = members[{member}]"]
+    if hours > 1:
+        use += [
+            f"hour = slice({choice.hour}, {choice.hour + 1})",
+            f'result, truth, coarse = result[:, hour], truth[:, hour], data.all_coarse("{split}")[frame, hour]',
+        ]
+    scores = [f'scores = table(result, truth, coarse, data.factor, data.data_range("{split}"), data.weights)']
+    if ensemble:
+        members = "members[:, :, hour]" if hours > 1 else "members"
+        scores += [
+            f'scores["crps"] = crps({members}, truth, weights=data.weights)',
+            f'scores["spread_skill"] = spread_skill({members}, truth, weights=data.weights)',
+        ]
+    body = "\n".join([*use, "", *scores])
     lines = [
         f'"""PhysLab explorer: {choice.dataset} x{choice.factor}, {split} frame {choice.frame}."""',
         "",
-        "import physlab",
-        "from physlab.data import sr_pairs",
-        "from physlab.downscale import Constrained" if constrained else None,
-        "from physlab.score import table",
+        *_imports(body),
         "",
         f'data = sr_pairs("{choice.dataset}", {choice.factor}, splits=("{split}",))',
         f"frame = slice({choice.frame}, {choice.frame + 1})",
-        f'truth, coarse = data.fine["{split}"][frame], data.coarse["{split}"][frame]  # (1, 1, H, W), {units}',
+        f'truth, coarse = data.fine["{split}"][frame], data.coarse["{split}"][frame]  # (1, T, H, W), {data.units}',
         "",
-        f'method = physlab.load_model("{model}")',
-        f'method = Constrained(method, "{choice.constraint}"{arguments})' if constrained else None,
-        "result = method.predict(coarse, data.weights)",
-        "",
-        f'scores = table(result, truth, coarse, data.factor, data.data_range("{split}"), data.weights)',
+        body,
         "for name, value in scores.items():",
         '    print(f"{name:24s} {value:.9g}")',
     ]
-    return "\n".join(line for line in lines if line is not None) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def _imports(body: str) -> list[str]:
+    """The import lines that a script needs, the ones outside the library first."""
+    foreign = ["import torch", ""] if "torch." in body else []
+    own = ["import physlab"] if "physlab.load_model" in body else []
+    modules = {
+        "physlab.data": ("sr_pairs",),
+        "physlab.downscale": ("Constrained", "make_statistical"),
+        "physlab.downscale.interpolate": ("InTime",),
+        "physlab.score": ("crps", "spread_skill", "table"),
+        "physlab.train.evaluate": ("predict_members",),
+    }
+    for module, names in modules.items():
+        needed = [name for name in names if f"{name}(" in body or name == "sr_pairs"]
+        own += [f"from {module} import {', '.join(needed)}"] if needed else []
+    return [*foreign, *own]

@@ -16,18 +16,49 @@ import panel as pn
 import panel_material_ui as pmui
 
 from apps import lessons, theme, views
+from apps.benchmark import Benchmark
 from apps.latest import Latest
-from apps.maps import MAPS, MapGrid
-from apps.state import CONSTRAINTS, DATASETS, FACTORS, METHODS, MODES, Choice, State, parse_query
-from apps.store import Panel, Store, Unavailable
+from apps.maps import ENSEMBLE, ROWS, MapGrid
+from apps.state import (
+    AGAINST,
+    CHOICE_NAMES,
+    CONSTRAINTS,
+    DATASETS,
+    FACTORS,
+    HOURS,
+    METHODS,
+    MODES,
+    NETWORKS,
+    SHOWS,
+    STATISTICS,
+    VIEWS,
+    Choice,
+    State,
+    parse_query,
+)
+from apps.store import Overtaken, Panel, Store, Unavailable
 
 log = logging.getLogger("physlab.explorer")
 SETTLE = 10  # tenths of a second
-CONTROLS = ("dataset", "frame", "factor", "method", "mode", "constraint")
+TITLES = {  # of the controls, in their order
+    "view": "View",
+    "dataset": "Data",
+    "frame": "Time",
+    "hour": "Hour",
+    "factor": "Factor",
+    "method": "Method",
+    "network": "Network",
+    "statistic": "Statistical method",
+    "show": "Shown",
+    "mode": "Constraint: when",
+    "constraint": "Constraint: which",
+    "against": "RMSE against",
+}
+IN_BENCHMARK = ("view", "dataset", "factor", "against")
 
 
 class Session:
-    """The Downscale view of one browser tab."""
+    """The page of one browser tab: the Downscale view and the Benchmark view."""
 
     def __init__(
         self, store: Store, pool: Executor, background: Executor, schedule: Callable, search: str = ""
@@ -36,14 +67,14 @@ class Session:
         self.store = store
         self.state = State()
         self.state.apply(choice, hide)
-        self.panels = Latest(pool, lambda key, _: store.panel(key), self._deliver_panel, schedule)
+        self.panels = Latest(pool, store.panel, self._deliver_panel, schedule)
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
-        self.maps = MapGrid()
+        self.maps, self.benchmark = MapGrid(), Benchmark()
         self.shown: Panel | None = None
         self._build_controls()
         self._build_page()
         self.notes: list[str] = problems
-        self.state.param.watch(self._changed, list(CONTROLS))
+        self.state.param.watch(self._changed, list(CHOICE_NAMES))
         self.state.param.watch(lambda _: self._hide(), ["hide"])
         self._hide()
         self._changed()
@@ -56,6 +87,7 @@ class Session:
         wide = {"sizing_mode": "stretch_width", "size": "small"}
         buttons = {**wide, "color": "primary", "button_style": "outlined", "margin": (2, 10, 8, 10)}
         self.controls = {
+            "view": pmui.RadioButtonGroup(options={v: k for k, v in VIEWS.items()}, value=s.view, **buttons),
             "dataset": pmui.Select(
                 options={v: k for k, v in DATASETS.items()}, value=s.dataset, margin=(2, 10, 8, 10), **wide
             ),
@@ -73,32 +105,43 @@ class Session:
                 sizing_mode="stretch_width",
                 preview_duration=0,
             ),
+            "hour": pmui.IntSlider(
+                label="",
+                show_value=False,
+                value=s.hour,
+                start=0,
+                end=max(HOURS.values()) - 1,
+                margin=(0, 18, 4, 18),
+                **wide,
+            ),
             "factor": pmui.RadioButtonGroup(options={f"× {n}": n for n in FACTORS}, value=s.factor, **buttons),
-            "method": pmui.RadioButtonGroup(options={v: k for k, v in METHODS.items()}, value=s.method, **buttons),
+            "method": pmui.RadioButtonGroup(
+                options={v: k for k, v in METHODS.items()}, value=s.method, sx=theme.TIGHT_SX, **buttons
+            ),
+            "network": pmui.Select(options=self._networks(), value=s.network, margin=(2, 10, 8, 10), **wide),
+            "statistic": pmui.Select(
+                options={v: k for k, v in STATISTICS.items()}, value=s.statistic, margin=(2, 10, 8, 10), **wide
+            ),
+            "show": pmui.Select(options={v: k for k, v in SHOWS.items()}, value=s.show, margin=(2, 10, 8, 10), **wide),
             "mode": pmui.RadioButtonGroup(options={v: k for k, v in MODES.items()}, value=s.mode, **buttons),
             "constraint": pmui.RadioButtonGroup(
                 options={v: k for k, v in CONSTRAINTS.items()}, value=s.constraint, orientation="vertical", **buttons
+            ),
+            "against": pmui.RadioButtonGroup(
+                options={v: k for k, v in AGAINST.items()}, value=s.against, orientation="vertical", **buttons
             ),
         }
         for name, control in self.controls.items():
             self._bind(name, control)
         self.moment = views.text_pane("")
-        titles = {
-            "dataset": "Data",
-            "frame": "Time",
-            "factor": "Factor",
-            "method": "Method",
-            "mode": "Constraint: when",
-            "constraint": "Constraint: which",
-        }
         self.groups = {
             name: pn.Column(
-                pn.pane.HTML(titles[name], stylesheets=[theme.LABEL_SHEET], margin=(4, 10, 0, 10)),
+                pn.pane.HTML(TITLES[name], stylesheets=[theme.LABEL_SHEET], margin=(4, 10, 0, 10)),
                 self.controls[name],
                 sizing_mode="stretch_width",
                 margin=0,
             )
-            for name in CONTROLS
+            for name in TITLES
         }
         self.groups["frame"].append(self.moment)
         reset = pmui.Button(label="Reset", icon="restart_alt", variant="text", on_click=lambda _: self.state.reset())
@@ -114,21 +157,20 @@ class Session:
         """The main area: words on top, maps and spectra on the left, scores and provenance on the right."""
         self.messages, self.prompt = views.text_pane("", margin=0), views.text_pane("", margin=(0, 4))
         self.scores, self.tests_pane, self.card, self.code = (views.text_pane("", margin=(0, 10)) for _ in range(4))
-        cells = [
-            pn.Column(
+        self.cells = {
+            name: pn.Column(
                 self.maps.captions[name],
                 self.maps.panes[name],
                 styles=theme.CARD_STYLE,
                 sizing_mode="stretch_width",
                 margin=4,
             )
-            for name in (*MAPS, "spectrum")
-        ]
-        self.cells = dict(zip((*MAPS, "spectrum"), cells, strict=True))
+            for row in ROWS
+            for name in row
+        }
         grid = pn.Column(
             self.prompt,
-            pn.Row(*cells[:3], sizing_mode="stretch_width", margin=0),
-            pn.Row(*cells[3:], sizing_mode="stretch_width", margin=0),
+            *(pn.Row(*(self.cells[name] for name in row), sizing_mode="stretch_width", margin=0) for row in ROWS),
             sizing_mode="stretch_width",
             margin=0,
         )
@@ -141,22 +183,57 @@ class Session:
         shown = [(name.capitalize(), view) for name, view in tabs.items() if name not in self.state.hide]
         self.tabs = pmui.Tabs(*shown, sizing_mode="stretch_width", margin=0, sx=theme.TABS_SX) if shown else pn.Column()
         side = pn.Column(self.tabs, width=330, styles=theme.CARD_STYLE, margin=4, visible=bool(shown))
+        self.downscale = pn.Row(grid, side, sizing_mode="stretch_width", margin=0)
         self.main = pn.Column(
             self.messages,
-            pn.Row(grid, side, sizing_mode="stretch_width", margin=0),
+            self.downscale,
+            self.benchmark.view,
             sizing_mode="stretch_width",
             margin=8,
         )
 
     def _bind(self, name: str, control) -> None:
-        control.param.watch(lambda event: setattr(self.state, name, event.new), "value")
+        control.param.watch(lambda event: self._picked(name, event.new), "value")
         self.state.param.watch(lambda event: setattr(control, "value", event.new), name)
 
+    def _picked(self, name: str, value) -> None:
+        """A control was used: other data or another network bring a network and a constraint that are there."""
+        if value == getattr(self.state, name):
+            return
+        choice, changes = self.state.choice().with_(**{name: value}), {name: value}
+        if name in ("dataset", "network") and choice.method == "network" and choice.mode == "trained":
+            offers = self.store.offers(choice.dataset, choice.factor)
+            if offers and choice.network not in offers:
+                changes["network"] = "compact" if "compact" in offers else next(iter(offers))
+            there = offers.get(changes.get("network", choice.network), [])
+            if there and choice.constraint not in there:
+                changes["constraint"] = next((c for c in ("softmax", "add") if c in there), there[0])
+                network, new = (changes.get("network", choice.network), CONSTRAINTS[changes["constraint"]])
+                names = ", ".join(CONSTRAINTS[c].lower() for c in there)
+                self.notes.append(f"{NETWORKS[network]} is here with {names}: constraint set to {new.lower()}.")
+        self.state.param.update(**changes)
+
+    def _networks(self) -> dict[str, str]:
+        """Label -> name of the networks for the chosen data, and the selected one."""
+        there = self.store.offers(self.state.dataset, self.state.factor)
+        return {label: name for name, label in NETWORKS.items() if name in there or name == self.state.network}
+
     def _hide(self) -> None:
-        """Show only what the lesson needs."""
-        hidden = set(self.state.hide)
+        """Show only what the lesson needs and the selection has."""
+        state, members = self.state, self.shown.members if self.shown else 0
+        absent = {
+            "network": state.method != "network",
+            "statistic": state.method != "statistical",
+            "hour": state.dataset not in HOURS,
+            "show": not members,
+            **dict.fromkeys(ENSEMBLE, not members),
+        }
+        hidden = {*state.hide, *(name for name, gone in absent.items() if gone)}
+        benchmark = state.view == "benchmark"
+        hidden |= {name for name in TITLES if benchmark and name not in IN_BENCHMARK} or {"against"}
         for name, group in {**self.groups, **self.cells, "prompt": self.prompt}.items():
             group.visible = name not in hidden
+        self.downscale.visible, self.benchmark.view.visible = not benchmark, benchmark
 
     def say(self, sentences: list[str], kind: str = "note") -> None:
         """Messages above the maps; an empty list clears them."""
@@ -169,16 +246,38 @@ class Session:
     def _changed(self, *_) -> None:
         """A selection changed: draw what is known, ask for the rest."""
         choice = self.state.choice()
-        self.controls["mode"].disabled = choice.method != "network"
+        with pn.io.hold():
+            self.controls["mode"].disabled = choice.method != "network"
+            self.controls["network"].param.update(options=self._networks(), value=choice.network)
+            self._hide()
+        if choice.view == "benchmark":
+            self.panels.cancel()
+            self.tests.cancel()
+            self._show_benchmark(choice)
+            return
         known = self.store.cached(choice)
         if known is not None:
             self.panels.cancel()
             self._deliver_panel(choice, known)
-        else:
-            self.panels.request(choice)
+        elif not self.panels.request(choice).done():
+            self._status(choice, "computing", "computing …")
+
+    def _show_benchmark(self, choice: Choice) -> None:
+        """All methods for the chosen data and factor."""
+        title = f"{DATASETS[choice.dataset]}, × {choice.factor}"
+        with pn.io.hold():
+            self.say(self.notes)
+            self.notes = []
+            try:
+                self.benchmark.update(*self.store.benchmark(choice.dataset, choice.factor), title, choice.against)
+            except Unavailable as error:
+                self.benchmark.say(str(error))
+            self._status(choice, "ready")
 
     def _deliver_panel(self, choice: Choice, value: Panel | Exception) -> None:
         with pn.io.hold():
+            if isinstance(value, Overtaken):
+                return
             if isinstance(value, Exception):
                 if not isinstance(value, Unavailable):
                     log.error("panel %s failed", choice, exc_info=value)
@@ -192,19 +291,24 @@ class Session:
         last = panel.frames - 1
         self.controls["frame"].end = max(last, 1)
         if asked.frame > last:
-            self.notes.append(f"This data set has {panel.frames} test frames, 0 to {last}: showing the last one.")
+            kind = "sequences" if panel.hours > 1 else "frames"
+            self.notes.append(f"This data set has {panel.frames} test {kind}, 0 to {last}: showing the last one.")
             self.state.frame = last  # comes back here with the frame that there is
             return
         self.say([*self.notes, *filter(None, [panel.note])])
         self.notes = []
         self.shown = panel
-        self.maps.update(panel, lessons.title(panel.choice))
+        self._hide()
+        self.maps.update(panel, lessons.title(panel.choice, panel.members))
         self.prompt.object = views.prompt_html(panel)
-        self.scores.object = views.scores_html("frame", "This frame", panel.scores, panel.units)
+        self.scores.object = views.scores_html(
+            "frame", "This frame", panel.scores, panel.units, selection=asked.key()
+        )
         self.card.object = views.card_html(panel.choice, self.store.card(panel.choice))
         self.code.object = views.code_html(self.store.code(panel.choice))
+        kind = "sequence" if panel.hours > 1 else "frame"
         self.moment.object = (
-            f'<span class="quiet">{panel.time} UTC · frame {panel.choice.frame + 1} of {panel.frames}</span>'
+            f'<span class="quiet">{panel.time} UTC · {kind} {panel.choice.frame + 1} of {panel.frames}</span>'
         )
         self._status(asked, "ready", f"made in {1000 * panel.seconds:.0f} ms")
         scores = self.store.cached_test_scores(asked)
@@ -230,12 +334,20 @@ class Session:
             self._show_tests(value)
 
     def _show_tests(self, scores) -> None:
-        frames, units = (self.shown.frames, self.shown.units) if self.shown else (0, "")
-        self.tests_pane.object = views.scores_html("test", f"All {frames} test frames", scores, units)
+        panel = self.shown
+        kind, words = "sequences" if panel.hours > 1 else "frames", ""
+        if panel.members and scores and scores["this"]:
+            words = "Errors of the mean; conservation, negatives and spectrum of the members."
+        elif scores is not None and not scores["this"]:
+            words = "Ten members of all frames are too many for this page: here only a card has these numbers."
+        self.tests_pane.object = views.scores_html(
+            "test", f"All {panel.frames} test {kind}", scores, panel.units, words
+        )
 
     def _status(self, choice: Choice, state: str, words: str = "") -> None:
-        key = "|".join(str(getattr(choice, name)) for name in CONTROLS)
-        self.status.object = f'<span class="quiet" data-status="{state}" data-key="{key}">{html.escape(words)}</span>'
+        self.status.object = (
+            f'<span class="quiet" data-status="{state}" data-key="{choice.key()}">{html.escape(words)}</span>'
+        )
 
     def close(self) -> None:
         """The browser tab is gone."""

@@ -2,7 +2,9 @@
 
 The whole state travels in the URL, so that a lesson can link to a panel and a student can send one back:
 
-    ?v=1&dataset=tcw&frame=12&factor=4&method=network&mode=trained&constraint=softmax&hide=truth,scores
+    ?v=1&dataset=tcw&frame=12&factor=4&method=network&mode=trained&constraint=softmax&network=edsr&hide=truth,scores
+
+What a link leaves out has its default, so links from before a selection existed stay valid.
 
 A link may come from an older version, from a typing error or from malice. `parse_query` therefore checks all
 of it before anything is applied: each value is either valid or replaced by its default with a sentence that says so,
@@ -18,9 +20,15 @@ from urllib.parse import parse_qs, urlencode
 import param
 
 VERSION = 1
-DATASETS = {"tcw": "Water vapour · nature run", "era5-uk-t2m": "Temperature · ERA5, UK"}
+DATASETS = {
+    "tcw": "Water vapour · nature run",
+    "tcw-t1": "Water vapour · three hours",
+    "tcw-t2": "Water vapour · the missing hour",
+    "era5-uk-t2m": "Temperature · ERA5, UK",
+}
+HOURS = {"tcw-t1": 3, "tcw-t2": 3}  # frames of a sequence; one in all other data sets
 FACTORS = (2, 4, 8)
-METHODS = {"network": "Network", "bicubic": "Bicubic", "nearest": "Nearest"}
+METHODS = {"network": "Network", "statistical": "Statistical", "bicubic": "Bicubic", "nearest": "Nearest"}
 MODES = {"trained": "In training", "applied": "Afterwards"}
 CONSTRAINTS = {
     "none": "None",
@@ -30,19 +38,65 @@ CONSTRAINTS = {
     "mult": "Multiplicative",
     "softmax": "Softmax",
 }
+NETWORKS = {
+    "compact": "Compact network",
+    "edsr": "EDSR",
+    "srcnn": "SR-CNN",
+    "srcnn-plain": "SR-CNN as published",
+    "espcn": "ESPCN",
+    "espcn-distilled": "ESPCN, distilled",
+    "dong": "SRCNN of Dong",
+    "deepsd": "DeepSD",
+    "convgru-plain": "ConvGRU as reported",
+    "gan": "GAN, tuned",
+    "gan-report": "GAN as reported",
+    "srgan": "SRGAN",
+    "esrgan": "ESRGAN",
+    "convgru": "ConvGRU",
+    "pid-gan": "PID-GAN",
+    "flowgru": "Voxel flow + ConvGRU",
+    "erunet": "ERU-Net",
+}
+STATISTICS = {  # those of physlab.downscale.STATISTICAL that are fitted within seconds
+    "linear": "Multiple regression",
+    "bcsd": "BCSD",
+    "eqm": "Quantile mapping",
+    "qdm": "Quantile delta mapping",
+    "analog": "Analogs",
+    "weather types": "Weather types",
+    "random forest": "Random forest",
+    "svr": "Support vectors",
+    "mlp": "Perceptron",
+}
+MEMBERS = 10
+SHOWS = {"mean": f"Mean of {MEMBERS}", **{f"member-{i}": f"Member {i}" for i in range(1, MEMBERS + 1)}}
+VIEWS = {"downscale": "Downscale", "benchmark": "Benchmark"}
+AGAINST = {
+    "conservation_error": "Conservation error",
+    "spectral_divergence": "Spectral divergence",
+    "s_per_megapixel": "Seconds per megapixel",
+}
 HIDEABLE = (
+    "view",
     "dataset",
     "frame",
+    "hour",
     "factor",
     "method",
+    "network",
+    "statistic",
     "mode",
-    "constraint",  # controls
+    "constraint",
+    "show",
+    "against",  # controls
     "input",
     "result",
     "truth",
     "error",
     "residual",
-    "spectrum",  # panels
+    "spectrum",
+    "spread",
+    "ranks",  # panels
     "scores",
     "card",
     "code",
@@ -63,14 +117,39 @@ class Choice:
     method: str = "network"
     mode: str = "trained"
     constraint: str = "softmax"
+    network: str = "compact"
+    statistic: str = "linear"
+    hour: int = 0
+    show: str = "mean"
+    view: str = "downscale"
+    against: str = "conservation_error"
 
     def with_(self, **changes) -> Choice:
         """A copy with some selections changed."""
         return replace(self, **changes)
 
+    def scene(self) -> Choice:
+        """The same panel of the Downscale view, whatever is selected in the others."""
+        return self.with_(view="downscale", against="conservation_error")
+
+    def key(self) -> str:
+        """All selections in one line, for the page."""
+        return "|".join(str(value) for value in asdict(self).values())
+
 
 CHOICE_NAMES = tuple(field.name for field in fields(Choice))
-_ALLOWED = {"dataset": DATASETS, "method": METHODS, "mode": MODES, "constraint": CONSTRAINTS}
+_ALLOWED = {
+    "dataset": DATASETS,
+    "method": METHODS,
+    "mode": MODES,
+    "constraint": CONSTRAINTS,
+    "network": NETWORKS,
+    "statistic": STATISTICS,
+    "show": SHOWS,
+    "view": VIEWS,
+    "against": AGAINST,
+}
+_LARGEST = {"frame": MAX_FRAME, "hour": max(HOURS.values()) - 1}
 
 
 class State(param.Parameterized):
@@ -84,6 +163,12 @@ class State(param.Parameterized):
         default="trained", objects=list(MODES), doc="constraint in training, or applied to the output"
     )
     constraint = param.Selector(default="softmax", objects=list(CONSTRAINTS), doc="how conservation is imposed")
+    network = param.Selector(default="compact", objects=list(NETWORKS), doc="which network, for the method network")
+    statistic = param.Selector(default="linear", objects=list(STATISTICS), doc="which one, for the method statistical")
+    hour = param.Integer(default=0, bounds=(0, _LARGEST["hour"]), doc="frame of a sequence")
+    show = param.Selector(default="mean", objects=list(SHOWS), doc="mean or a member of an ensemble")
+    view = param.Selector(default="downscale", objects=list(VIEWS), doc="one selection in maps, or all in one figure")
+    against = param.Selector(default="conservation_error", objects=list(AGAINST), doc="beside RMSE in the benchmark")
     hide = param.ClassSelector(class_=tuple, default=(), doc="controls and panels that this lesson does not need")
 
     def choice(self) -> Choice:
@@ -172,10 +257,10 @@ def _read(name: str, text: str) -> tuple[object, str]:
         return (
             (int(text), "") if text in allowed else (None, f"factor is {_quote(text)}; it can be {', '.join(allowed)}.")
         )
-    if name == "frame":
-        if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= MAX_FRAME:
+    if name in _LARGEST:
+        if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= _LARGEST[name]:
             return int(text), ""
-        return None, f"frame is {_quote(text)}; it is a whole number from 0 to {MAX_FRAME}."
+        return None, f"{name} is {_quote(text)}; it is a whole number from 0 to {_LARGEST[name]}."
     allowed = list(_ALLOWED[name])
     return (text, "") if text in allowed else (None, f"{name} is {_quote(text)}; it can be {', '.join(allowed)}.")
 

@@ -7,31 +7,47 @@ may be called from worker threads.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 import physlab
+from apps import zoo
 from apps.cache import Cache
 from apps.script import script
-from apps.state import Choice
+from apps.state import MEMBERS, NETWORKS, STATISTICS, Choice
 from physlab import score
+from physlab.benchmark import read_runs, summary
 from physlab.data import sr_pairs
-from physlab.downscale import Constrained
+from physlab.downscale import Constrained, make_statistical
+from physlab.downscale.interpolate import InTime
 from physlab.grid import coarsening_residual
+from physlab.train.evaluate import predict_members
 
 BASELINES = ("bicubic+add", "bicubic", "nearest")
 SPLIT = "test"
+SEED = 0  # of the members of an ensemble
 CHUNK = 20  # frames per step of a test-set evaluation: short enough to stop quickly
 LONG_NAMES = {"tcw": "Total column water vapour", "t2m": "2-m temperature"}
 
 
 class Unavailable(ValueError):
     """A data set or checkpoint that is not there: one sentence for the page."""
+
+
+class Overtaken(Exception):
+    """Nobody waits for this panel any more."""
+
+
+def never() -> bool:
+    """For work that nobody cancels."""
+    return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +57,19 @@ class Panel:
     choice: Choice
     note: str
     frames: int
+    hours: int  # frames of a sequence, or 1
+    given: tuple[int, ...]  # which of them the method got
+    members: int  # of an ensemble, or 0
     time: str
     long_name: str
     units: str
     window: tuple[float, float, float, float]  # west, east, south, north edges, degrees
-    maps: dict[str, np.ndarray]  # input, result, truth, error, residual
-    limits: dict[str, tuple[float, float]]  # field, error, residual
+    maps: dict[str, np.ndarray]  # input, result, truth, error, residual, and spread of an ensemble
+    limits: dict[str, tuple[float, float]]  # field, error, residual, spread
     wavenumber: np.ndarray
-    spectra: dict[str, np.ndarray]  # input, result, truth
+    spectra: dict[str, np.ndarray]  # input, result, truth, and members of an ensemble: the mean of their spectra
     cutoff: float  # largest wavenumber of the input
+    ranks: np.ndarray | None  # of the truth among the members, 0 ... members
     scores: dict[str, dict[str, float]]  # this, bicubic+add, bicubic, nearest -> score.table
     seconds: float
 
@@ -60,9 +80,10 @@ class Store:
     def __init__(self, threads: int | None = 1) -> None:
         if threads:
             torch.set_num_threads(threads)
-        self._data, self._models = Cache(6), Cache(40)
+        self._data, self._models, self._offers = Cache(9), Cache(40), Cache(8)
         self._panels, self._known, self._limits = Cache(256), Cache(1024), Cache(16)
-        self._tests, self._fields = Cache(200), Cache(4)
+        self._tests, self._fields, self._drawn, self._whole = Cache(200), Cache(4), Cache(32), Cache(16)
+        self._drawing = threading.Lock()  # a generator keeps its noise in itself: one draw at a time
 
     # -- what there is -------------------------------------------------------------------------------------------
 
@@ -74,107 +95,191 @@ class Store:
             raise Unavailable(f"Data set {task} is not available: {error}") from error
 
     def frames(self, task: str) -> int:
-        """Number of frames of the test split; 1 if the data set is missing."""
+        """Number of frames (or sequences) of the test split; 1 if the data set is missing."""
         try:
             return len(self.data(task, 4).fine[SPLIT])
         except Unavailable:
             return 1
 
+    def coarse(self, task: str, factor: int) -> torch.Tensor:
+        """(S, T, h, w): the coarse field of every frame of the test split, a missing hour included."""
+        return self._whole.get((task, factor), lambda: self.data(task, factor).all_coarse(SPLIT))
+
     def model(self, name: str):
-        """A Downscaler by its name in the zoo."""
+        """A Downscaler by its name in the zoo, or "statistical/NAME/TASK-xN": fitted here, on first use."""
         try:
-            return self._models.get(name, lambda: physlab.load_model(name))
+            return self._models.get(name, lambda: _fit(name) if "/" in name else physlab.load_model(name))
         except (ValueError, OSError) as error:
             raise Unavailable(f"Checkpoint {name} is not available: {error}") from error
 
+    def offers(self, dataset: str, factor: int) -> dict[str, list[str]]:
+        """Network -> constraints that have a checkpoint for these data; looked up anew every few seconds."""
+        return self._offers.get((dataset, factor, int(time.monotonic() // 10)), lambda: zoo.offers(dataset, factor))
+
+    def checkpoint(self, choice: Choice) -> str | None:
+        """Name of the model behind a selection; None if there is no such checkpoint."""
+        names = zoo.names(choice)
+        for name in names:
+            try:
+                frames = getattr(getattr(self.model(name), "network", None), "frames", (1, 1))
+            except Unavailable:
+                continue
+            if choice.method != "network" or frames in zoo.FRAMES.get(choice.dataset, ((1, 1),)):
+                return name
+        return None
+
     def resolve(self, choice: Choice) -> tuple[Choice, str]:
         """What can be shown for a selection, and a sentence if that is not the selection itself."""
-        choice = choice.with_(frame=min(choice.frame, self.frames(choice.dataset) - 1))
-        notes = []
-        if choice.method == "network":
-            try:
-                self.model(_checkpoint(choice))
-            except Unavailable:
-                wanted = f"{choice.dataset} at factor {choice.factor}"
-                notes.append(
-                    f"No trained network is installed for {wanted} with this constraint: showing bicubic instead, "
-                    "with the constraint applied afterwards."
-                )
-                choice = choice.with_(method="bicubic", mode="applied")
+        choice = choice.scene().with_(frame=min(choice.frame, self.frames(choice.dataset) - 1))
+        choice, notes = self._resolve_method(choice)
         if choice.method != "network":
-            choice = choice.with_(mode="applied")
+            choice = choice.with_(mode="applied", network="compact")
+        if choice.method != "statistical":
+            choice = choice.with_(statistic="linear")
         if choice.mode == "applied" and choice.constraint == "soft":
             notes.append(
                 "The soft penalty acts on training only and cannot be applied afterwards: showing no constraint."
             )
             choice = choice.with_(constraint="none")
-        return choice, " ".join(notes)
+        if choice.show != "mean" and not self.is_ensemble(choice):
+            choice = choice.with_(show="mean")
+        return choice.with_(hour=min(choice.hour, zoo.hours(choice.dataset) - 1)), " ".join(notes)
+
+    def _resolve_method(self, choice: Choice) -> tuple[Choice, list[str]]:
+        """The method that is there: itself, else the compact network, else bicubic."""
+        if choice.method not in ("network", "statistical") or self.checkpoint(choice):
+            return choice, []
+        wanted = f"{choice.dataset} at factor {choice.factor}"
+        bicubic = choice.with_(method="bicubic", mode="applied")
+        if choice.method == "statistical":
+            return bicubic, [
+                f"{STATISTICS[choice.statistic]} cannot be fitted to {wanted} here: showing bicubic instead."
+            ]
+        offers = self.offers(choice.dataset, choice.factor)
+        if choice.network in offers:
+            there = f" It is here with: {', '.join(offers[choice.network])}."
+        else:
+            there = f" For these data there are: {', '.join(NETWORKS[n] for n in offers)}." if offers else ""
+        compact = choice.with_(network="compact")
+        if choice.network != "compact" and self.checkpoint(compact):
+            note = (
+                f"{NETWORKS[choice.network]} with this constraint is not installed for {wanted}: showing the compact "
+            )
+            return compact, [f"{note}network with the same constraint.{there}"]
+        note = f"No trained network is installed for {wanted} with this constraint: showing bicubic instead, "
+        return bicubic, [f"{note}with the constraint applied afterwards.{there}"]
+
+    def is_ensemble(self, choice: Choice) -> bool:
+        """Whether the method of a resolved selection has members."""
+        return choice.method == "network" and hasattr(self.model(self.checkpoint(choice)), "sample")
 
     # -- one frame -----------------------------------------------------------------------------------------------
 
     def cached(self, choice: Choice) -> Panel | None:
         """The panel if it was made before."""
-        return self._panels.peek(choice)
+        return self._panels.peek(choice.scene())
 
-    def panel(self, choice: Choice) -> Panel:
-        """Everything that one selection shows."""
-        return self._panels.get(choice, lambda: self._make_panel(choice))
+    def panel(self, choice: Choice, cancelled: Callable[[], bool] = never) -> Panel:
+        """Everything that one selection shows.
 
-    def _make_panel(self, asked: Choice) -> Panel:
+        Raises
+        ------
+        Overtaken : `cancelled` said so while members were drawn.
+        """
+        return self._panels.get(choice.scene(), lambda: self._make_panel(choice, cancelled))
+
+    def _make_panel(self, asked: Choice, cancelled: Callable[[], bool]) -> Panel:
         start = time.perf_counter()
         choice, note = self.resolve(asked)
         data = self.data(choice.dataset, choice.factor)
+        hour = slice(choice.hour, choice.hour + 1)
         at = slice(choice.frame, choice.frame + 1)
-        truth, coarse = data.fine[SPLIT][at], data.coarse[SPLIT][at]
-        result = self.method(choice).predict(coarse, data.weights)
+        truth, coarse = data.fine[SPLIT][at, hour], self.coarse(choice.dataset, choice.factor)[at, hour]
+        members = self.members(choice, cancelled)[:, :, hour]
+        result = members.mean(0) if choice.show == "mean" else members[int(choice.show.removeprefix("member-")) - 1]
         known = self._known.get(
-            (choice.dataset, choice.factor, choice.frame), lambda: self._make_known(truth, coarse, data)
+            (choice.dataset, choice.factor, choice.frame, choice.hour), lambda: self._make_known(choice, truth, coarse)
         )
-        northward = 1 if data.latitude[0] < data.latitude[-1] else -1
         fields = {
-            "input": coarse,
+            "input": known["input"],
             "result": result,
             "truth": truth,
             "error": result - truth,
             "residual": coarsening_residual(result, coarse, choice.factor, data.weights),
         }
         wavenumber, power = _spectrum(result)
+        spectra, ranks = {**known["spectra"], "result": power}, None
+        scores = {"this": self._table(result, truth, coarse, data), **known["scores"]}
+        if len(members) > 1:
+            fields["spread"] = members.std(0)
+            spectra["members"] = np.mean([_spectrum(member)[1] for member in members], axis=0)
+            ranks = score.rank_histogram(members, truth).numpy()
+            scores["this"] |= ensemble_scores(members, truth, data.weights)
+            scores |= {name: {**scores[name], "crps": scores[name]["mae"]} for name in BASELINES}
+        northward = 1 if data.latitude[0] < data.latitude[-1] else -1
         return Panel(
             choice=choice,
             note=note,
             frames=len(data.fine[SPLIT]),
-            time=_moment(data.time[SPLIT][choice.frame]),
+            hours=data.fine[SPLIT].shape[1],
+            given=tuple(data.given),
+            members=len(members) if len(members) > 1 else 0,
+            time=_moment(data.time[SPLIT][choice.frame] + choice.hour * (data.step or np.timedelta64(0, "h"))),
             long_name=LONG_NAMES.get(data.variable, data.variable),
             units=_pretty(data.units),
             window=_window(data, choice.frame),
             maps={name: np.ascontiguousarray(x[0, 0].numpy()[::northward]) for name, x in fields.items()},
             limits=self.limits(choice.dataset, choice.factor),
             wavenumber=wavenumber,
-            spectra={**known["spectra"], "result": power},
+            spectra=spectra,
             cutoff=max(data.shape) / (2 * choice.factor),
-            scores={"this": self._table(result, truth, coarse, data), **known["scores"]},
+            ranks=ranks,
+            scores=scores,
             seconds=time.perf_counter() - start,
         )
 
-    def _make_known(self, truth: torch.Tensor, coarse: torch.Tensor, data) -> dict[str, dict]:
-        """What all methods share in one frame: the scores of the baselines, the spectra of input and truth."""
-        baselines = {name: self._predict(f"{name}-x{data.factor}", coarse, data) for name in BASELINES}
+    def _make_known(self, choice: Choice, truth: torch.Tensor, coarse: torch.Tensor) -> dict[str, Any]:
+        """What all methods share in one frame: input, scores of the baselines, spectra of input and truth."""
+        data, hour = self.data(choice.dataset, choice.factor), slice(choice.hour, choice.hour + 1)
+        baselines = {name: self.members(_baseline(choice, name), never)[0][:, hour] for name in BASELINES}
+        given = coarse if choice.hour in data.given else data.coarse[SPLIT][choice.frame].mean(0)[None, None]
         return {
+            "input": given,
             "scores": {name: self._table(x, truth, coarse, data) for name, x in baselines.items()},
             "spectra": {"input": _spectrum(baselines["bicubic"])[1], "truth": _spectrum(truth)[1]},
         }
 
     def method(self, choice: Choice):
         """The Downscaler of a resolved selection."""
-        method = self.model(_checkpoint(choice))
+        data = self.data(choice.dataset, choice.factor)
+        method = self.model(self.checkpoint(choice))
         if choice.mode == "applied" and choice.constraint != "none":
-            method = Constrained(
-                method, choice.constraint, **_options(choice, self.data(choice.dataset, choice.factor))
-            )
+            method = Constrained(method, choice.constraint, **_options(choice, data))
+        if choice.method != "network" and len(data.given) < data.fine[SPLIT].shape[1]:
+            method = InTime(method)
         return method
 
-    def _predict(self, name: str, coarse: torch.Tensor, data) -> torch.Tensor:
-        return self.model(name).predict(coarse, data.weights)
+    def members(self, choice: Choice, cancelled: Callable[[], bool] = never) -> torch.Tensor:
+        """All members and hours of one frame, (M, 1, T, H, W), whatever of them is shown; M is 1 without noise."""
+        choice = choice.with_(hour=0, show="mean")
+        return self._drawn.get(choice, lambda: self._draw(choice, cancelled))
+
+    def _draw(self, choice: Choice, cancelled: Callable[[], bool]) -> torch.Tensor:
+        method, data = self.method(choice), self.data(choice.dataset, choice.factor)
+        at = slice(choice.frame, choice.frame + 1)
+        if isinstance(method, Constrained):
+            full = full_coarse(method.method, data.coarse[SPLIT][at])
+            drawn = self.members(choice.with_(constraint="none"), cancelled)
+            return torch.stack([method.constrain(member, full, data.weights) for member in drawn])
+        if not hasattr(method, "sample"):
+            return predict_members(method, data, SPLIT, at)
+        generator, drawn = torch.Generator().manual_seed(SEED), []
+        for _ in range(MEMBERS):  # one by one, as predict_members draws them, so that it can be stopped
+            if cancelled():
+                raise Overtaken
+            with self._drawing:
+                drawn.append(method.sample(data.coarse[SPLIT][at], data.weights, 1, generator))
+        return torch.cat(drawn)
 
     def _table(self, result: torch.Tensor, truth: torch.Tensor, coarse: torch.Tensor, data) -> dict[str, float]:
         return score.table(result, truth, coarse, data.factor, data_range=data.data_range(SPLIT), weights=data.weights)
@@ -182,15 +287,17 @@ class Store:
     def limits(self, task: str, factor: int) -> dict[str, tuple[float, float]]:
         """Colour limits of a data set and factor, the same for all its frames, methods and constraints.
 
-        Fields: the central 99.8 % of the truth. Error and residual: symmetric, 99.5 % of those of bicubic.
+        Fields: the central 99.8 % of the truth. Error and residual: symmetric, 99.5 % of those of bicubic. Spread: from
+        zero to half the limit of the error.
         """
         return self._limits.get((task, factor), lambda: self._make_limits(task, factor))
 
     def _make_limits(self, task: str, factor: int) -> dict[str, tuple[float, float]]:
         data = self.data(task, factor)
         some = slice(None, None, max(1, len(data.fine[SPLIT]) // 24))
-        truth, coarse = data.fine[SPLIT][some], data.coarse[SPLIT][some]
-        bicubic = self._predict(f"bicubic-x{factor}", coarse, data)
+        truth, coarse = data.fine[SPLIT][some], self.coarse(task, factor)[some]
+        bicubic = self.method(Choice(task, 0, factor, "bicubic", "applied", "none"))
+        bicubic = bicubic.predict(data.coarse[SPLIT][some], data.weights)
         residual = coarsening_residual(bicubic, coarse, factor, data.weights)
         low, high = np.quantile(truth.numpy(), [0.001, 0.999])
         reach = {
@@ -199,21 +306,20 @@ class Store:
         }
         return {
             "field": (0.0 if data.non_negative else float(low), float(high)),
+            "spread": (0.0, reach["error"] / 2),
             **{name: (-top, top) for name, top in reach.items()},
         }
 
     # -- the whole test split ------------------------------------------------------------------------------------
 
-    def test_scores(
-        self, choice: Choice, cancelled: Callable[[], bool] = lambda: False
-    ) -> dict[str, dict[str, float]] | None:
+    def test_scores(self, choice: Choice, cancelled: Callable[[], bool] = never) -> dict[str, dict[str, float]] | None:
         """Scores over the test split of a selection and of the baselines; None if `cancelled` said so on the way.
 
-        A network with the constraint it was trained with has its scores on its card; all else is evaluated here, once.
+        A network with the constraint it was trained with has its scores on its card; all else is evaluated here, once,
+        except ensembles, whose members of all frames are too many: their scores are empty if no card has them.
         """
-        choice = self.resolve(choice)[0].with_(frame=0)
         scores = {}
-        for name, selection in {"this": choice, **{name: _baseline(choice, name) for name in BASELINES}}.items():
+        for name, selection in self._tested(choice).items():
             scores[name] = self._test_table(selection, cancelled)
             if scores[name] is None:
                 return None
@@ -221,68 +327,113 @@ class Store:
 
     def cached_test_scores(self, choice: Choice) -> dict[str, dict[str, float]] | None:
         """The scores over the test split if nothing has to be computed for them."""
-        choice = self.resolve(choice)[0].with_(frame=0)
-        scores = {
-            name: self._tests.peek(c)
-            for name, c in {"this": choice, **{n: _baseline(choice, n) for n in BASELINES}}.items()
-        }
+        scores = {name: self._tests.peek(c) for name, c in self._tested(choice).items()}
         return scores if all(table is not None for table in scores.values()) else None
 
+    def _tested(self, choice: Choice) -> dict[str, Choice]:
+        """The selections whose scores stand side by side."""
+        choice = self.resolve(choice)[0].with_(frame=0, hour=0, show="mean")
+        return {"this": choice, **{name: _baseline(choice, name) for name in BASELINES}}
+
     def _test_table(self, choice: Choice, cancelled: Callable[[], bool]) -> dict[str, float] | None:
-        table = self._tests.peek(choice)
+        table, data = self._tests.peek(choice), self.data(choice.dataset, choice.factor)
         if table is None and choice.method == "network" and choice.mode == "trained":
-            card, data = self.card(choice), self.data(choice.dataset, choice.factor)
-            if card.get("split_hashes", {}).get(SPLIT) == data.hashes[SPLIT]:
+            card = self.card(choice)
+            if card.get("split_hashes", {}).get(SPLIT) == data.hashes[SPLIT] and card.get("task") == data.task:
                 table = card.get("scores", {}).get(SPLIT)
+        if table is None and self.is_ensemble(choice):
+            table = {}
         if table is None:
-            data = self.data(choice.dataset, choice.factor)
-            result = self._test_fields(_checkpoint(choice), data, cancelled)
+            method = self.method(choice)
+            constrained = isinstance(method, Constrained)
+            result = self._test_fields(choice.with_(constraint="none") if constrained else choice, cancelled)
             if result is None:
                 return None
-            method = self.method(choice)
-            if isinstance(method, Constrained):
-                result = method.constrain(result, data.coarse[SPLIT], data.weights)
-            table = self._table(result, data.fine[SPLIT], data.coarse[SPLIT], data)
+            if constrained:
+                full = full_coarse(method.method, data.coarse[SPLIT])
+                result = method.constrain(result, full, data.weights)
+            table = self._table(result, data.fine[SPLIT], self.coarse(choice.dataset, choice.factor), data)
         return self._tests.get(choice, lambda: table)
 
-    def _test_fields(self, name: str, data, cancelled: Callable[[], bool]) -> torch.Tensor | None:
-        """What a model makes of all test frames, in short steps."""
-        key = (name, data.task)
-        fields = self._fields.peek(key)
+    def _test_fields(self, choice: Choice, cancelled: Callable[[], bool]) -> torch.Tensor | None:
+        """What a method makes of all test frames, in short steps."""
+        fields = self._fields.peek(choice)
         if fields is None:
+            method, data = self.method(choice), self.data(choice.dataset, choice.factor)
+            placed = getattr(getattr(method, "network", None), "statics", ())
+            step = 1 if placed and zoo.hours(choice.dataset) > 1 else CHUNK  # all hours of one place
             steps = []
-            for coarse in data.coarse[SPLIT].split(CHUNK):
+            for first in range(0, len(data.coarse[SPLIT]), step):
                 if cancelled():
                     return None
-                steps.append(self._predict(name, coarse, data))
+                steps.append(predict_members(method, data, SPLIT, slice(first, first + step))[0])
             fields = torch.cat(steps)
-        return self._fields.get(key, lambda: fields)
+        return self._fields.get(choice, lambda: fields)
+
+    # -- all runs ------------------------------------------------------------------------------------------------
+
+    def benchmark(self, task: str, factor: int) -> tuple[pd.DataFrame, str]:
+        """Every method of the results table for these data, and the unit of its errors.
+
+        Raises
+        ------
+        Unavailable : the table is not there, or has no run for these data.
+        """
+        try:
+            return summary(read_runs(), task, factor), _pretty(self.data(task, factor).units)
+        except (ValueError, OSError, KeyError) as error:
+            raise Unavailable(
+                f"There is no benchmark of {task} at factor {factor} here ({error}): make it with "
+                "physlab benchmark downscaling."
+            ) from error
 
     # -- provenance ----------------------------------------------------------------------------------------------
 
     def card(self, choice: Choice) -> dict[str, Any] | None:
-        """The card of the checkpoint behind a resolved selection; None for interpolation."""
+        """The card of the checkpoint behind a resolved selection; None for what has no checkpoint."""
         if choice.method != "network":
             return None
-        return dict(getattr(self.model(_checkpoint(choice)), "card", None) or {})
+        return dict(getattr(self.model(self.checkpoint(choice)), "card", None) or {})
 
     def code(self, choice: Choice) -> str:
         """A script that prints the scores of a resolved selection from the library alone."""
         data = self.data(choice.dataset, choice.factor)
-        return script(choice, _checkpoint(choice), _options(choice, data), SPLIT, data.units)
+        model = self.model(self.checkpoint(choice))
+        return script(choice, self.checkpoint(choice), model, _options(choice, data), data, SPLIT, SEED)
 
 
-def _checkpoint(choice: Choice) -> str:
-    """Name in the zoo of the model behind a selection."""
-    if choice.method != "network":
-        return f"{choice.method}-x{choice.factor}"
-    return f"{choice.dataset}-x{choice.factor}-{choice.constraint if choice.mode == 'trained' else 'none'}"
+def ensemble_scores(members: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> dict[str, float]:
+    """Scores of the members (M, ...) together."""
+    return {
+        "crps": float(score.crps(members, truth, weights=weights)),
+        "spread_skill": float(score.spread_skill(members, truth, weights=weights)),
+    }
+
+
+def full_coarse(model, given: torch.Tensor) -> torch.Tensor:
+    """(S, T, h, w) of all frames that a network makes, its own estimate where one is missing; physical units."""
+    network = getattr(model, "network", None)
+    if network is None or network.frames[0] == network.frames[1]:
+        return given
+    with torch.no_grad():
+        return network.complete(given / model.scale) * model.scale
+
+
+def _fit(name: str):
+    """A statistical method on the training frames of a task."""
+    _, label, recipe = name.split("/")
+    task, _, factor = recipe.rpartition("-x")
+    data = sr_pairs(task, int(factor))
+    return make_statistical(label, data).fit(data, seed=SEED)
 
 
 def _baseline(choice: Choice, name: str) -> Choice:
     """The selection that stands for a baseline of the score table."""
     method, _, constraint = name.partition("+")
-    return choice.with_(method=method, mode="applied", constraint=constraint or "none")
+    constraint = constraint or "none"
+    return choice.with_(
+        method=method, mode="applied", constraint=constraint, network="compact", statistic="linear", show="mean"
+    )
 
 
 def _options(choice: Choice, data) -> dict[str, Any]:

@@ -43,13 +43,32 @@ def ramp(lightness: tuple[float, float], hue: tuple[float, float], chroma: float
     return ["#" + "".join(f"{round(255 * v):02x}" for v in column) for column in rgb.T]
 
 
+_MOISTURE = ramp((0.98, 0.30), (85.0, 275.0), 0.13)  # dry cream, moist navy
 FIELD_PALETTES = {
-    "tcw": ramp((0.98, 0.30), (85.0, 275.0), 0.13),  # dry cream, moist navy
+    "tcw": _MOISTURE,
+    "tcw-t1": _MOISTURE,
+    "tcw-t2": _MOISTURE,
     "era5-uk-t2m": ramp((0.24, 0.97), (280.0, 455.0), 0.17),  # cold indigo, warm cream
 }
 ERROR_PALETTE = palette["CET_D1A"]
 RESIDUAL_PALETTE = palette["CET_D3"]
-CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT}
+SPREAD_PALETTE = ramp((0.98, 0.30), (60.0, -40.0), 0.15)  # certain pale, uncertain plum
+CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT, "members": "#8b3f8f"}
+CONSTRAINT_COLOURS = {  # after Okabe and Ito
+    "none": "#7d8a94",
+    "soft": "#56a0d3",
+    "add": "#0b6b4f",
+    "scaled_add": "#c9a400",
+    "mult": "#b0508a",
+    "softmax": "#c2571a",
+}
+KIND_MARKERS = {
+    "baseline": "square",
+    "statistical": "triangle",
+    "network": "circle",
+    "ensemble": "diamond",
+    "sequence": "hex",
+}
 
 MUI_THEME = {
     "palette": {"primary": {"main": PRIMARY}, "background": {"default": GROUND, "paper": PAPER}},
@@ -131,6 +150,7 @@ PAGE_SX = {
     "& .MuiAppBar-root": {"boxShadow": "none"},
     "& .MuiAppBar-root .title": {"fontSize": "18px", "fontWeight": 600},
 }
+TIGHT_SX = {"& .MuiToggleButton-root": {"paddingLeft": "4px", "paddingRight": "4px", "fontSize": "12px"}}
 TABS_SX = {
     "& .MuiTab-root": {"minWidth": 0, "minHeight": 40, "padding": "8px 14px", "fontSize": 13},
     "& .MuiTabs-root": {"minHeight": 40},

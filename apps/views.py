@@ -9,9 +9,10 @@ import numpy as np
 import panel as pn
 
 from apps import lessons, theme
-from apps.state import Choice
+from apps.state import STATISTICS, Choice
 from apps.store import BASELINES, Panel
 
+OF_ENSEMBLES = ("crps", "spread_skill")
 METRICS = (  # key, label, format, which value is best, and below which two values are equal (rounding of float32)
     ("rmse", "RMSE", "{:.3f}", "low", 0.0),
     ("mae", "MAE", "{:.3f}", "low", 0.0),
@@ -19,6 +20,8 @@ METRICS = (  # key, label, format, which value is best, and below which two valu
     ("psnr", "PSNR, dB", "{:.1f}", "high", 0.0),
     ("ssim", "SSIM", "{:.3f}", "high", 0.0),
     ("pearson", "Correlation", "{:.4f}", "high", 0.0),
+    ("crps", "CRPS, fair", "{:.3f}", "low", 0.0),
+    ("spread_skill", "Spread / skill", "{:.2f}", "one", 0.0),
     ("conservation_error", "Conservation", "{:.1e}", "low", 2e-4),
     ("negative_count", "Negatives", "{:.0f}", "low", 0.0),
     ("spectral_divergence", "Spectrum", "{:.1e}", "low", 0.0),
@@ -32,8 +35,16 @@ def text_pane(content: str = "", **layout) -> pn.pane.HTML:
     return pn.pane.HTML(content, stylesheets=[theme.SHEET], sizing_mode="stretch_width", **layout)
 
 
-def scores_html(name: str, heading: str, scores: Mapping[str, Mapping[str, float]] | None, units: str) -> str:
-    """One row per metric, this result beside the baselines; full numbers in the ``data-value`` attributes."""
+def scores_html(
+    name: str,
+    heading: str,
+    scores: Mapping[str, Mapping[str, float]] | None,
+    units: str,
+    words: str = "",
+    selection: str = "",
+) -> str:
+    """One row per metric, this result beside the baselines; full numbers in the ``data-value`` attributes, the
+    selection that they belong to in ``data-key``."""
     columns = ("this", *BASELINES)
     if scores is None:
         return f'<h3>{heading}</h3><p class="quiet" data-table="{name}" data-state="computing">computing …</p>'
@@ -41,8 +52,11 @@ def scores_html(name: str, heading: str, scores: Mapping[str, Mapping[str, float
     labels = {"this": "this<br>result", "bicubic+add": "bicubic<br>+ add"}
     head = "".join(f'<th class="{c if c == "this" else ""}">{labels.get(c, c)}</th>' for c in columns)
     rows = []
+    ensemble = "spread_skill" in scores["this"]
     for key, label, pattern, better, equal in METRICS:
         values = {c: float(scores[c][key]) for c in columns if key in scores[c]}
+        if not values or (key in OF_ENSEMBLES and not ensemble):
+            continue
         best = _best(values, better, equal)
         cells = []
         for c in columns:
@@ -52,21 +66,25 @@ def scores_html(name: str, heading: str, scores: Mapping[str, Mapping[str, float
             cells.append(f'<td class="{classes}" {number}>{"0.000" if text in ("-0.000", "+0.000") else text}</td>')
         rows.append(f"<tr><td>{label}</td>{''.join(cells)}</tr>")
     body = f"<tr><th></th>{head}</tr>{''.join(rows)}"
-    return f'<h3>{heading}</h3><table data-table="{name}" data-state="ready">{body}</table>'
+    words = f'<p class="quiet">{words}</p>' if words else ""
+    return f'<h3>{heading}</h3><table data-table="{name}" data-key="{selection}" data-state="ready">{body}</table>{words}'
 
 
 def _best(values: Mapping[str, float], better: str, equal: float) -> set[str]:
     """Columns that hold the best value, or one as good within `equal`; none if that is all of them."""
-    rank = {c: {"low": v, "high": -v, "zero": abs(v)}[better] for c, v in values.items() if np.isfinite(v)}
+    ranks = {"low": lambda v: v, "high": lambda v: -v, "zero": abs, "one": lambda v: abs(v - 1.0)}
+    rank = {c: ranks[better](v) for c, v in values.items() if np.isfinite(v)}
+    if not rank:
+        return set()
     best = {c for c, r in rank.items() if r <= max(min(rank.values()), equal if better != "high" else -np.inf)}
     return best if len(best) < len(rank) else set()
 
 
 def prompt_html(panel: Panel) -> str:
     """The question before looking, and what there is to see."""
-    seen = lessons.answer(panel.choice, panel.scores, panel.units)
+    seen = lessons.answer(panel)
     details = f"<details><summary>What you see</summary><div>{seen}</div></details>"
-    return f'<div class="prompt"><b>Predict first.</b> {lessons.question(panel.choice)} {details}</div>'
+    return f'<div class="prompt"><b>Predict first.</b> {lessons.question(panel)} {details}</div>'
 
 
 def card_html(choice: Choice, card: Mapping | None) -> str:
@@ -75,21 +93,57 @@ def card_html(choice: Choice, card: Mapping | None) -> str:
         text = {
             "bicubic": "Bicubic interpolation of the coarse cells.",
             "nearest": "Each coarse value is repeated in its block.",
+            "statistical": f"{STATISTICS[choice.statistic]}, fitted to the training frames on this page (seed 0).",
         }
         after = (
             ""
             if choice.constraint == "none"
             else f" The constraint layer <code>{choice.constraint}</code> is applied to its output."
         )
-        words = f"{text[choice.method]}{after} Nothing is trained, so there is no checkpoint."
+        if choice.dataset == "tcw-t2":
+            after = f" The missing hour is the mean of its neighbours.{after}"
+        nothing = "" if choice.method == "statistical" else " Nothing is trained, so there is no checkpoint."
+        words = f"{text[choice.method]}{after}{nothing}"
         return f"<h3>{choice.method}</h3><p>{words}</p>"
     rows = "".join(f"<tr><td>{name}</td><td>{html.escape(words)}</td></tr>" for name, words in card_rows(card))
     after = ""
     if choice.mode == "applied" and choice.constraint != "none":
         layer = f"<code>{choice.constraint}</code>"
         after = f"<p>On this page the layer {layer} is put on top of this unconstrained network.</p>"
+    if card.get("task", choice.dataset) != choice.dataset:
+        after += "<p>Trained on single frames: here it refines each hour on its own.</p>"
     head = html.escape(str(card.get("name", "checkpoint")))
-    return f'<h3>{head}</h3>{after}<table class="card-table">{rows}</table>'
+    return f'<h3>{head}</h3>{after}<table class="card-table">{rows}</table>{discriminator_html(card)}'
+
+
+def discriminator_html(card: Mapping) -> str:
+    """How often the discriminator was right while a generator was trained, as a curve; empty for other networks."""
+    training = card.get("training")
+    history = training.get("history") if isinstance(training, Mapping) else None
+    steps = [row for row in history or [] if isinstance(row, Mapping) and row.get("d_right") is not None]
+    if not steps:
+        return ""
+    share = [float(row["d_right"]) for row in steps]
+    width, height = 280, 70
+    x = np.linspace(2, width - 2, len(share)) if len(share) > 1 else np.array([width / 2])
+    points = " ".join(f"{a:.1f},{(1 - b) * height:.1f}" for a, b in zip(x, share, strict=True))
+    curve = (
+        f'<svg viewBox="0 -4 {width} {height + 8}" width="100%" role="img" aria-label="share judged rightly">'
+        f'<rect width="{width}" height="{height}" fill="{theme.GROUND}"/>'
+        f'<line x2="{width}" y1="{height / 2}" y2="{height / 2}" stroke="{theme.QUIET}" stroke-dasharray="4"/>'
+        f'<polyline points="{points}" fill="none" stroke="{theme.CURVES["members"]}" stroke-width="2"/>'
+        f"{''.join(_dot(p) for p in points.split())}</svg>"
+    )
+    words = (
+        f"Share of fields that it judged rightly: {share[0]:.2f} at step {steps[0].get('step')}, {share[-1]:.2f} at "
+        f"step {steps[-1].get('step')}. At 0.5 (dashed) it is at chance and teaches nothing; at 1 it has won."
+    )
+    return f'<h3>Discriminator</h3><p data-discriminator="{share[-1]!r}">{html.escape(words)}</p>{curve}'
+
+
+def _dot(point: str) -> str:
+    x, y = point.split(",")
+    return f'<circle cx="{x}" cy="{y}" r="2.5" fill="{theme.CURVES["members"]}"/>'
 
 
 def card_rows(card: Mapping) -> list[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""A small laboratory for the explorer's tests: two tiny data sets, networks that are interpolation, no files."""
+"""A small laboratory for the explorer's tests: four tiny data sets, networks that are interpolation or untrained, no
+files."""
 
 from __future__ import annotations
 
@@ -16,14 +17,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the apps are not
 
 import physlab
 from apps import store as store_module
-from apps.state import Choice
+from apps.state import CONSTRAINTS, FACTORS, HOURS, Choice
 from physlab.data.patches import Frames, pair
-from physlab.downscale import Interpolate
+from physlab.downscale import Interpolate, make_downscaler
 from physlab.errors import CheckpointError, FieldError
 from physlab.fields import Scaling
+from physlab.nn import NETWORKS
 from physlab.zoo import load_model
 
-FRAMES = {"tcw": 7, "era5-uk-t2m": 5}
+FRAMES = {"tcw": 7, "era5-uk-t2m": 5, "tcw-t1": 4, "tcw-t2": 4}
+SMALL = {"channels": 4, "blocks": 1, "skip": "bicubic"}
+UNTRAINED = {  # recipe -> network, its arguments, constraints that have a checkpoint
+    "tcw-x4-edsr": ("EDSR", {"channels": 4, "blocks": 1, "skip": "bicubic"}, ("none", "add", "softmax")),
+    "tcw-x4-deepsd": ("DeepSD", {"channels": [4, 4], "skip": "bicubic"}, ("none",)),
+    "tcw-x4-gan": ("NoiseResNet", {**SMALL, "upsample": "shuffle"}, ("none", "add")),
+    "tcw-t1-x4-convgru": ("ConvGRU", {**SMALL, "upsample": "shuffle", "state_blocks": 1}, ("none", "add")),
+    "tcw-t2-x4-flowgru": (
+        "FlowConvGRU",
+        {**SMALL, "upsample": "shuffle", "state_blocks": 1, "flow_channels": [4, 4, 4], "norm": False},
+        ("none", "add"),
+    ),
+}
 
 
 class PretendNetwork(Interpolate):
@@ -48,32 +62,60 @@ class PretendNetwork(Interpolate):
         return self.layer(fine, coarse, weights)
 
 
+def untrained(recipe: str, constraint: str):
+    """A real network with random weights, the same each time; its discriminator, if any, was right by half."""
+    name, arguments, constraints = UNTRAINED[recipe]
+    if constraint not in constraints:
+        raise CheckpointError(f"no model '{recipe}-{constraint}'")
+    task, _, _ = recipe.partition("-x4")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        network = NETWORKS[name](4, **arguments)
+    card = {
+        "name": f"{recipe}-{constraint}-s0",
+        "task": task,
+        "constraint": constraint,
+        "seed": 0,
+        "scores": {},
+        "network": {"class": name, "arguments": arguments},
+        "training": {"history": [{"step": 1, "d_right": 0.75}, {"step": 2, "d_right": 0.5}] if "gan" in recipe else []},
+    }
+    return make_downscaler(network, constraint, 20.0, "tcw", card["name"], card=card).eval()
+
+
 def frames(task: str) -> Frames:
     """Smooth random fields on a 32 x 32 grid (tropics to pole) or 16 x 24 grid (north first, as ERA5 is stored)."""
     rng = np.random.default_rng(5)
-    n = FRAMES[task]
-    shape = (32, 32) if task == "tcw" else (16, 24)
+    n, moist = FRAMES[task], task.startswith("tcw")
+    shape = (32, 32) if moist else (16, 24)
     y, x = np.meshgrid(*(np.linspace(0, 1, size) for size in shape), indexing="ij")
     waves = sum(
         rng.normal(size=(n, 1, 1)) / k * np.sin(2 * np.pi * (k * x + (k % 3) * y) + rng.uniform(0, 6, (n, 1, 1)))
         for k in range(1, 9)
     )
-    field = 3.0 + np.exp(1.0 + 0.8 * waves) if task == "tcw" else 280.0 + 4.0 * waves
-    latitude = np.linspace(-80, 80, shape[0]) if task == "tcw" else np.linspace(58, 50, shape[0])
-    start = np.arange(n) * 50.0 if task == "tcw" else np.full(n, -10.0)
-    step = 360.0 / 64 if task == "tcw" else 0.5
+    field = 3.0 + np.exp(1.0 + 0.8 * waves) if moist else 280.0 + 4.0 * waves
+    latitude = np.linspace(-80, 80, shape[0]) if moist else np.linspace(58, 50, shape[0])
+    start = np.arange(n) * 50.0 if moist else np.full(n, -10.0)
+    step = 360.0 / 64 if moist else 0.5
     time = np.datetime64("2001-01-01", "ns") + np.arange(n) * np.timedelta64(6, "h")
+    extra = {}
+    if task in HOURS:  # the waves travel
+        field = np.stack([np.roll(field, shift, axis=-1) for shift in range(HOURS[task])], axis=1)
+        extra = {"given": (0, 2) if task == "tcw-t2" else None, "step": np.timedelta64(1, "h")}
     return Frames(
-        task=task, variable="tcw" if task == "tcw" else "t2m", units="kg m-2" if task == "tcw" else "K",
-        non_negative=task == "tcw", values={"test": field.astype(np.float32)}, time={"test": time},
+        task=task, variable="tcw" if moist else "t2m", units="kg m-2" if moist else "K",
+        non_negative=moist, values={"test": field.astype(np.float32)}, time={"test": time},
         longitude={"test": start[:, None] + step * np.arange(shape[1])}, latitude=latitude, gap=48.0, rule="made up",
-        statistics=Scaling((0.0,), (20.0,)) if task == "tcw" else Scaling((280.0,), (4.0,)),
+        statistics=Scaling((0.0,), (20.0,)) if moist else Scaling((280.0,), (4.0,)), **extra,
     )  # fmt: skip
 
 
 @pytest.fixture
 def lab(monkeypatch):
     """Replaces data and zoo by the small laboratory; networks for UK temperature exist at factor 4 only."""
+    folders = [f"tcw-x{n}-{c}-s0" for n in FACTORS for c in CONSTRAINTS]
+    folders += [f"era5-uk-t2m-x4-{c}-s0" for c in CONSTRAINTS]
+    folders += [f"{recipe}-{c}-s0" for recipe, (_, _, constraints) in UNTRAINED.items() for c in constraints]
 
     def pretend_pairs(task, factor, splits=("test",)):
         if task not in FRAMES:
@@ -81,10 +123,13 @@ def lab(monkeypatch):
         return pair(frames(task), factor)
 
     def pretend_zoo(name, device=None):
-        task, _, _ = name.rpartition("-x")
-        if task in FRAMES:
+        recipe, _, constraint = name.removesuffix("-s0").rpartition("-")
+        if recipe in UNTRAINED:
+            return untrained(recipe, constraint)
+        task, _, rest = name.rpartition("-x")
+        if task in FRAMES and (rest.isdigit() or rest.partition("-")[2] not in CONSTRAINTS):
             raise CheckpointError(f"no model {name!r}")
-        for known in FRAMES:
+        for known in ("tcw", "era5-uk-t2m"):
             if name.startswith(f"{known}-x"):
                 factor, _, constraint = name.removeprefix(f"{known}-x").partition("-")
                 if known == "era5-uk-t2m" and factor != "4":
@@ -93,6 +138,7 @@ def lab(monkeypatch):
         return load_model(name, device)
 
     monkeypatch.setattr(store_module, "sr_pairs", pretend_pairs)
+    monkeypatch.setattr("apps.zoo.checkpoint_folders", lambda: dict.fromkeys(folders))
     monkeypatch.setattr("physlab.data.sr_pairs", pretend_pairs, raising=False)
     monkeypatch.setattr(physlab, "load_model", pretend_zoo, raising=False)
     return pretend_pairs
@@ -110,7 +156,14 @@ def random_link(rng: random.Random) -> str:
     values = [
         "",
         "tcw",
+        "tcw-t2",
         "era5-uk-t2m",
+        "gan",
+        "member-3",
+        "member-11",
+        "benchmark",
+        "statistical",
+        "2",
         "4",
         "16",
         "-1",

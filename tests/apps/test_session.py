@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
+import pandas as pd
 import param
 import pytest
 
 from apps.address import Address
+from apps.drawing import Drawing
 from apps.latest import Latest
 from apps.session import Session
 from apps.state import Choice, State, parse_query
+from physlab.benchmark.table import COSTS, SCORES
 
 
 class AtOnce(Executor):
@@ -83,7 +86,7 @@ def test_a_selection_is_drawn_with_the_numbers_of_the_library(store):
         )
     assert page.maps.images["truth"].data["image"][0] is panel.maps["truth"]
     assert 'data-state="ready"' in page.tests_pane.object
-    assert 'data-key="tcw|2|8|bicubic|applied|mult"' in page.status.object
+    assert f'data-key="{page.state.choice().key()}"' in page.status.object
 
 
 def test_controls_and_state_move_together(store):
@@ -95,6 +98,62 @@ def test_controls_and_state_move_together(store):
     assert page.controls["mode"].disabled
     page.state.reset()
     assert page.controls["method"].value == "network"
+
+
+def test_groups_and_maps_of_ensembles_and_sequences_come_and_go(store):
+    page = session(store)
+    assert not any(page.groups[name].visible for name in ("hour", "show", "statistic", "against"))
+    assert not page.cells["spread"].visible
+    page.controls["network"].value = "gan"
+    assert page.state.constraint == "add"  # softmax has no checkpoint of this network
+    assert "constraint set to additive" in page.messages.object
+    assert page.cells["spread"].visible and page.cells["ranks"].visible and page.groups["show"].visible
+    assert page.maps.images["spread"].data["image"][0] is page.shown.maps["spread"]
+    assert 'data-metric="spread_skill"' in page.scores.object
+    assert "data-discriminator" in page.card.object
+    assert "too many for this page" in page.tests_pane.object
+    page.controls["dataset"].value = "tcw-t2"
+    assert page.state.network == "flowgru"
+    assert page.groups["hour"].visible and not page.cells["spread"].visible
+    page.controls["hour"].value = 1
+    assert page.shown.choice.hour == 1
+    assert "got nothing" in page.prompt.object
+
+
+def test_the_benchmark_view(store, monkeypatch):
+    rows = [
+        {"task": "tcw", "factor": 4, "model": model, "constraint": constraint, "seed": seed, "kind": kind,
+         "preset": "cpu", **dict.fromkeys((*SCORES, *COSTS), 0.5), "rmse": rmse, "conservation_error": error}
+        for model, constraint, seed, kind, rmse, error in (
+            ("bicubic", "add", None, "baseline", 2.0, 1e-15), ("bicubic", "none", None, "baseline", 2.2, 0.7),
+            ("edsr", "add", 0, "network", 1.5, 1e-6), ("edsr", "add", 1, "network", 1.7, 1e-6),
+        )
+    ]  # fmt: skip
+    monkeypatch.setattr("apps.store.read_runs", lambda: pd.DataFrame(rows))
+    page = session(store, "?view=benchmark")
+    assert page.benchmark.view.visible and not page.downscale.visible
+    drawn = page.benchmark.source.data
+    assert drawn["label"] == ["bicubic + add", "bicubic", "EDSR + add"]
+    assert list(drawn["y"]) == pytest.approx([2.0, 2.2, 1.6])
+    assert drawn["x"].min() == 1e-8  # the logarithm of rounding errors would squeeze the rest
+    assert drawn["high"][2] - drawn["y"][2] == pytest.approx(0.1 * 2**0.5)
+    assert "+20.0 %" in page.benchmark.table.object
+    page.state.factor = 8
+    assert "no benchmark of tcw at factor 8" in page.benchmark.heading.object
+    page.controls["view"].value = "downscale"
+    assert page.downscale.visible and page.shown.choice.factor == 8
+
+
+def test_nothing_is_drawn_before_the_browser_is_connected():
+    ticks, drawn = [], []
+    drawing = Drawing(ticks.append)
+    drawing(lambda: drawn.append(1))
+    ticks.pop()()
+    assert not drawn
+    drawing.start()
+    drawing(lambda: drawn.append(2))
+    ticks.pop()()
+    assert drawn == [1, 2]
 
 
 def test_a_lesson_hides_what_it_does_not_need(store):

@@ -6,7 +6,23 @@ import random
 
 import pytest
 
-from apps.state import CONSTRAINTS, DATASETS, FACTORS, HIDEABLE, METHODS, MODES, Choice, State, parse_query, to_query
+from apps.state import (
+    AGAINST,
+    CONSTRAINTS,
+    DATASETS,
+    FACTORS,
+    HIDEABLE,
+    METHODS,
+    MODES,
+    NETWORKS,
+    SHOWS,
+    STATISTICS,
+    VIEWS,
+    Choice,
+    State,
+    parse_query,
+    to_query,
+)
 
 
 def random_choice(rng: random.Random) -> Choice:
@@ -17,6 +33,12 @@ def random_choice(rng: random.Random) -> Choice:
         method=rng.choice(list(METHODS)),
         mode=rng.choice(list(MODES)),
         constraint=rng.choice(list(CONSTRAINTS)),
+        network=rng.choice(list(NETWORKS)),
+        statistic=rng.choice(list(STATISTICS)),
+        hour=rng.randrange(3),
+        show=rng.choice(list(SHOWS)),
+        view=rng.choice(list(VIEWS)),
+        against=rng.choice(list(AGAINST)),
     )
 
 
@@ -51,6 +73,12 @@ def test_200_broken_links_never_raise_and_always_give_a_valid_state(broken_links
         ("?frame=1.5", "whole number"),
         ("?constraint=sum", "softmax"),
         ("?dataset=mars", "era5-uk-t2m"),
+        ("?network=resnet", "srcnn-plain"),
+        ("?statistic=magic", "weather types"),
+        ("?hour=3", "0 to 2"),
+        ("?show=member-0", "member-10"),
+        ("?view=all", "benchmark"),
+        ("?against=rmse", "s_per_megapixel"),
         ("?v=2&factor=8", "version"),
         ("?hide=menu", "knows"),
         ("?colour=red", "unknown"),
@@ -62,6 +90,20 @@ def test_problems_say_what_is_allowed(query, word):
     assert len(problems) == 1
     assert word in problems[0]
     assert choice == Choice(factor=8 if "factor=8" in query else 4)
+
+
+def test_links_from_before_a_selection_existed_stay_valid():
+    old = "?v=1&dataset=era5-uk-t2m&frame=12&factor=8&method=bicubic&mode=applied&constraint=mult&hide=truth,scores"
+    choice, hide, problems = parse_query(old)
+    assert (choice, problems) == (Choice("era5-uk-t2m", 12, 8, "bicubic", "applied", "mult"), [])
+    assert (choice.network, choice.hour, choice.show, choice.view) == ("compact", 0, "mean", "downscale")
+    assert hide == ("truth", "scores")
+
+
+def test_a_scene_does_not_depend_on_the_view():
+    choice = Choice(view="benchmark", against="s_per_megapixel", network="edsr", hour=2)
+    assert choice.scene() == Choice(network="edsr", hour=2)
+    assert choice.key() != choice.scene().key()
 
 
 def test_a_bad_entry_does_not_spoil_the_good_ones():

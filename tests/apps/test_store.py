@@ -5,19 +5,25 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from apps import zoo
 from apps.cache import Cache
-from apps.state import CONSTRAINTS, FACTORS, Choice
-from apps.store import SPLIT, Store, Unavailable
-from physlab.downscale import Interpolate
+from apps.state import CONSTRAINTS, FACTORS, STATISTICS, Choice
+from apps.store import SPLIT, Overtaken, Store, Unavailable
+from physlab import score
+from physlab.downscale import STATISTICAL, Interpolate
 from physlab.grid import coarsen
 from physlab.score import table
+from physlab.train.evaluate import predict_members
 
 TASKS = ("tcw", "era5-uk-t2m")
+GAN = Choice("tcw", 3, network="gan", constraint="add")
+FLOW = Choice("tcw-t2", 1, network="flowgru", constraint="add")
 
 
 def every_choice():
@@ -150,6 +156,14 @@ def test_test_set_scores_stop_when_overtaken(store):
         Choice("tcw", 5, 8, "bicubic", "applied", "mult"),
         Choice("era5-uk-t2m", 1, 4, "network", "applied", "softmax"),
         Choice("era5-uk-t2m", 4, 8, "nearest", "applied", "scaled_add"),
+        Choice("tcw", 1, network="deepsd", mode="applied", constraint="add"),
+        GAN,
+        GAN.with_(show="member-10", mode="applied", constraint="softmax"),
+        FLOW.with_(hour=1),
+        FLOW.with_(hour=1, mode="applied", constraint="mult"),
+        Choice("tcw-t2", 3, 4, "nearest", "applied", "add", hour=2),
+        Choice("tcw-t1", 0, network="convgru", constraint="none", hour=1),
+        GAN.with_(dataset="tcw-t1", hour=2, show="member-1"),
     ],
 )
 def test_copied_code_gives_the_same_numbers(store, choice):
@@ -161,6 +175,153 @@ def test_copied_code_gives_the_same_numbers(store, choice):
     assert numbers.keys() == panel.scores["this"].keys()
     for name, value in panel.scores["this"].items():
         assert numbers[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+
+
+def test_members_are_those_of_the_library_and_distinct(store, lab):
+    panel = store.panel(GAN)
+    data, at = lab("tcw", 4), slice(3, 4)
+    members = predict_members(store.model("tcw-x4-gan-add"), data, SPLIT, at, members=10, seed=0)
+    truth, coarse = data.fine[SPLIT][at], data.coarse[SPLIT][at]
+    np.testing.assert_array_equal(panel.maps["result"], members.mean(0)[0, 0])
+    np.testing.assert_allclose(panel.maps["spread"], members.std(0)[0, 0], rtol=1e-6)
+    assert panel.maps["spread"].min() > 0
+    assert panel.members == 10 and panel.ranks.sum() == pytest.approx(32 * 32)
+    expected = table(members.mean(0), truth, coarse, 4, data.data_range(SPLIT), data.weights)
+    expected |= {
+        "crps": float(score.crps(members, truth, weights=data.weights)),
+        "spread_skill": float(score.spread_skill(members, truth, weights=data.weights)),
+    }
+    assert panel.scores["this"] == expected
+    assert panel.scores["nearest"]["crps"] == panel.scores["nearest"]["mae"]
+    one = store.panel(GAN.with_(show="member-4"))
+    np.testing.assert_array_equal(one.maps["result"], members[3, 0, 0])
+    assert one.scores["this"]["crps"] == expected["crps"]
+    assert np.abs(one.maps["residual"]).max() < 1e-4
+
+
+def test_the_mean_lacks_power_that_the_members_have(store):
+    panel = store.panel(GAN)
+    assert panel.spectra["members"][-5:].sum() > panel.spectra["result"][-5:].sum()
+    assert "members" not in store.panel(Choice(network="edsr")).spectra
+
+
+def test_an_ensemble_can_be_stopped_and_asked_for_again(store):
+    calls = []
+
+    def cancelled():
+        calls.append(1)
+        return len(calls) > 3
+
+    with pytest.raises(Overtaken):
+        store.panel(GAN, cancelled)
+    assert len(calls) == 4
+    assert store.cached(GAN) is None
+    assert store.panel(GAN).members == 10
+
+
+def test_layers_after_an_ensemble_act_on_each_member(store):
+    panel = store.panel(GAN.with_(mode="applied", constraint="mult", show="member-2"))
+    assert panel.members == 10
+    assert np.abs(panel.maps["residual"]).max() < 1e-4
+
+
+def test_hours_of_a_sequence(store, lab):
+    data = lab("tcw-t2", 4)
+    result = store.model("tcw-t2-x4-flowgru-add").predict(data.coarse[SPLIT][1:2], data.weights)
+    whole = data.all_coarse(SPLIT)
+    times = set()
+    for hour in range(3):
+        panel = store.panel(FLOW.with_(hour=hour))
+        times.add(panel.time)
+        assert (panel.hours, panel.given) == (3, (0, 2))
+        np.testing.assert_array_equal(panel.maps["result"], result[0, hour])
+        np.testing.assert_array_equal(panel.maps["truth"], data.fine[SPLIT][1, hour])
+        wanted = table(
+            result[:, hour : hour + 1], data.fine[SPLIT][1:2, hour : hour + 1], whole[1:2, hour : hour + 1], 4,
+            data.data_range(SPLIT), data.weights,
+        )  # fmt: skip
+        assert panel.scores["this"] == wanted
+        given = hour != 1
+        assert (np.abs(panel.maps["residual"]).max() < 1e-4) == given
+        between = data.coarse[SPLIT][1].mean(0)
+        np.testing.assert_allclose(panel.maps["input"], whole[1, hour] if given else between, rtol=1e-6)
+    assert len(times) == 3
+    assert store.panel(Choice(hour=2)).choice.hour == 0
+
+
+def test_interpolation_of_a_missing_hour_is_linear_in_time(store, lab):
+    data = lab("tcw-t2", 4)
+    panel = store.panel(Choice("tcw-t2", 0, 4, "bicubic", "applied", "add", hour=1))
+    first, last = data.coarse[SPLIT][0]
+    wanted = Interpolate("bicubic", 4, "add").predict((0.5 * (first + last))[None, None], data.weights)
+    np.testing.assert_allclose(panel.maps["result"], wanted[0, 0], rtol=1e-6)
+    assert panel.scores["this"] == panel.scores["bicubic+add"]
+
+
+def test_single_frame_networks_refine_given_sequences_frame_by_frame(store, lab):
+    for network in ("edsr", "deepsd"):
+        choice = Choice("tcw-t1", 2, network=network, constraint="none", hour=2)
+        panel = store.panel(choice)
+        assert not panel.note
+        alone = lab("tcw-t1", 4)
+        coarse = {SPLIT: alone.coarse[SPLIT][:, 2:3]}
+        wanted = predict_members(
+            store.model(f"tcw-x4-{network}-none"), replace(alone, coarse=coarse), SPLIT, slice(2, 3)
+        )
+        np.testing.assert_allclose(panel.maps["result"], wanted[0, 0, 0], rtol=2e-6)
+        assert np.isfinite(store.test_scores(choice)["this"]["rmse"])
+    assert store.test_scores(GAN.with_(dataset="tcw-t1"))["this"] == {}
+
+
+def test_the_fallback_is_the_compact_network_and_then_bicubic(store):
+    panel = store.panel(Choice(network="edsr", constraint="mult"))
+    assert (panel.choice.network, panel.choice.constraint, panel.choice.mode) == ("compact", "mult", "trained")
+    assert "EDSR with this constraint is not installed" in panel.note and "none, add, softmax" in panel.note
+    panel = store.panel(Choice("tcw-t2", network="gan", constraint="add"))
+    assert (panel.choice.method, panel.choice.network) == ("bicubic", "compact")
+    assert "Voxel flow" in panel.note
+    panel = store.panel(Choice("tcw", network="flowgru", constraint="softmax"))  # a sequence network for one frame
+    assert panel.choice.network == "compact"
+    assert store.panel(Choice(show="member-3")).choice.show == "mean"
+
+
+def test_statistical_methods_are_fitted_once(store, lab, monkeypatch):
+    made = []
+
+    class Climate(Interpolate):
+        def fit(self, data, seed):
+            made.append((data.task, seed))
+            return self
+
+    monkeypatch.setattr("apps.store.make_statistical", lambda name, data: Climate("nearest", data.factor))
+    choice = Choice("tcw", 1, 4, "statistical", "applied", "add", statistic="bcsd")
+    first, second = store.panel(choice), store.panel(choice.with_(frame=2))
+    assert first.scores["this"] == first.scores["this"] and not first.note and not second.note
+    assert made == [("tcw", 0)]
+    panel = store.panel(choice.with_(dataset="tcw-t2"))
+    assert panel.choice.method == "bicubic" and "cannot be fitted" in panel.note
+
+
+def test_every_statistical_method_on_offer_exists():
+    assert set(STATISTICS) <= set(STATISTICAL)
+
+
+def test_offers_are_the_folders_without_a_seed_or_of_seed_0(monkeypatch):
+    names = ["tcw-x4-add-s1", "tcw-x4-scaled_add-s0", "tcw-x4-gan-none-s0", "tcw-x4-gan-report-softmax-s0",
+             "tcw-x2-edsr-add-s0", "tcw-t1-x4-convgru-add-s0", "own-x4-add-s0", "tcw-x4-unheard-of-add-s0"]  # fmt: skip
+    monkeypatch.setattr("apps.zoo.checkpoint_folders", lambda: dict.fromkeys(names))
+    assert zoo.offers("tcw", 4) == {"compact": ["scaled_add"], "gan": ["none"], "gan-report": ["softmax"]}
+    assert zoo.offers("tcw-t1", 4)["convgru"] == ["add"]
+    assert zoo.offers("tcw-t2", 4) == {}
+
+
+def test_a_missing_benchmark_is_one_sentence(store, monkeypatch):
+    def gone():
+        raise FileNotFoundError("asset 'results/downscaling.csv' is not in assets")
+
+    monkeypatch.setattr("apps.store.read_runs", gone)
+    with pytest.raises(Unavailable, match="no benchmark of tcw at factor 4"):
+        store.benchmark("tcw", 4)
 
 
 def test_cache_makes_each_key_once_and_forgets_the_oldest():

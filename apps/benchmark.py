@@ -1,0 +1,143 @@
+"""All methods in one figure: RMSE against conservation error, spectral divergence or time, from the results table."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import pandas as pd
+import panel as pn
+from bokeh.core.properties import value
+from bokeh.models import ColumnDataSource, HoverTool, Legend, LegendItem
+from bokeh.plotting import figure
+
+from apps import theme
+from apps.state import AGAINST, CONSTRAINTS, NETWORKS
+from apps.views import text_pane
+
+FLOOR = 1e-8  # of the horizontal axis: rounding errors of exact methods are drawn there
+AXES = {
+    "conservation_error": "conservation error, {units}",
+    "spectral_divergence": "spectral divergence",
+    "s_per_megapixel": "seconds per million fine points, one thread",
+}
+TIPS = """<div style="font: 12px Roboto, sans-serif"><b>@label</b> · @kind · seeds: @seeds<br>
+RMSE @rmse_text, gain on bicubic+add @gain_text<br>conservation @conservation_error{0.0e+0}, spectrum
+@spectral_divergence{0.0e+0}<br>@speed_text</div>"""
+
+
+class Benchmark:
+    """A scatter and its table; `update` draws a summary, `say` a sentence instead."""
+
+    def __init__(self) -> None:
+        columns = ("x", "y", "left", "right", "low", "high", "colour", "marker", "label", "kind", "seeds", "rmse_text")
+        columns += ("gain_text", "conservation_error", "spectral_divergence", "speed_text", "name")
+        self.columns = columns
+        self.source = ColumnDataSource({name: [] for name in columns})
+        self.figure = figure(
+            sizing_mode="stretch_width",
+            height=440,
+            x_axis_type="log",
+            tools="pan,wheel_zoom,reset",
+            margin=(0, 8, 0, 8),
+        )
+        bars = {"source": self.source, "line_color": "colour", "line_alpha": 0.6}
+        self.figure.segment("left", "y", "right", "y", **bars)
+        self.figure.segment("x", "low", "x", "high", **bars)
+        points = self.figure.scatter(
+            "x", "y", source=self.source, marker="marker", fill_color="colour", line_color="white", size=12, alpha=0.9
+        )
+        self.figure.text(
+            "x", "y", text="name", source=self.source, x_offset=8, y_offset=4, text_color=theme.QUIET,
+            text_font_size="10px", text_font=value(theme.FONT),
+        )  # fmt: skip
+        self.figure.add_tools(HoverTool(renderers=[points], tooltips=TIPS))
+        self._legend()
+        self.heading, self.table = text_pane("", margin=(0, 4)), text_pane("", margin=(0, 10, 10, 10))
+        self.plot = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=(0, 8))
+        self.view = pn.Column(
+            self.heading, self.plot, self.table, sizing_mode="stretch_width", styles=theme.CARD_STYLE, margin=4
+        )
+
+    def _legend(self) -> None:
+        """Colours are constraints, shapes are kinds of methods."""
+        items = []
+        for name, colour in theme.CONSTRAINT_COLOURS.items():
+            mark = self.figure.scatter(
+                [np.nan], [np.nan], marker="circle", fill_color=colour, line_color="white", size=11
+            )
+            items.append(LegendItem(label=CONSTRAINTS[name].lower(), renderers=[mark]))
+        for kind, marker in theme.KIND_MARKERS.items():
+            mark = self.figure.scatter(
+                [np.nan], [np.nan], marker=marker, fill_color="white", line_color=theme.INK, size=10
+            )
+            items.append(LegendItem(label=kind, renderers=[mark]))
+        self.figure.add_layout(Legend(items=items, location="top_left"), "right")
+
+    def say(self, sentence: str) -> None:
+        """There is nothing to draw."""
+        self.heading.object = f'<div class="note" data-benchmark="missing">{html.escape(sentence)}</div>'
+        self.plot.visible = self.table.visible = False
+
+    def update(self, summary: pd.DataFrame, units: str, title: str, against: str) -> None:
+        """Draw one row of the summary as one point; rows without the horizontal quantity are left out and counted."""
+        rows = summary[np.isfinite(summary["rmse"]) & np.isfinite(summary[against])]
+        x, y = rows[against].to_numpy(float), rows["rmse"].to_numpy(float)
+        dx, dy = (rows[f"{name}_spread"].fillna(0.0).to_numpy(float) for name in (against, "rmse"))
+        baseline = (rows["kind"] == "baseline").to_numpy()
+        labels = [label(row) for _, row in rows.iterrows()]
+        self.source.data = {
+            "x": np.maximum(x, FLOOR), "y": y,
+            "left": np.maximum(x - dx, FLOOR), "right": np.maximum(x + dx, FLOOR), "low": y - dy, "high": y + dy,
+            "colour": [theme.CONSTRAINT_COLOURS.get(c, theme.QUIET) for c in rows["constraint"]],
+            "marker": [theme.KIND_MARKERS.get(kind, "circle") for kind in rows["kind"]],
+            "label": labels, "kind": rows["kind"].to_list(), "seeds": rows["seeds"].to_list(),
+            "rmse_text": [f"{with_spread(row, 'rmse')} {units}" for _, row in rows.iterrows()],
+            "gain_text": [f"{100 * gain:+.1f} %" for gain in rows["gain"]],
+            "conservation_error": rows["conservation_error"].to_numpy(float),
+            "spectral_divergence": rows["spectral_divergence"].to_numpy(float),
+            "speed_text": [f"{s:.2g} s per megapixel" if np.isfinite(s) else "" for s in rows["s_per_megapixel"]],
+            "name": [text if is_baseline else "" for text, is_baseline in zip(labels, baseline, strict=True)],
+        }  # fmt: skip
+        self.figure.xaxis.axis_label = AXES[against].format(units=units)
+        self.figure.yaxis.axis_label = f"RMSE, {units}"
+        left_out = len(summary) - len(rows)
+        words = f" {left_out} without this quantity are not drawn." if left_out else ""
+        floor = f" Values below {FLOOR:.0e} are drawn there." if (x < FLOOR).any() else ""
+        self.heading.object = (
+            f'<div class="caption" data-benchmark="ready" data-rows="{len(rows)}"><b>RMSE against '
+            f'{AGAINST[against].lower()}</b><span class="quiet">{html.escape(title)}: {len(rows)} methods on the '
+            f"whole test set, mean over seeds. Lower left is better.{words}{floor}</span></div>"
+        )
+        self.table.object = table_html(summary, units)
+        self.plot.visible = self.table.visible = True
+
+
+def label(row: pd.Series) -> str:
+    """A method and its constraint in words."""
+    name = NETWORKS.get(row["model"], row["model"])
+    preset = f" ({row['preset']})" if isinstance(row["preset"], str) and row["preset"] != "cpu" else ""
+    return f"{name}{'' if row['constraint'] == 'none' else ' + ' + row['constraint']}{preset}"
+
+
+def with_spread(row: pd.Series, name: str, digits: int = 3) -> str:
+    """Mean and standard deviation over seeds."""
+    spread = row[f"{name}_spread"]
+    return f"{row[name]:.{digits}f}" + (f" ± {spread:.{digits}f}" if np.isfinite(spread) else "")
+
+
+def table_html(summary: pd.DataFrame, units: str) -> str:
+    """The same rows as a table, the smallest error first."""
+    head = ("Method", "Kind", "Seeds", f"RMSE, {units}", "Gain", f"Conservation, {units}", "Spectrum", "CRPS",
+            "Spread / skill", "s / megapixel")  # fmt: skip
+    body = []
+    for _, row in summary.sort_values("rmse").iterrows():
+        numbers = [
+            with_spread(row, "rmse"), f"{100 * row['gain']:+.1f} %", f"{row['conservation_error']:.1e}",
+            f"{row['spectral_divergence']:.1e}", f"{row['crps']:.3f}", f"{row['spread_skill']:.2f}",
+            f"{row['s_per_megapixel']:.2g}",
+        ]  # fmt: skip
+        cells = [html.escape(label(row)), row["kind"], row["seeds"], *("–" if "nan" in n else n for n in numbers)]
+        value = f' data-value="{float(row["rmse"])!r}" data-method="{html.escape(row["model"])}"'
+        body.append(f"<tr{value}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    return f'<table data-table="benchmark"><tr>{"".join(f"<th>{h}</th>" for h in head)}</tr>{"".join(body)}</table>'
