@@ -102,7 +102,17 @@ def register(exercise: Exercise) -> Exercise:
 
 def exercises() -> dict[str, Exercise]:
     """All registered exercises by name, in the order of the book."""
-    from physlab.teach import atmosphere, conservation, positivity, predictions, preface  # noqa: F401  (they register)
+    from physlab.teach import (  # noqa: F401  (they register)
+        atmosphere,
+        cnn,
+        conservation,
+        gan_exercises,
+        positivity,
+        predictions,
+        preface,
+        results,
+        statistical,
+    )
 
     return dict(_REGISTRY)
 
