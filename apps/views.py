@@ -67,7 +67,8 @@ def scores_html(
         rows.append(f"<tr><td>{label}</td>{''.join(cells)}</tr>")
     body = f"<tr><th></th>{head}</tr>{''.join(rows)}"
     words = f'<p class="quiet">{words}</p>' if words else ""
-    return f'<h3>{heading}</h3><table data-table="{name}" data-key="{selection}" data-state="ready">{body}</table>{words}'
+    which = f'data-table="{name}" data-key="{selection}" data-state="ready"'
+    return f"<h3>{heading}</h3><table {which}>{body}</table>{words}"
 
 
 def _best(values: Mapping[str, float], better: str, equal: float) -> set[str]:
