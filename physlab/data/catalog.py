@@ -90,6 +90,12 @@ def _cloud(name: str, title: str, variables: str) -> Entry:
 ENTRIES = (
     _shipped("nature-tcw", "Laboratory atmosphere: column water, 128 x 128 patches, train/val/test", "tcw", "MIT"),
     _shipped("nature-sequences", "Laboratory atmosphere: column water, three hourly frames", "tcw", "MIT"),
+    _shipped(
+        "nature-window",
+        "Laboratory atmosphere: 33 x 33 points of the North Atlantic at 700 hPa, every hour of ten days",
+        "u v t z q tcw ivt_u ivt_v e tp",
+        "MIT",
+    ),
     _shipped("nature-rain", "Laboratory atmosphere: six-hourly rain of a storm track", "tp tcw ivt_u ivt_v sp", "MIT"),
     _shipped(
         "nature-states",

@@ -60,13 +60,13 @@ def blocks(runs: list[tuple[np.datetime64, int]]) -> dict[str, tuple[np.datetime
     return out
 
 
-def _encode(dataset: xr.Dataset) -> dict:
+def _encode(dataset: xr.Dataset, steps: dict[str, float]) -> dict:
     encoding = {}
     for name, field in dataset.data_vars.items():
         base = re.sub(r"_(fc|x\d+)$", "", name)
-        if base not in STEPS:
+        if base not in steps:
             continue
-        step, low, high = STEPS[base], float(field.min()), float(field.max())
+        step, low, high = steps[base], float(field.min()), float(field.max())
         step = max(step, (high - low) / 65000)
         offset = 0.0 if low >= 0 and high / step < 32767 else step * round((low + high) / 2 / step)
         encoding[name] = {
@@ -76,9 +76,10 @@ def _encode(dataset: xr.Dataset) -> dict:
     return encoding
 
 
-def write(dataset: xr.Dataset, path: Path) -> None:
+def write(dataset: xr.Dataset, path: Path, steps: dict[str, float] = STEPS) -> None:
+    """Packed by the given steps, under a temporary name until it is complete."""
     temporary = path.with_name("part-" + path.name)
-    dataset.to_netcdf(temporary, engine="netcdf4", encoding=_encode(dataset))
+    dataset.to_netcdf(temporary, engine="netcdf4", encoding=_encode(dataset, steps))
     os.replace(temporary, path)
 
 

@@ -1,0 +1,84 @@
+"""Hours of a region on one pressure level, for continuous fields and regional forecasts.
+
+    physlab simulate --output nature-run --seed 0 --days 10          # or any other run at T85: its restart is continued
+    python -m physlab.simulate.regional physlab/assets/data nature-run
+
+    nature-window.nc    33 x 33 points of the North Atlantic, every hour of ten days: u, v, t, z, q at 700 hPa, column
+                        water with its flux, evaporation and precipitation
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from physlab.errors import PhysLabError
+from physlab.simulate.diagnostics import LEVELS
+from physlab.simulate.pack import STEPS, write
+from physlab.simulate.run import NatureRun, _load, _Models
+
+LEVEL = 700  # hPa
+ROWS, COLUMNS = slice(79, 112), slice(213, 246)  # 22 to 67 N, 299.5 to 344.5 E on the T85 grid
+STEPS_FINE = {**STEPS, "u": 0.005, "v": 0.005, "t": 0.005, "z": 0.25, "q": 5e-7, "tcw": 0.005}  # derivatives are taken
+SURFACE = ("tcw", "ivt_u", "ivt_v", "e", "tp")
+
+
+def hourly_region(restart: str | Path, hours: int, rows: slice = ROWS, columns: slice = COLUMNS) -> xr.Dataset:
+    """Continue a T85 run for some hours and keep a region of every hour.
+
+    Parameters
+    ----------
+    restart : folder of a run made by ``simulate``; its files are not changed.
+    hours : length; the result has one time more.
+    rows, columns : of the T85 grid.
+
+    Returns
+    -------
+    Dataset (time, latitude, longitude): u, v, t, z, q at LEVEL and the fields of SURFACE.
+
+    Raises
+    ------
+    PhysLabError : no restart in the folder.
+    """
+    path = Path(restart) / "restart.npz"
+    if not path.exists():
+        raise PhysLabError(f"{restart} holds no nature run: make one with `physlab simulate --output {restart}`")
+    seed = json.loads((path.parent / "run.json").read_text())["seed"]  # it decides the calendar
+    models = _Models(replace(NatureRun(), seed=seed, forecasts=False))
+    state, totals = _load(path, models.truth.rest(seed))
+    start = models.start + np.timedelta64(int(totals["day"]), "D")
+    at, kept, times = LEVELS.index(LEVEL), [], []
+    for hour in range(hours + 1):
+        levels = {name: np.asarray(x)[at] for name, x in models.view.levels(state).items()}
+        surface = models.view.surface(state)
+        kept.append({**levels, **{name: np.asarray(surface[name]) for name in SURFACE}})
+        times.append(start + np.timedelta64(hour, "h"))
+        state = models.truth.advance({**state, "budget": models.truth.empty_budget()}, 1)
+        if hour % 24 == 23:
+            state, _ = models.truth.fix_mass(state, totals["pressure"])
+            print(f"day {hour // 24 + 1}/{-(-hours // 24)}", flush=True)
+    ds = models.view.dataset(kept, times).isel(latitude=rows, longitude=columns)
+    for name in ("u", "v", "t", "z", "q"):
+        ds[name].attrs["level"] = f"{LEVEL} hPa"
+    return ds.assign_attrs(pressure=100.0 * LEVEL)
+
+
+def pack_window(restart: str | Path, output: str | Path, hours: int = 240) -> Path:
+    """Write nature-window.nc; see the head of this module."""
+    ds = hourly_region(restart, hours)
+    ds = ds.assign_attrs(licence="MIT, the PhysLab developers", history=f"physlab.simulate.regional, {hours} hours")
+    path = Path(output) / "nature-window.nc"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(ds, path, STEPS_FINE)
+    return path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m physlab.simulate.regional OUTPUT RUN")
+    print(pack_window(sys.argv[2], sys.argv[1]))
