@@ -37,6 +37,7 @@ _MODULES = (
     "downscale",
     "score",
     "train",
+    "phydl",
     "zoo",
     "plot",
     "recipes",

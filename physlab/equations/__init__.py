@@ -4,7 +4,16 @@ Each law offers `residual(...)`, zero where the law holds; compare it with the r
 :func:`relative_residual`.
 """
 
-from physlab.equations import advection, geostrophic, hydrostatic, moisture, operators
+from physlab.equations import advection, geostrophic, hydrostatic, moisture, momentum, operators, saturation
 from physlab.equations.relative import relative_residual
 
-__all__ = ["advection", "geostrophic", "hydrostatic", "moisture", "operators", "relative_residual"]
+__all__ = [
+    "advection",
+    "geostrophic",
+    "hydrostatic",
+    "moisture",
+    "momentum",
+    "operators",
+    "relative_residual",
+    "saturation",
+]

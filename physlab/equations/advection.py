@@ -12,6 +12,11 @@ from physlab.errors import PhysLabError
 from physlab.grid import Grid
 
 
+def transport(u: torch.Tensor, v: torch.Tensor, c_x: torch.Tensor, c_y: torch.Tensor) -> torch.Tensor:
+    """-(u dc/dx + v dc/dy) from derivatives, any shape: the law itself, on a grid or at points."""
+    return -(u * c_x + v * c_y)
+
+
 def tendency(c: torch.Tensor, u: torch.Tensor, v: torch.Tensor, grid: Grid, order: Order = 2) -> torch.Tensor:
     """-(u dc/dx + v dc/dy), (..., H, W), unit of c per second.
 
@@ -19,7 +24,7 @@ def tendency(c: torch.Tensor, u: torch.Tensor, v: torch.Tensor, grid: Grid, orde
     ----------
     c : (..., H, W), any unit. u, v : eastward and northward wind, m s-1, same shape.
     """
-    return -(u * ddx(c, grid, order) + v * ddy(c, grid, order))
+    return transport(u, v, ddx(c, grid, order), ddy(c, grid, order))
 
 
 def residual(
