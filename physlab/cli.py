@@ -141,7 +141,7 @@ def evaluate(
 
 
 def benchmark(
-    what: Positional[Literal["downscaling"]],
+    what: Positional[Literal["downscaling", "continuous"]],
     preset: Literal["paper", "full", "quick"] = "paper",
     output: Path = Path("benchmark"),
     workers: int = 2,
@@ -151,13 +151,20 @@ def benchmark(
     Trains what has no checkpoint yet, with three seeds, and writes one line per run into a tidy CSV.
 
     Args:
-        what: downscaling: interpolation, statistics, networks, generators and sequences.
-        preset: paper (all, sized for a CPU: hours), full (all, at the published sizes, for a GPU), quick (a look).
+        what: downscaling: interpolation, statistics, networks, generators and sequences; continuous: functions of place
+            and time, with and without equations.
+        preset: of downscaling: paper (all, sized for a CPU: hours), full (all, at the published sizes, for a GPU),
+            quick (a look).
         output: folder of the table and of the checkpoints that are trained for it.
         workers: runs side by side.
     """
-    from physlab.benchmark import benchmark_downscaling, read_runs, summary
+    from physlab.benchmark import benchmark_continuous, benchmark_downscaling, read_runs, summary
 
+    if what == "continuous":
+        path = benchmark_continuous(output, workers)
+        show("RMSE between the data, over that of the best interpolation", _ratios(path))
+        print(path)
+        return
     path = benchmark_downscaling(preset, output, workers)
     runs = read_runs(path)
     for task, factor in runs[["task", "factor"]].drop_duplicates().itertuples(index=False):
@@ -165,6 +172,17 @@ def benchmark(
         table = table.assign(method=table["model"] + " " + table["constraint"].replace("none", ""))
         show(f"{task} x{factor}, test split", with_spread(table))
     print(path)
+
+
+def _ratios(path: Path) -> pd.DataFrame:
+    """Method x variable, mean ratio and spread."""
+    from physlab.benchmark import continuous_summary, read_continuous
+
+    table = continuous_summary(read_continuous(path))
+    spread = [f" ± {s:.3f}" if s == s else "" for s in table["ratio_spread"]]
+    table["cell"] = [f"{r:.3f}{s}" for r, s in zip(table["ratio"], spread, strict=True)]
+    table["method"] = table["data"] + ", " + table["method"]
+    return table.pivot(index="method", columns="variable", values="cell").reset_index()
 
 
 def export(model: Positional[str], output: Positional[Path]) -> None:

@@ -1,7 +1,9 @@
-"""The zoo: every method by name. Checkpoints lie under ``assets/checkpoints``, baselines need none."""
+"""The zoo: every method by name. Checkpoints lie under ``assets/checkpoints``, continuous fields under
+``assets/fields``; baselines need none."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +14,7 @@ import torch
 from physlab.data.assets import asset_folders
 from physlab.downscale import FieldDownscaler, Interpolate
 from physlab.errors import CheckpointError
+from physlab.phydl import PhyDL
 from physlab.train.checkpoint import CARD, WEIGHTS, load_checkpoint, read_card
 
 # no scaled_add by name: its bounds belong to the data (downscale.Constrained takes them)
@@ -21,9 +24,18 @@ BASELINES = [f"{method}-x{factor}" for factor in (2, 4, 8) for method in ("neare
 
 def checkpoint_folders() -> dict[str, Path]:
     """Name -> folder of the checkpoints that are here; a folder that PHYSLAB_ASSETS names comes before the package."""
+    return _folders("checkpoints")
+
+
+def field_folders() -> dict[str, Path]:
+    """Name -> folder of the fitted continuous fields (:class:`physlab.phydl.PhyDL`)."""
+    return _folders("fields")
+
+
+def _folders(kind: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for parent in asset_folders():
-        for folder in sorted((parent / "checkpoints").glob("*")):
+        for folder in sorted((parent / kind).glob("*")):
             if not folder.name.startswith(".") and (folder / CARD).is_file() and (folder / WEIGHTS).is_file():
                 found.setdefault(folder.name, folder)
     return dict(sorted(found.items()))
@@ -50,6 +62,10 @@ def list_models() -> pd.DataFrame:
             "rmse_val": scores.get("val", {}).get("rmse"), "rmse_test": scores.get("test", {}).get("rmse"),
             "parameters": card["network"].get("parameters"),
         })  # fmt: skip
+    for name, folder in field_folders().items():
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        row = {key: card.get(key) for key in ("task", "seed", "parameters")}
+        rows.append({"name": name, "kind": "continuous", **row})
     for name in BASELINES:
         method = load_model(name)
         rows.append(
@@ -88,8 +104,16 @@ def kind_of(card: Mapping) -> str:
     return "ensemble" if noisy else "network"
 
 
-def load_model(name_or_path: str | Path, device: torch.device | str | None = None) -> FieldDownscaler:
-    """A method by name, or from a checkpoint folder.
+def is_continuous(folder: Path) -> bool:
+    """The folder holds a continuous field (PhyDL), by its card."""
+    try:
+        return json.loads((folder / CARD).read_text(encoding="utf-8")).get("class") == "PhyDL"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def load_model(name_or_path: str | Path, device: torch.device | str | None = None) -> FieldDownscaler | PhyDL:
+    """A method by name, or from a checkpoint folder; a continuous field comes as it was fitted, on the CPU.
 
     Parameters
     ----------
@@ -104,13 +128,15 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
     baseline = BASELINE.fullmatch(text)
     if baseline and int(baseline[3]) > 0:
         return Interpolate(baseline[1], int(baseline[3]), baseline[2] or "none")
-    known = checkpoint_folders()
+    known, fields = checkpoint_folders(), field_folders()
     for candidate in (text, f"{text}-s0"):
         if candidate in known:
             return load_checkpoint(known[candidate], device)
+        if candidate in fields:
+            return PhyDL.load(fields[candidate])
     if Path(text).is_dir():
-        return load_checkpoint(text, device)
-    near = sorted({re.sub(r"-s\d+$", "", name) for name in known})
+        return PhyDL.load(text) if is_continuous(Path(text)) else load_checkpoint(text, device)
+    near = sorted({re.sub(r"-s\d+$", "", name) for name in (*known, *fields)})
     raise CheckpointError(
         f"no model {text!r}: neither a folder nor one of "
         + ", ".join([*near, "nearest-xN", "bicubic-xN", "bicubic+add-xN"])

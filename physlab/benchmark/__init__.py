@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from physlab.benchmark.checkpoints import benchmark
+from physlab.benchmark.continuous import benchmark_continuous, continuous_summary, read_continuous
 from physlab.benchmark.downscaling import PLANS, Run, benchmark_downscaling
 from physlab.benchmark.table import PAPER, RESULTS, read_runs, summary
 
-__all__ = ["PAPER", "PLANS", "RESULTS", "Run", "benchmark", "benchmark_downscaling", "read_runs", "summary"]
+__all__ = [
+    "PAPER",
+    "PLANS",
+    "RESULTS",
+    "Run",
+    "benchmark",
+    "benchmark_continuous",
+    "benchmark_downscaling",
+    "continuous_summary",
+    "read_continuous",
+    "read_runs",
+    "summary",
+]

@@ -30,13 +30,16 @@ def benchmark(models: Iterable[str] | None = None, split: str = "test") -> dict[
     """
     if models is None:
         listed = list_models()
-        models = listed.loc[listed["kind"] != "baseline", "name"]
+        models = listed.loc[~listed["kind"].isin(["baseline", "continuous"]), "name"]
     tasks: dict[tuple[str, int], list] = {}
     for name in models:
         model = load_model(name)
         card = getattr(model, "card", None)
-        if not card:
-            raise PhysLabError(f"'{name}' was not trained: name a checkpoint, its table shows the baselines too")
+        if not card or "factor" not in card:
+            raise PhysLabError(
+                f"'{name}' was not trained on pairs: name a checkpoint of a task, its table has the baselines too "
+                "(continuous fields: physlab benchmark continuous)"
+            )
         tasks.setdefault((card["task"], card["factor"]), []).append(model)
     if not tasks:
         raise PhysLabError("no checkpoint to score: name one (physlab list models), or score all with --all")

@@ -63,12 +63,17 @@ def read_runs(path: str | Path | None = None) -> pd.DataFrame:
 
 def write_runs(runs: pd.DataFrame, path: Path) -> Path:
     """Sorted, 6 significant digits, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     order = runs.assign(_kind=runs["kind"].map(KINDS.index)).sort_values(
         ["task", "factor", "_kind", "model", "constraint", "seed"], kind="stable"
     )
+    return replace_table(order[list(COLUMNS)], path)
+
+
+def replace_table(table: pd.DataFrame, path: Path) -> Path:
+    """Write a CSV of 6 significant digits beside its place, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    order[list(COLUMNS)].to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
     os.replace(part, path)
     return path
 

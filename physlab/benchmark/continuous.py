@@ -1,0 +1,301 @@
+"""The benchmark of continuous fields: what lies between the data, with and without equations, against interpolation.
+
+    physlab benchmark continuous --output benchmark
+
+Truth is the shipped window, 33 x 33 points every hour of ten days. A method gets every fourth point in either direction
+every third hour ("x4, 3 h"), or a random share of all points and hours; the error is measured at the points that it did
+not get. One line per run is added to a tidy CSV as soon as it is known, so that a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFInterpolator, make_interp_spline
+
+from physlab.benchmark.table import replace_table
+from physlab.data import open_dataset
+from physlab.data.assets import asset
+from physlab.errors import PhysLabError
+from physlab.nn import count_parameters
+from physlab.phydl import FitSettings, PhyDL, SmoothForce, atmosphere
+from physlab.phydl.domain import Domain, grid_points
+from physlab.phydl.surrogate import frequencies
+from physlab.train.checkpoint import commit, device_name, versions
+
+RESULTS, TABLE = "results/continuous.csv", "continuous.csv"
+VARIABLES = ("u", "v", "t", "z", "q", "tcw")
+STEP, HOURS = 4, 3  # of the regular data
+SHARES = {"10 %": 0.1, "3 %": 0.03, "1 %": 0.01}
+REGULAR = f"x{STEP}, {HOURS} h"
+GRIDDED = {"trilinear": (1, 1, 1), "bicubic, linear in time": (1, 3, 3), "cubic": (3, 3, 3)}
+SCATTERED = ("linear", "cubic radial functions")
+FIELDS = {  # method -> weight of the equations, modes of the force, share of the frequencies
+    "equations": (0.01, (4, 4, 8), 1.0),
+    "equations, no force": (0.01, (0, 0, 0), 1.0),
+    "no equations": (0.0, (0, 0, 0), 1.0),
+    "no equations, smoother": (0.0, (0, 0, 0), 0.5),
+}
+SEEDS = (0, 1, 2)
+SCORED = 20_000  # held-out points of the random shares at which all methods are scored
+COLUMNS = ("data", "method", "seed", "points", *(f"rmse_{v}" for v in VARIABLES), "parameters", "train_s")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a method gets and where it is judged: (N, 3) points and (N, V) values of either."""
+
+    points: torch.Tensor
+    values: torch.Tensor
+    asked: torch.Tensor
+    truth: torch.Tensor
+    domain: Domain
+    regular: xr.Dataset | None
+    fine: xr.Dataset
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of the table; `seed` decides weights and, of random shares, the points."""
+
+    data: str
+    method: str
+    seed: int | None
+
+
+@functools.lru_cache(maxsize=1)
+def window() -> xr.Dataset:
+    """The truth, in memory."""
+    ds = open_dataset("nature-window")
+    return ds[list(VARIABLES)].load().assign_attrs(ds.attrs)
+
+
+def thinned(ds: xr.Dataset, step: int = STEP, hours: int = HOURS) -> xr.Dataset:
+    """Every `step`-th row and column of every `hours`-th time."""
+    every = slice(None, None, step)
+    return ds.isel(time=slice(None, None, hours), latitude=every, longitude=every)
+
+
+def make_case(data: str, seed: int = 0) -> Case:
+    """The data of a run.
+
+    Raises
+    ------
+    PhysLabError : an unknown name.
+    """
+    if data != REGULAR and data not in SHARES:
+        raise PhysLabError(f"unknown data {data!r}: choose one of {', '.join((REGULAR, *SHARES))}")
+    ds = window()
+    domain = Domain.of(ds)
+    points = grid_points(domain, ds.longitude.values, ds.latitude.values, ds.time.values)
+    values = torch.from_numpy(np.stack([ds[v].values.ravel() for v in VARIABLES], -1).astype(np.float32))
+    if data == REGULAR:
+        given = torch.from_numpy(given_points(ds).ravel())
+        return Case(points[given], values[given], points[~given], values[~given], domain, thinned(ds), ds)
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(100 + seed))
+    count = round(SHARES[data] * len(points))
+    given, asked = order[:count], order[count : count + SCORED]
+    return Case(points[given], values[given], points[asked], values[asked], domain, None, ds)
+
+
+def given_points(ds: xr.Dataset) -> np.ndarray:
+    """(time, latitude, longitude) bool: the points of :func:`thinned`."""
+    given = np.zeros(tuple(ds.sizes[d] for d in ("time", "latitude", "longitude")), bool)
+    given[::HOURS, ::STEP, ::STEP] = True
+    return given
+
+
+def interpolate_grid(coarse: xr.Dataset, fine: xr.Dataset, method: str) -> xr.Dataset:
+    """Splines of :data:`GRIDDED`, one dimension after the other, at the coordinates of `fine`."""
+    made = {}
+    for name in VARIABLES:
+        y = coarse[name].values.astype(np.float64)
+        for axis, (dim, k) in enumerate(zip(("time", "latitude", "longitude"), GRIDDED[method], strict=True)):
+            old, new = (d[dim].values for d in (coarse, fine))
+            if dim == "time":
+                old, new = ((t - fine[dim].values[0]).astype("timedelta64[s]").astype(float) for t in (old, new))
+            y = make_interp_spline(old, y, k=k, axis=axis)(new)
+        made[name] = (("time", "latitude", "longitude"), y)
+    return xr.Dataset(made, {d: fine[d] for d in ("time", "latitude", "longitude")})
+
+
+def interpolate(case: Case, method: str) -> torch.Tensor:
+    """(N, V) at the asked points by an interpolation of :data:`GRIDDED` or :data:`SCATTERED`."""
+    if case.regular is not None:
+        made = interpolate_grid(case.regular, case.fine, method)
+        asked = ~given_points(case.fine)
+        return torch.from_numpy(np.stack([made[name].values[asked] for name in VARIABLES], -1))
+    # a length for time beside the lengths in space: the ratio of the frequencies of the network
+    stretch = torch.tensor(frequencies(len(case.points)))
+    old, new = ((case.domain.scaled(p) * stretch).double().numpy() for p in (case.points, case.asked))
+    values = case.values.double().numpy()
+    if method == "linear":
+        inside = LinearNDInterpolator(old, values)(new)
+        outside = NearestNDInterpolator(old, values)(new)
+        return torch.from_numpy(np.where(np.isfinite(inside), inside, outside))
+    return torch.from_numpy(RBFInterpolator(old, values, neighbors=60, kernel="cubic", degree=1)(new))
+
+
+def fit_field(case: Case, method: str, seed: int, **changes) -> PhyDL:
+    """A continuous field of :data:`FIELDS`, fitted."""
+    physics, modes, share = FIELDS[method]
+    network = {"omega": frequencies(len(case.points), share)}
+    model = PhyDL.at_points(
+        VARIABLES, case.domain, case.points, case.values, atmosphere(VARIABLES), SmoothForce(modes), network, seed
+    )
+    model.name = f"{method}, seed {seed}"
+    model.fit((case.points, case.values), FitSettings(physics=physics, **changes), seed)
+    return model
+
+
+def one(run: Run, changes: dict) -> dict:
+    """Make and score the method of a run."""
+    case, costs = make_case(run.data, run.seed or 0), {"parameters": 0}
+    start = time.perf_counter()
+    if run.method in FIELDS:
+        model = fit_field(case, run.method, run.seed, **changes)
+        made, costs = model.evaluate(case.asked), {"parameters": count_parameters(model.network)}
+    else:
+        made = interpolate(case, run.method)
+    costs["train_s"] = time.perf_counter() - start
+    rmse = (made.double() - case.truth.double()).square().mean(0).sqrt().tolist()
+    line = {"data": run.data, "method": run.method, "seed": run.seed, "points": len(case.points), **costs}
+    return line | {f"rmse_{v}": x for v, x in zip(VARIABLES, rmse, strict=True)}
+
+
+def plan() -> list[Run]:
+    """All runs: interpolations, then the fields seed by seed; random points differ by seed for all methods."""
+    runs = [Run(REGULAR, method, None) for method in GRIDDED]
+    runs += [Run(data, method, seed) for seed, data, method in itertools.product(SEEDS, SHARES, SCATTERED)]
+    for seed in SEEDS:
+        runs += [Run(REGULAR, method, seed) for method in FIELDS]
+        runs += [Run(data, method, seed) for data in SHARES for method in ("equations", "no equations")]
+    return runs
+
+
+def benchmark_continuous(
+    output: str | Path = "benchmark",
+    workers: int = 2,
+    runs: list[Run] | None = None,
+    say: Callable[[str], None] = print,
+    **changes,
+) -> Path:
+    """Run or resume the benchmark; returns the path of its tidy table.
+
+    Parameters
+    ----------
+    output : folder of the table.  workers : processes side by side, one thread each.
+    runs : others than :func:`plan`;  changes : of :class:`physlab.phydl.FitSettings`, for a quick try.
+
+    Raises
+    ------
+    PhysLabError : after all runs have ended, naming those that failed.
+    """
+    path, runs = Path(output) / TABLE, plan() if runs is None else runs
+    lines = {_key(r): r for r in read_continuous(path).to_dict("records")} if path.exists() else {}
+    todo = [run for run in runs if (run.data, run.method, -1 if run.seed is None else run.seed) not in lines]
+    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
+    failed: dict[str, Exception] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        futures = {pool.submit(one, run, changes): run for run in todo}
+        for number, future in enumerate(as_completed(futures), 1):
+            run = futures[future]
+            label = f"{run.data}, {run.method}" + ("" if run.seed is None else f", seed {run.seed}")
+            try:
+                line = future.result()
+            except (PhysLabError, OSError, RuntimeError, ValueError) as error:
+                failed[label] = error
+                say(f"[{number}/{len(todo)}] {label} failed: {error}")
+                continue
+            lines[_key(line)] = line
+            write_continuous(pd.DataFrame(list(lines.values())), path)
+            say(f"[{number}/{len(todo)}] {label}: RMSE of u {line['rmse_u']:.3f} m/s, {line['train_s']:.0f} s")
+    if failed:
+        raise PhysLabError(f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed)}): run again to resume")
+    return path
+
+
+def read_continuous(path: str | Path | None = None) -> pd.DataFrame:
+    """The tidy table, one line per run; None for the one that ships.
+
+    Columns: data, method, seed (empty where nothing is random), points, rmse_u ... in SI units, parameters, train_s.
+
+    Raises
+    ------
+    PhysLabError : the file lacks columns.
+    """
+    path = asset(RESULTS) if path is None else Path(path)
+    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"})
+    missing = [name for name in COLUMNS if name not in runs]
+    if missing:
+        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
+    return runs
+
+
+def write_continuous(runs: pd.DataFrame, path: Path) -> Path:
+    """Sorted, 6 significant digits, atomically."""
+    places = {name: at for at, name in enumerate((REGULAR, *SHARES, *GRIDDED, *SCATTERED, *FIELDS))}
+    order = runs.assign(_d=runs["data"].map(places), _m=runs["method"].map(places)).sort_values(["_d", "_m", "seed"])
+    return replace_table(order[list(COLUMNS)], path)
+
+
+def continuous_summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean and spread over seeds: one row for each data set, method and variable.
+
+    Returns
+    -------
+    DataFrame: data, method, variable, seeds, rmse, spread (sample standard deviation), and ratio with its spread, the
+    RMSE over that of the best interpolation of the same data.
+    """
+    rows = []
+    for data, part in runs.groupby("data", sort=False):
+        means = part[~part["method"].isin(FIELDS)].groupby("method")[[f"rmse_{v}" for v in VARIABLES]].mean()
+        for method, group in part.groupby("method", sort=False):
+            for v in VARIABLES:
+                values, best = group[f"rmse_{v}"], means[f"rmse_{v}"].min()
+                spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+                rows.append({
+                    "data": data, "method": method, "variable": v, "seeds": len(values), "rmse": values.mean(),
+                    "spread": spread, "ratio": values.mean() / best, "ratio_spread": spread / best,
+                })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _key(row: dict) -> tuple:
+    return row["data"], row["method"], -1 if pd.isna(row["seed"]) else int(row["seed"])
+
+
+def ship_fields(folder: str | Path, **changes) -> list[Path]:
+    """Fit the fields of seed 0 to the regular data, with and without equations, and write them for the book."""
+    case, paths = make_case(REGULAR), []
+    for method in ("equations", "no equations"):
+        model = fit_field(case, method, 0, **changes)
+        error = (model.evaluate(case.asked).double() - case.truth.double()).square().mean(0).sqrt()
+        model.attributes = {v: {k: str(x) for k, x in case.fine[v].attrs.items()} for v in VARIABLES}
+        model.card |= {
+            "task": "nature-window", "data": REGULAR, "method": method, "commit": commit(), "versions": versions(),
+            "device": device_name(torch.device("cpu")), "weights": "float16",
+            "scores": {f"rmse_{v}": float(e) for v, e in zip(VARIABLES, error, strict=True)},
+        }  # fmt: skip
+        paths.append(model.save(Path(folder) / f"nature-window-{method.replace(' ', '-')}-s0", half=True))
+    return paths
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m physlab.benchmark.continuous FOLDER")
+    for path in ship_fields(sys.argv[1]):
+        print(path)
