@@ -107,6 +107,7 @@ def exercises() -> dict[str, Exercise]:
         cnn,
         conservation,
         gan_exercises,
+        phydl_exercises,
         positivity,
         predictions,
         preface,

@@ -48,7 +48,7 @@ def words(source: str) -> int:
 
 
 def test_chapters_in_order():
-    names = "preface atmosphere conservation statistical cnn gan results"
+    names = "preface atmosphere conservation statistical cnn gan results phydl"
     assert [path.stem for path in CHAPTERS] == names.split()
 
 
