@@ -316,6 +316,9 @@ class PhyDL:
                 raise ValueError(f"the card has the equations {told}, these are {found}")
             arguments = card.pop("network")
             arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+            layers = sorted(k for k in tensors if k.startswith("network.layers.") and k.endswith(".weight"))
+            if len(layers) != arguments["depth"] + 1 or len(tensors[layers[0]]) != arguments["width"]:
+                raise ValueError(f"the card names {arguments['depth']} x {arguments['width']} units, the file differs")
             force = card.pop("force")
             model = cls(
                 variables, domain, tensors["background"], torch.tensor(card.pop("std")), equations,

@@ -131,6 +131,10 @@ def test_saved_and_loaded(fitted, weather, tmp_path):
     assert {k: v.shape for k, v in again.residual_at(points).items()} == dict.fromkeys("uvt", (50,))
     card = json.loads((folder / "card.json").read_text())
     assert card["parameters"] == sum(p.numel() for p in fitted.network.parameters())
+    large = {**card, "network": {**card["network"], "width": 10**6}}  # must not be allocated
+    (folder / "card.json").write_text(json.dumps(large))
+    with pytest.raises(CheckpointError, match="the file differs"):
+        PhyDL.load(folder)
     card["equations"]["u"]["terms"][0] = "w ∂p u"
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(CheckpointError, match="w ∂p u"):
