@@ -18,7 +18,6 @@ from torch import Tensor
 from physlab.downscale import FieldDownscaler
 from physlab.downscale.base import BATCH
 from physlab.errors import CheckpointError, FieldError
-from physlab.grid import Grid
 
 KEYS = ("name", "factor", "constraint")
 
@@ -78,29 +77,6 @@ class OnnxDownscaler(FieldDownscaler):
         parts = (np.ascontiguousarray(x[i : i + self.batch]) for i in range(0, len(x), self.batch))
         fine = np.concatenate([self.session.run(["fine"], {"coarse": part, **feed})[0] for part in parts])
         return torch.from_numpy(fine).reshape(*coarse.shape[:-2], *fine.shape[-2:]).to(coarse.device, coarse.dtype)
-
-    def refine_grid(self, grid: Grid) -> Grid:
-        """The fine grid of the training data where the coarse grid is theirs; else an even division."""
-        fine, latitude = super().refine_grid(grid), self.training_grid.get("latitude")
-        if latitude is None or len(latitude) != fine.latitude.size:
-            return fine
-        exact = Grid(np.asarray(latitude), fine.longitude)
-        return exact if np.allclose(exact.coarsen(self.factor).latitude, grid.latitude, atol=1e-3) else fine
-
-    def check_grid(self, grid: Grid) -> None:
-        """Also refuse another place than the one that a network with a map has learned."""
-        super().check_grid(grid)
-        if self.domain is None or "longitude" not in self.training_grid:
-            return
-        own = Grid(self.training_grid["latitude"], self.training_grid["longitude"]).coarsen(self.factor)
-        if not all(
-            np.allclose(mine, theirs, atol=0.01)
-            for mine, theirs in ((own.latitude, grid.latitude), (own.longitude, grid.longitude))
-        ):
-            raise FieldError(
-                f"{self.name} has learned the map of latitude {own.latitude[0]:g} to {own.latitude[-1]:g}, longitude "
-                f"{own.longitude[0]:g} to {own.longitude[-1]:g} (coarse cells): pass that domain in that order"
-            )
 
 
 def run_onnx(path: str | Path, coarse: Tensor, weights: Tensor | None = None) -> Tensor:

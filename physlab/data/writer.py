@@ -1,14 +1,41 @@
-"""Writing data sets: NetCDF or Zarr by suffix, never half-written."""
+"""Writing data sets, NetCDF or Zarr by suffix, and folders of files: never half-written."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import xarray as xr
 
 from physlab.errors import PhysLabError
+
+
+@contextlib.contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block ends without an error.
+
+    A folder that is there already is moved aside first and removed last, so that a reader finds the old one or the new
+    one whole, and a failure loses neither.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield part
+        part.chmod(0o755)
+        if folder.exists():
+            old = part.with_name(part.name + ".old")
+            os.replace(folder, old)
+            os.replace(part, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_dataset(ds: xr.Dataset, path: str | Path) -> Path:

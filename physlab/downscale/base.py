@@ -8,7 +8,8 @@ here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -45,20 +46,26 @@ class FieldDownscaler:
     name, factor : for people, and N.
     variable : name of the variable that the method was made for, or None for any.
     domain : (h, w) that the method is bound to, or None.
+    training_grid : "latitude" (H,), and for a fixed place "longitude" (W,), of the fine training data, in degrees.
     """
 
     name: str = ""
     factor: int = 1
     variable: str | None = None
     domain: tuple[int, int] | None = None
+    training_grid: Mapping = MappingProxyType({})
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., h, w) -> (..., h*N, w*N), physical units; `weights`: fine cell areas, broadcastable to (h*N, w*N)."""
         raise NotImplementedError
 
     def refine_grid(self, grid: Grid) -> Grid:
-        """The fine grid of a coarse one; each cell is divided evenly."""
-        return refine_grid(grid, self.factor)
+        """The fine grid of the training data where the coarse grid is theirs; else each cell is divided evenly."""
+        fine, latitude = refine_grid(grid, self.factor), self.training_grid.get("latitude")
+        if latitude is None or len(latitude) != fine.latitude.size:
+            return fine
+        exact = Grid(np.asarray(latitude), fine.longitude)
+        return exact if np.allclose(exact.coarsen(self.factor).latitude, grid.latitude, atol=1e-3) else fine
 
     def downscale(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
         """Downscale fields of your own.
@@ -133,11 +140,21 @@ class FieldDownscaler:
         return coarse[gridded]
 
     def check_grid(self, grid: Grid) -> None:
-        """Refuse a grid that the method is not for."""
+        """Refuse a grid that the method is not for: another domain, or another place than the one it has learned."""
         if self.domain is not None and tuple(grid.shape) != tuple(self.domain):
             raise FieldError(
                 f"{self.name} has learned one domain of {self.domain} coarse cells, the field has {tuple(grid.shape)}: "
                 f"pass that domain, or a method without a map such as bicubic+add-x{self.factor}"
+            )
+        if self.domain is None or "longitude" not in self.training_grid:
+            return
+        own = Grid(self.training_grid["latitude"], self.training_grid["longitude"]).coarsen(self.factor)
+        pairs = ((own.latitude, grid.latitude), (own.longitude, grid.longitude))
+        if not all(np.allclose(mine, theirs, atol=0.01) for mine, theirs in pairs):
+            raise FieldError(
+                f"{self.name} has learned the map of latitude {own.latitude[0]:g} to {own.latitude[-1]:g}, longitude "
+                f"{own.longitude[0]:g} to {own.longitude[-1]:g} (coarse cells): pass that domain in that order, or a "
+                f"method without a map such as bicubic+add-x{self.factor}"
             )
 
     def in_tiles(self, coarse: Tensor, weights: Tensor, periodic: bool = False) -> Tensor:

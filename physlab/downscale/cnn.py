@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
@@ -122,31 +121,6 @@ class CNN(nn.Module, FieldDownscaler):
         if self.network.statics:
             return AtPlace(self, Grid.from_dataset(self._dataset(coarse))).downscale(coarse)
         return super().downscale(coarse)
-
-    def refine_grid(self, grid: Grid) -> Grid:
-        """The fine grid of the training data where the coarse grid is theirs; else an even division."""
-        latitude = self.training_grid.get("latitude")
-        fine = super().refine_grid(grid)
-        if latitude is None or len(latitude) != fine.latitude.size:
-            return fine
-        exact = Grid(np.asarray(latitude), fine.longitude)
-        return exact if np.allclose(exact.coarsen(self.factor).latitude, grid.latitude, atol=1e-3) else fine
-
-    def check_grid(self, grid: Grid) -> None:
-        """Also refuse another place than the one that a network with a map has learned."""
-        super().check_grid(grid)
-        if self.domain is None or "longitude" not in self.training_grid:
-            return
-        own = Grid(self.training_grid["latitude"], self.training_grid["longitude"]).coarsen(self.factor)
-        if not (
-            np.allclose(own.latitude, grid.latitude, atol=0.01)
-            and np.allclose(own.longitude, grid.longitude, atol=0.01)
-        ):
-            raise FieldError(
-                f"{self.name} has learned the map of latitude {own.latitude[0]:g} to {own.latitude[-1]:g}, longitude "
-                f"{own.longitude[0]:g} to {own.longitude[-1]:g} (coarse cells): pass that domain in that order, or a "
-                f"method without a map such as bicubic+add-x{self.factor}"
-            )
 
 
 class AtPlace(FieldDownscaler):

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from physlab.data.patches import SRData
+from physlab.data.writer import new_folder
 from physlab.downscale.base import FieldDownscaler
 from physlab.errors import CheckpointError, FieldError, PhysLabError
 from physlab.grid import Grid
@@ -145,14 +143,10 @@ class Statistical(FieldDownscaler):
         """Bound to the rows of the training grid (but not to its columns)."""
         return False
 
-    def refine_grid(self, grid: Grid) -> Grid:
-        """The training latitudes where the coarse rows are theirs; else an even division."""
-        fine = super().refine_grid(grid)
-        latitude = np.asarray(self.card.get("latitude", []))
-        if latitude.size != fine.latitude.size:
-            return fine
-        exact = Grid(latitude, fine.longitude)
-        return exact if np.allclose(exact.coarsen(self.factor).latitude, grid.latitude, atol=1e-3) else fine
+    @property
+    def training_grid(self) -> dict:
+        """The fine rows that were learned; the place is checked below, where rows alone may matter."""
+        return {"latitude": self.card["latitude"]} if self.card.get("latitude") else {}
 
     def check_grid(self, grid: Grid) -> None:
         """Refuse another place than the one learned."""
@@ -180,18 +174,10 @@ class Statistical(FieldDownscaler):
         if not self.card:
             raise PhysLabError(f"{self.kind} is not fitted: there is nothing to save")
         folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         card = {"class": type(self).__name__, "settings": dataclasses.asdict(self), **self.card}
-        try:
+        with new_folder(folder) as part:
             save_file({key: np.asarray(value, order="C") for key, value in self.arrays.items()}, part / ARRAYS)
             (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            part.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(part, folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
         return folder
 
     @staticmethod

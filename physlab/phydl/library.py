@@ -151,7 +151,7 @@ def flux_convergence(c: str, u: str, v: str) -> Term:
 
 
 def moisture_source(q: str = "q", t: str = "t", pressure: float = 7e4, relative: float = 0.9) -> Term:
-    """Vapour above the relative humidity at which it condenses: a negative rate."""
+    """Vapour (kg kg-1) above the relative humidity at which it condenses, t in K, pressure in Pa: a negative rate."""
     return Term(f"({q} - {relative:g} q_s)₊", "s⁻¹", lambda s: saturation.excess(s[q], s[t], pressure, relative))
 
 

@@ -12,9 +12,6 @@ own smoothness and from the equations, and from nothing else.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,6 +23,7 @@ import xarray as xr
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from physlab.data.writer import new_folder
 from physlab.errors import CheckpointError, FieldError, PhysLabError
 from physlab.grid import Grid
 from physlab.nn.coordinate import CoordinateNetwork
@@ -264,8 +262,6 @@ class PhyDL:
     def save(self, folder: str | Path, half: bool = False) -> Path:
         """Write weights and card; `half` rounds the weights to float16."""
         folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         tensors = {f"network.{k}": v.half() if half else v for k, v in self.network.state_dict().items()}
         tensors["background"] = self.background
         for name, (coefficients, weights) in self.solution.items():
@@ -279,15 +275,9 @@ class PhyDL:
                           for e in self.equations},
             "parameters": sum(p.numel() for p in self.network.parameters()), **self.card,
         }  # fmt: skip
-        try:
+        with new_folder(folder) as part:
             save_file({k: v.contiguous() for k, v in tensors.items()}, part / WEIGHTS)
             (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            part.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(part, folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
         return folder
 
     @classmethod

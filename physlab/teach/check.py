@@ -170,6 +170,14 @@ def require(condition: Any, reason: str) -> None:
         raise Wrong(reason)
 
 
+def number(answer: Any) -> float:
+    """The answer as a number, or a hint."""
+    try:
+        return float(answer)
+    except (TypeError, ValueError):
+        raise Wrong(f"a number is wanted, got {answer!r}") from None
+
+
 def call(answer: Callable, *inputs: Any) -> Any:
     """Call a submission with copies of the inputs and see that it left them alone."""
     copies = [x.clone() if isinstance(x, torch.Tensor) else x for x in inputs]

@@ -25,7 +25,7 @@ from physlab.downscale import CNN
 from physlab.grid import coarsen
 from physlab.nn import Upscaler, count_parameters
 from physlab.score import conservation_error, extreme_table, extreme_threshold, rmse
-from physlab.teach.check import Exercise, Submission, call, register, require, same_shape, uniform
+from physlab.teach.check import Exercise, Submission, call, number, register, require, same_shape, uniform
 from physlab.teach.report import difference, runs_of
 from physlab.throughput import inference_time
 from physlab.train import Settings, get_recipe, make_model
@@ -223,14 +223,6 @@ def _network_and_baseline() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def _number(answer: object) -> float:
-    try:
-        return float(answer)
-    except (TypeError, ValueError):
-        require(False, f"a number is wanted, got {answer!r}")
-        raise
-
-
 def _grade_where(answer, generator: torch.Generator) -> str:
     fine, network, baseline, weights = _network_and_baseline()
     across = functional.pad(fine, (1, 1, 0, 0), mode="replicate")
@@ -239,7 +231,7 @@ def _grade_where(answer, generator: torch.Generator) -> str:
     saved = weights * ((baseline - fine) ** 2 - (network - fine) ** 2)
     front = steep > extreme_threshold(steep, 0.9)
     share = 100 * float(saved[front].sum() / saved.sum())
-    got = _number(answer)
+    got = number(answer)
     require(
         abs(got - share) < 20,
         f"measured: {share:.0f} % of the squared error that the network saves lies in the steepest tenth of the cells, "
@@ -440,7 +432,7 @@ def _grade_optimum(answer, generator: torch.Generator) -> str:
         )
         y = torch.linspace(low, high, 400_001, dtype=torch.float64)
         best = float(y[(p * weight * (y - high) ** 2 + (1 - p) * (y - low) ** 2).argmin()])
-        got = _number(answer(p, low, high, weight))
+        got = number(answer(p, low, high, weight))
         plain = p * high + (1 - p) * low
         hint = "set the derivative of the weighted expected loss with respect to y to zero and divide by E[w]"
         if abs(got - plain) < 1e-6:

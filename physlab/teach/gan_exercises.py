@@ -8,15 +8,7 @@ import torch
 from torch.nn import functional
 
 from physlab.grid import refine
-from physlab.teach.check import Exercise, Submission, call, register, require, same_shape, uniform
-
-
-def _number(answer: object) -> float:
-    try:
-        return float(answer)
-    except (TypeError, ValueError):
-        require(False, f"a number is wanted, got {answer!r}")
-        raise
+from physlab.teach.check import Exercise, Submission, call, number, register, require, same_shape, uniform
 
 
 def _normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
@@ -27,7 +19,7 @@ def _normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
 
 
 def _grade_member(answer, generator: torch.Generator) -> str:
-    got = _number(answer)
+    got = number(answer)
     width = uniform((20000,), 0.2, 3.0, generator)  # some places are certain, others are not
     members, truth = width * _normal((100, 20000), generator), width * _normal((20000,), generator)
     ratio = float(((members - truth) ** 2).mean().sqrt() / ((members.mean(0) - truth) ** 2).mean().sqrt())
@@ -56,7 +48,7 @@ register(
 
 
 def _grade_mean_power(answer, generator: torch.Generator) -> str:
-    got = _number(answer)
+    got = number(answer)
     power = torch.fft.rfft2(_normal((10, 64, 64), generator)).abs().square().mean(0).sum()
     generator_mean = torch.fft.rfft2(_normal((10, 64, 64), generator).mean(0)).abs().square().sum()
     share = float(generator_mean / power)
@@ -273,7 +265,7 @@ def _grade_factor(factor, generator: torch.Generator) -> str:
         members, truth = width * _normal((count, 60000), generator), width * _normal((60000,), generator)
         spread = members.var(0, correction=1).mean().sqrt()
         plain = float(spread / ((members.mean(0) - truth) ** 2).mean().sqrt())
-        got = _number(call(factor, count))
+        got = number(call(factor, count))
         ratio = got * plain
         if abs(ratio - 1) > 0.03:
             reason = "set the variance of (mean - truth) equal to s^2 (1 + 1 / M)"

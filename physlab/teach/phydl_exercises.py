@@ -6,22 +6,13 @@ import torch
 
 from physlab.nn import count_parameters
 from physlab.nn.coordinate import CoordinateNetwork
-from physlab.teach.check import Exercise, Submission, call, register, require, same_shape, uniform
-
-
-def _number(answer: object) -> float:
-    try:
-        return float(answer)
-    except (TypeError, ValueError):
-        require(False, f"a number is wanted, got {answer!r}")
-        raise
-
+from physlab.teach.check import Exercise, Submission, call, number, register, require, same_shape, uniform
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
 
 
 def _grade_absorbed(answer, generator: torch.Generator) -> str:
-    got = _number(answer)
+    got = number(answer)
     points = 200
     tendency = torch.randn(points, 1, generator=generator, dtype=torch.float64)
     basis = torch.randn(points, points, generator=generator, dtype=torch.float64)
@@ -51,7 +42,7 @@ register(
 
 
 def _grade_frame(answer, generator: torch.Generator) -> str:
-    got = _number(answer)
+    got = number(answer)
     # a pattern carried by a uniform wind: c_t = -U c_x; the wind that is left after removing its mean is only noise
     wind = float(uniform((), 5.0, 20.0, generator))
     slope = torch.randn(50_000, generator=generator, dtype=torch.float64)

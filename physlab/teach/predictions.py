@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 
 from physlab.grid import coarsen, refine
-from physlab.teach.check import Exercise, Submission, register, require, uniform
+from physlab.teach.check import Exercise, Submission, number, register, require, uniform
 
 
 @lru_cache(maxsize=4)
@@ -35,17 +35,9 @@ def _word(answer: object, words: tuple[str, ...]) -> str:
     return said
 
 
-def _number(answer: object) -> float:
-    try:
-        return float(answer)
-    except (TypeError, ValueError):
-        require(False, f"a number is wanted, got {answer!r}")
-        raise
-
-
 def _grade_doubling(answer, generator: torch.Generator) -> str:
     ratio = _rmse("nearest", 8) / _rmse("nearest", 4)
-    got = _number(answer)
+    got = number(answer)
     require(
         abs(got - ratio) < 0.35,
         f"measured: the RMSE of nearest grows {ratio:.2f} times from x4 to x8, you said {got:.2f}. What coarsening "
@@ -82,7 +74,7 @@ def _grade_lost(answer, generator: torch.Generator) -> str:
     weights = weights / weights.mean()
     mean = (weights * fine).mean((-2, -1), keepdim=True)
     lost = 100 * float((weights * (fine - refine(coarse, 4)) ** 2).mean() / (weights * (fine - mean) ** 2).mean())
-    got = _number(answer)
+    got = number(answer)
     require(
         lost / 3 < got < lost * 3,
         f"measured: {lost:.2g} % of the variance lives inside the 4 x 4 blocks, you said {got:.3g} %. The spectrum "

@@ -23,7 +23,7 @@ from physlab.constrain import conservation_penalty, make_constraint, soft_loss
 from physlab.data.patches import SRData
 from physlab.downscale import CNN
 from physlab.score import crps, mse
-from physlab.teach.check import Exercise, Submission, register, require, uniform
+from physlab.teach.check import Exercise, Submission, number, register, require, uniform
 from physlab.teach.report import implied_crps, runs_of
 from physlab.train import get_recipe
 from physlab.train.loop import Objective
@@ -223,17 +223,9 @@ def _lottery() -> tuple[float, str]:
     return 100 * sum(min(draw, key=draw.get) == best for draw in draws) / len(draws), best
 
 
-def _number(answer: object) -> float:
-    try:
-        return float(answer)
-    except (TypeError, ValueError):
-        require(False, f"a number is wanted, got {answer!r}")
-        raise
-
-
 def _grade_lottery(answer, generator: torch.Generator) -> str:
     share, best = _lottery()
-    got = _number(answer)
+    got = number(answer)
     require(0 <= got <= 100, f"a percentage lies between 0 and 100, got {got:g}")
     require(
         abs(got - share) <= 25,
@@ -282,7 +274,7 @@ register(
 
 
 def _grade_residual(answer, generator: torch.Generator) -> str:
-    got = _number(answer)
+    got = number(answer)
     raw, coarse = uniform((2, 32, 32), -5.0, 5.0, generator).float(), uniform((2, 8, 8), 1.0, 60.0, generator).float()
     layer = make_constraint("softmax", 4)
     from physlab.grid import coarsen
@@ -440,7 +432,7 @@ def _grade_derivation(answer, generator: torch.Generator) -> str:
         single = truth + torch.randn(200, generator=generator, dtype=torch.float64) + uniform((), -1, 1, generator)
         value = float(broken_crps(single.expand(members, 200), truth, width))
         mae, bias = float((single - truth).abs().mean()), float((truth - single).mean())
-        got = _number(answer(mae, bias, members, width))
+        got = number(answer(mae, bias, members, width))
         if abs(got - value) < 1e-9:
             continue
         hint = "split the error into its positive and its negative part: MAE is their sum, the bias their difference"

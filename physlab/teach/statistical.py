@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from physlab.grid import coarsen, refine
-from physlab.teach.check import Exercise, Submission, call, register, require, same_shape, uniform
-from physlab.teach.predictions import _number, _test_fields, _word
+from physlab.teach.check import Exercise, Submission, call, number, register, require, same_shape, uniform
+from physlab.teach.predictions import _test_fields, _word
 
 
 def _normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
@@ -246,7 +246,7 @@ register(
 
 
 def _grade_inflation(answer, generator: torch.Generator) -> str:
-    got = [_number(value) for value in answer] if isinstance(answer, (list, tuple)) and len(answer) == 2 else None
+    got = [number(value) for value in answer] if isinstance(answer, (list, tuple)) and len(answer) == 2 else None
     require(got is not None, "hand in two numbers: the error of the regression, and that after inflation")
     r = 0.8
     x = _normal((400_000,), generator)

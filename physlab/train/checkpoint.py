@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from physlab.constrain import layer_name
+from physlab.data.writer import new_folder
 from physlab.downscale import CNN, make_downscaler
 from physlab.errors import CheckpointError, PhysLabError
 from physlab.nn import NETWORKS
@@ -47,30 +45,18 @@ def save_checkpoint(folder: str | Path, model: CNN, card: Mapping) -> Path:
             raise CheckpointError(
                 f"card names {key} {card.get(key)!r}, but the model has {value!r}: correct the card before saving"
             )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
-        if card.get("weights") == "float16":
-            state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-        header = {
-            "format": "pt",
-            "constraint": model.constraint,
-            "layer": model.layer.name,
-            "network": type(model.network).__name__,
-        }
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    if card.get("weights") == "float16":
+        state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    header = {
+        "format": "pt",
+        "constraint": model.constraint,
+        "layer": model.layer.name,
+        "network": type(model.network).__name__,
+    }
+    with new_folder(folder) as part:
         save_file(state, part / WEIGHTS, metadata=header)
         (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        part.chmod(0o755)
-        if folder.exists():
-            old = part.with_name(part.name + ".old")
-            os.replace(folder, old)
-            os.replace(part, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder
 
 
