@@ -34,6 +34,7 @@ from physlab.phydl import FitSettings, PhyDL, SmoothForce, atmosphere
 from physlab.phydl.domain import Domain, grid_points
 from physlab.phydl.surrogate import frequencies
 from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.workers import begin
 
 RESULTS, TABLE = "results/continuous.csv", "continuous.csv"
 VARIABLES = ("u", "v", "t", "z", "q", "tcw")
@@ -209,7 +210,7 @@ def benchmark_continuous(
     say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
     failed: dict[str, Exception] = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
         futures = {pool.submit(one, run, changes): run for run in todo}
         for number, future in enumerate(as_completed(futures), 1):
             run = futures[future]

@@ -18,7 +18,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from physlab.benchmark.table import COLUMNS, SCORES, read_runs, write_runs
 from physlab.data import sr_pairs
@@ -30,6 +29,7 @@ from physlab.train import evaluate, list_recipes, load_checkpoint, predict_membe
 from physlab.train.checkpoint import CARD
 from physlab.train.evaluate import baselines
 from physlab.train.recipe import checkpoint_name, get_recipe
+from physlab.train.workers import begin
 from physlab.zoo import checkpoint_folders, kind_of
 
 SEEDS = (0, 1, 2)
@@ -149,7 +149,7 @@ def results(todo: list[Run], folder: Path, workers: int, changes: dict) -> Itera
     known = list_recipes()
     students = [run for run in todo if run.recipe and (known[run.recipe].teacher or known[run.recipe].start)]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
         try:
             for stage in ([run for run in todo if run not in students], students):
                 futures = {pool.submit(attempt, run, folder, changes): run for run in stage}

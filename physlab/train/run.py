@@ -28,6 +28,7 @@ from physlab.train.evaluate import evaluate
 from physlab.train.loop import Report, fit, processes
 from physlab.train.recipe import Preset, Recipe, checkpoint_name, choose_preset, get_recipe, list_recipes, make_model
 from physlab.train.settings import Settings
+from physlab.train.workers import begin
 
 MEMBERS_VAL = 4  # of an ensemble on the validation split
 
@@ -229,8 +230,9 @@ def train_all(
     if jobs is None:
         jobs = [job for name in list_recipes() for job in expand(name, None, None, preset, every=True)]
     start, done, failed = time.perf_counter(), {}, {}
+    threads = max(1, (os.cpu_count() or 1) // workers)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread, initargs=(workers,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin, initargs=(threads,)) as pool:
         futures = {pool.submit(train_one, *job, preset, folder, overwrite=overwrite, **changes): job for job in jobs}
         try:
             for number, future in enumerate(as_completed(futures), 1):
@@ -298,7 +300,3 @@ def _summary(path: Path) -> str:
     test = card["scores"].get("test") or card["scores"]["val"]
     steps, seconds = card["training"]["steps"], card["wall_time_s"]
     return f"{card['name']}: test RMSE {test['rmse']:.4g} {card['units']}, {steps} steps, {seconds:.0f} s"
-
-
-def _one_thread(workers: int) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
