@@ -34,6 +34,7 @@ _MODULES = (
     "data",
     "nn",
     "constrain",
+    "diffusion",
     "downscale",
     "score",
     "train",

@@ -23,3 +23,7 @@ class DownloadError(PhysLabError):
 
 class CheckpointError(PhysLabError):
     """A checkpoint folder is incomplete, or its card and its weights contradict each other."""
+
+
+class Cancelled(PhysLabError):
+    """Work that takes long was stopped because its caller asked for it."""
