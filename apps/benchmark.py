@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Legend, LegendItem
 from bokeh.plotting import figure
 
 from apps import theme
-from apps.state import AGAINST, CONSTRAINTS, NETWORKS
+from apps.options import AGAINST, CONSTRAINTS, NETWORKS
 from apps.views import text_pane
 
 FLOOR = 1e-8  # of the horizontal axis: rounding errors of exact methods are drawn there

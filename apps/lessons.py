@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.state import CONSTRAINTS, HOURS, METHODS, NETWORKS, SHOWS, STATISTICS, Choice
+from apps.options import CONSTRAINTS, HOURS, METHODS, NETWORKS, SHOWS, STATISTICS
+from apps.state import Choice
 
 if TYPE_CHECKING:
     from apps.store import Panel

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from apps import zoo
-from apps.state import MEMBERS, Choice
+from apps.options import MEMBERS
+from apps.state import Choice
 
 
 def script(choice: Choice, name: str, model, options: dict, data, split: str, seed: int) -> str:

@@ -3,8 +3,10 @@
 The whole state travels in the URL, so that a lesson can link to a panel and a student can send one back:
 
     ?v=1&dataset=tcw&frame=12&factor=4&method=network&mode=trained&constraint=softmax&network=edsr&hide=truth,scores
+    ?v=1&view=continuous&variable=q&field=equations&moment=100.5&zoom=4&east=-30&north=45
 
-What a link leaves out has its default, so links from before a selection existed stay valid.
+What a link leaves out has its default, so links from before a selection existed stay valid. In a link to the Continuous
+view `hour` may stand for `moment`; the sequences of the Downscale view have an hour of their own.
 
 A link may come from an older version, from a typing error or from malice. `parse_query` therefore checks all
 of it before anything is applied: each value is either valid or replaced by its default with a sentence that says so,
@@ -13,98 +15,47 @@ and it never raises. Panel's own ``location.sync`` is not used because it applie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from urllib.parse import parse_qs, urlencode
 
 import param
 
-VERSION = 1
-DATASETS = {
-    "tcw": "Water vapour · nature run",
-    "tcw-t1": "Water vapour · three hours",
-    "tcw-t2": "Water vapour · the missing hour",
-    "era5-uk-t2m": "Temperature · ERA5, UK",
-}
-HOURS = {"tcw-t1": 3, "tcw-t2": 3}  # frames of a sequence; one in all other data sets
-FACTORS = (2, 4, 8)
-METHODS = {"network": "Network", "statistical": "Statistical", "bicubic": "Bicubic", "nearest": "Nearest"}
-MODES = {"trained": "In training", "applied": "Afterwards"}
-CONSTRAINTS = {
-    "none": "None",
-    "soft": "Soft penalty",
-    "add": "Additive",
-    "scaled_add": "Scaled additive",
-    "mult": "Multiplicative",
-    "softmax": "Softmax",
-}
-NETWORKS = {
-    "compact": "Compact network",
-    "edsr": "EDSR",
-    "srcnn": "SR-CNN",
-    "srcnn-plain": "SR-CNN as published",
-    "espcn": "ESPCN",
-    "espcn-distilled": "ESPCN, distilled",
-    "dong": "SRCNN of Dong",
-    "deepsd": "DeepSD",
-    "convgru-plain": "ConvGRU as reported",
-    "gan": "GAN, tuned",
-    "gan-report": "GAN as reported",
-    "srgan": "SRGAN",
-    "esrgan": "ESRGAN",
-    "convgru": "ConvGRU",
-    "pid-gan": "PID-GAN",
-    "flowgru": "Voxel flow + ConvGRU",
-    "erunet": "ERU-Net",
-}
-STATISTICS = {  # those of physlab.downscale.STATISTICAL that are fitted within seconds
-    "linear": "Multiple regression",
-    "bcsd": "BCSD",
-    "eqm": "Quantile mapping",
-    "qdm": "Quantile delta mapping",
-    "analog": "Analogs",
-    "weather types": "Weather types",
-    "random forest": "Random forest",
-    "svr": "Support vectors",
-    "mlp": "Perceptron",
-}
-MEMBERS = 10
-SHOWS = {"mean": f"Mean of {MEMBERS}", **{f"member-{i}": f"Member {i}" for i in range(1, MEMBERS + 1)}}
-VIEWS = {"downscale": "Downscale", "benchmark": "Benchmark"}
-AGAINST = {
-    "conservation_error": "Conservation error",
-    "spectral_divergence": "Spectral divergence",
-    "s_per_megapixel": "Seconds per megapixel",
-}
-HIDEABLE = (
-    "view",
-    "dataset",
-    "frame",
-    "hour",
-    "factor",
-    "method",
-    "network",
-    "statistic",
-    "mode",
-    "constraint",
-    "show",
-    "against",  # controls
-    "input",
-    "result",
-    "truth",
-    "error",
-    "residual",
-    "spectrum",
-    "spread",
-    "ranks",  # panels
-    "scores",
-    "card",
-    "code",
-    "help",
-    "prompt",  # words and numbers
+from apps.options import (
+    AGAINST,
+    CONSTRAINTS,
+    DATASETS,
+    FACTORS,
+    FIELDS,
+    HIDEABLE,
+    HOURS,
+    METHODS,
+    MODES,
+    NETWORKS,
+    NUMBERS,
+    SHOWS,
+    STATISTICS,
+    VARIABLES,
+    VIEWS,
+    ZOOMS,
 )
+
+VERSION = 1
 MAX_FRAME = 9_999
 MAX_QUERY = 2_000  # characters; longer addresses are not ours
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the Continuous view shows: the part of a `Choice` that it depends on."""
+
+    variable: str = "q"
+    field: str = "equations"
+    moment: float = 100.0
+    zoom: int = 1
+    east: float = -38.0
+    north: float = 44.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +74,12 @@ class Choice:
     show: str = "mean"
     view: str = "downscale"
     against: str = "conservation_error"
+    variable: str = Look.variable
+    field: str = Look.field
+    moment: float = Look.moment
+    zoom: int = Look.zoom
+    east: float = Look.east
+    north: float = Look.north
 
     def with_(self, **changes) -> Choice:
         """A copy with some selections changed."""
@@ -130,11 +87,15 @@ class Choice:
 
     def scene(self) -> Choice:
         """The same panel of the Downscale view, whatever is selected in the others."""
-        return self.with_(view="downscale", against="conservation_error")
+        return self.with_(view="downscale", against="conservation_error", **asdict(Look()))
+
+    def look(self) -> Look:
+        """What the Continuous view shows of this."""
+        return Look(**{field.name: getattr(self, field.name) for field in fields(Look)})
 
     def key(self) -> str:
         """All selections in one line, for the page."""
-        return "|".join(str(value) for value in asdict(self).values())
+        return "|".join(x if isinstance(x, str) else f"{x:g}" for x in asdict(self).values())
 
 
 CHOICE_NAMES = tuple(field.name for field in fields(Choice))
@@ -148,7 +109,11 @@ _ALLOWED = {
     "show": SHOWS,
     "view": VIEWS,
     "against": AGAINST,
+    "variable": VARIABLES,
+    "field": FIELDS,
 }
+_COUNTS = {"factor": FACTORS, "zoom": ZOOMS}
+_DECIMAL = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,2})?")
 _LARGEST = {"frame": MAX_FRAME, "hour": max(HOURS.values()) - 1}
 
 
@@ -169,6 +134,12 @@ class State(param.Parameterized):
     show = param.Selector(default="mean", objects=list(SHOWS), doc="mean or a member of an ensemble")
     view = param.Selector(default="downscale", objects=list(VIEWS), doc="one selection in maps, or all in one figure")
     against = param.Selector(default="conservation_error", objects=list(AGAINST), doc="beside RMSE in the benchmark")
+    variable = param.Selector(default=Look.variable, objects=list(VARIABLES), doc="of the continuous field")
+    field = param.Selector(default=Look.field, objects=list(FIELDS), doc="fitted with or without equations")
+    moment = param.Number(default=Look.moment, bounds=NUMBERS["moment"][:2], doc="hours after the first")
+    zoom = param.Selector(default=Look.zoom, objects=list(ZOOMS), doc="magnification: parts of the window each way")
+    east = param.Number(default=Look.east, bounds=NUMBERS["east"][:2], doc="longitude of the centre, degrees")
+    north = param.Number(default=Look.north, bounds=NUMBERS["north"][:2], doc="latitude of the centre, degrees")
     hide = param.ClassSelector(class_=tuple, default=(), doc="controls and panels that this lesson does not need")
 
     def choice(self) -> Choice:
@@ -193,7 +164,7 @@ class State(param.Parameterized):
 
 def to_query(choice: Choice, hide: tuple[str, ...] = ()) -> str:
     """The address of a selection: `parse_query` gives it back unchanged."""
-    parts = {"v": VERSION, **asdict(choice)}
+    parts = {"v": VERSION, **{k: f"{x:g}" if isinstance(x, float) else x for k, x in asdict(choice).items()}}
     if hide:
         parts["hide"] = ",".join(hide)
     return "?" + urlencode(parts, safe=",")
@@ -213,6 +184,8 @@ def parse_query(query: str | Mapping[str, str]) -> tuple[Choice, tuple[str, ...]
         problems.append(
             f"The link has version {_quote(version)}; this explorer reads version {VERSION} and did what it could."
         )
+    if given.get("view") == "continuous" and "hour" in given and "moment" not in given:
+        given["moment"] = given.pop("hour")
     values: dict[str, object] = {}
     for name in CHOICE_NAMES:
         if name not in given:
@@ -252,11 +225,15 @@ def _split(query: str | Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
 
 def _read(name: str, text: str) -> tuple[object, str]:
     """One value and an empty string, or None and the sentence that explains why not."""
-    if name == "factor":
-        allowed = [str(factor) for factor in FACTORS]
-        return (
-            (int(text), "") if text in allowed else (None, f"factor is {_quote(text)}; it can be {', '.join(allowed)}.")
-        )
+    if name in _COUNTS:
+        allowed = [str(count) for count in _COUNTS[name]]
+        problem = f"{name} is {_quote(text)}; it can be {', '.join(allowed)}."
+        return (int(text), "") if text in allowed else (None, problem)
+    if name in NUMBERS:
+        low, high, step = NUMBERS[name]
+        if _DECIMAL.fullmatch(text) and low <= float(text) <= high and (float(text) / step).is_integer():
+            return float(text) + 0.0, ""  # no negative zero
+        return None, f"{name} is {_quote(text)}; it is a number from {low:g} to {high:g} in steps of {step:g}."
     if name in _LARGEST:
         if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= _LARGEST[name]:
             return int(text), ""

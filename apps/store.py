@@ -20,8 +20,9 @@ import torch
 import physlab
 from apps import zoo
 from apps.cache import Cache
+from apps.options import MEMBERS, NETWORKS, STATISTICS
 from apps.script import script
-from apps.state import MEMBERS, NETWORKS, STATISTICS, Choice
+from apps.state import Choice
 from physlab import score
 from physlab.benchmark import read_runs, summary
 from physlab.data import sr_pairs

@@ -9,7 +9,8 @@ import numpy as np
 import panel as pn
 
 from apps import lessons, theme
-from apps.state import STATISTICS, Choice
+from apps.options import STATISTICS
+from apps.state import Choice
 from apps.store import BASELINES, Panel
 
 OF_ENSEMBLES = ("crps", "spread_skill")

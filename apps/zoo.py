@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from apps.state import CONSTRAINTS, HOURS, NETWORKS, Choice
+from apps.options import CONSTRAINTS, HOURS, NETWORKS
+from apps.state import Choice
 from physlab.zoo import checkpoint_folders
 
 FRAMES = {"tcw-t1": ((3, 3), (1, 1)), "tcw-t2": ((2, 3),)}  # coarse frames in, fine frames out; (1, 1) for the others

@@ -131,18 +131,20 @@ class Window:
         self.time(hour)
         return thinned(self.ds).isel(time=[nearest_given(hour) // HOURS])
 
-    def interpolation(self, variable: str, hour: float, grid: xr.Dataset) -> np.ndarray:
-        """(latitude, longitude) of `grid`: the best interpolation of the given points."""
-        at = xr.Dataset(coords={d: grid[d] for d in ("latitude", "longitude")} | {"time": [self.time(hour)]})
-        return interpolate_grid(thinned(self.ds), at, self.best(variable))[variable].values[0]
+    def interpolation(self, variable: str, hour: float, box: Box | None = None, points: int = POINTS) -> np.ndarray:
+        """(latitude, longitude): the best interpolation of the given points, within a box or at the window's points."""
+        grid = self._grid(hour, box, points)
+        return interpolate_grid(thinned(self.ds), grid, self.best(variable))[variable].values[0]
 
-    def field(self, name: str, hour: float, box: Box, points: int = POINTS) -> xr.Dataset:
-        """A field at points x points of a box."""
-        return self.fields[name].downscale(to=box.grid(self.time(hour), points))
+    def field(self, name: str, hour: float, box: Box | None = None, points: int = POINTS) -> xr.Dataset:
+        """A field at points x points of a box, or at the window's own points."""
+        return self.fields[name].downscale(to=self._grid(hour, box, points))
 
-    def on_grid(self, name: str, hour: float) -> xr.Dataset:
-        """A field at the window's own points."""
-        return self.fields[name].downscale(to=self.ds, time=np.array([self.time(hour)]))
+    def _grid(self, hour: float, box: Box | None, points: int) -> xr.Dataset:
+        """Coordinates at one time."""
+        if box is not None:
+            return box.grid(self.time(hour), points)
+        return xr.Dataset(coords={d: self.ds[d] for d in ("latitude", "longitude")} | {"time": [self.time(hour)]})
 
     def residual(self, name: str, hour: float, box: Box, points: int = LAW_POINTS) -> dict[str, np.ndarray]:
         """Equation -> (points, points): residual of a field under the law, relative to the typical tendency."""
@@ -154,7 +156,7 @@ class Window:
         return HOUR * self.law.force_at(self._points(hour, box, points), variable).reshape(points, points).numpy()
 
     def _points(self, hour: float, box: Box, points: int) -> torch.Tensor:
-        grid = box.grid(self.time(hour), points)
+        grid = self._grid(hour, box, points)
         return grid_points(self.law.domain, *(grid[d].values for d in ("longitude", "latitude", "time")))
 
     # --- numbers ------------------------------------------------------------------------------------------------------
@@ -186,8 +188,8 @@ class Window:
         found: dict[str, dict[str, float]] = {n: {} for n in (*FIELDS, "interpolation", "truth")}
         if truth is not None:
             held = ~given_points(self.ds)[int(hour)]
-            made = {n: self.on_grid(n, hour)[variable].values[0] for n in FIELDS}
-            made["interpolation"] = self.interpolation(variable, hour, self.ds)
+            made = {n: self.field(n, hour)[variable].values[0] for n in FIELDS}
+            made["interpolation"] = self.interpolation(variable, hour)
             y = truth[variable].values[0]
             for n, x in made.items():
                 found[n]["rmse"] = scale * rms((x - y)[held])
@@ -197,9 +199,8 @@ class Window:
             found["truth"] |= extent(scale * inside) if inside.size else {}
         for n, error in self.errors(variable).items():
             found[n] |= {"rmse_all": scale * error, "ratio_all": error / self.errors(variable)["interpolation"]}
-        grid = box.grid(self.time(hour))
         found[name] |= extent(scale * self.field(name, hour, box)[variable].values[0].astype(float))
-        found["interpolation"] |= extent(scale * self.interpolation(variable, hour, grid))
+        found["interpolation"] |= extent(scale * self.interpolation(variable, hour, box))
         if variable in self.law.solution:
             for n in FIELDS:
                 found[n]["residual"] = rms(self.residual(n, hour, box)[variable])

@@ -64,9 +64,12 @@ def test_interpolation_passes_through_the_given_points(window):
     given = window.given(99)
     for variable in ("u", "z"):
         assert window.best(variable) in GRIDDED
-        np.testing.assert_allclose(
-            window.interpolation(variable, 99, given), given[variable].values[0], rtol=1e-9, atol=1e-9
-        )
+        through = window.interpolation(variable, 99)[::4, ::4]
+        np.testing.assert_allclose(through, given[variable].values[0], rtol=1e-9, atol=1e-9)
+    box = window.box(4)
+    assert window.interpolation("u", 99.25, box).shape == (97, 97)
+    whole = window.interpolation("u", 99.25, window.box(), 33)  # its rows are equally spaced, those of the window nearly so
+    np.testing.assert_allclose(whole, window.interpolation("u", 99.25), atol=0.1)
     assert [nearest_given(h) for h in (0, 1.25, 1.5, 100, 100.5, 240)] == [0, 0, 3, 99, 102, 240]
     assert window.given(100.5).time.values == window.time(102)
 

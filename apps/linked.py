@@ -1,0 +1,122 @@
+"""Maps that move together: Bokeh figures with the same ranges, one crosshair and one coastline.
+
+Maps are Bokeh images on one `ColumnDataSource` each. An update replaces the data of the sources in one event batch,
+which takes well under a millisecond a map; figures, axes and tools are made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import panel as pn
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    ColumnDataSource,
+    CrosshairTool,
+    CustomJSHover,
+    CustomJSTickFormatter,
+    HoverTool,
+    LinearColorMapper,
+    PanTool,
+    Range1d,
+    ResetTool,
+    Span,
+    WheelZoomTool,
+)
+from bokeh.plotting import figure
+
+from apps import theme
+from apps.views import text_pane
+from physlab.data.coastline import load_coastline
+
+ASPECT = 0.92  # of a figure with its axes and colour bar, so that the map itself is square
+TIP = """<div style="font: 12px Roboto, sans-serif"><b>@image{{{digits}}}</b> {units}<br>
+<span style="opacity: 0.7">$y{{custom}} $x{{custom}}</span></div>"""
+DEGREES = """
+const names = {x: ["E", "W"], y: ["N", "S"]}[axis]
+const angle = axis == "x" ? ((tick + 180) % 360 + 360) % 360 - 180 : tick
+const text = Math.abs(angle) < 1e-9 || (axis == "x" && Math.abs(angle) == 180) ? "" : names[angle > 0 ? 0 : 1]
+return `${Math.abs(+angle.toFixed(digits))}°${text}`
+"""
+
+
+class LinkedMaps:
+    """Figures by name, with captions.
+
+    Parameters
+    ----------
+    quantities : name of each map -> key of its colours in `mappers`.
+    mappers : colours, shared by the maps of a quantity.
+    """
+
+    def __init__(self, quantities: Mapping[str, str], mappers: Mapping[str, LinearColorMapper]) -> None:
+        self.x_range, self.y_range = Range1d(-180, 180), Range1d(-90, 90)
+        self.mappers = dict(mappers)
+        empty = {"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0.0], "y": [0.0], "dw": [1.0], "dh": [1.0]}
+        self.images = {name: ColumnDataSource({**empty}) for name in quantities}
+        self.coast = ColumnDataSource({"x": [], "y": []})
+        self.cross = [
+            Span(dimension=d, line_color=theme.INK, line_alpha=0.35, line_width=1) for d in ("width", "height")
+        ]
+        self.lines: list = []
+        self.hovers: dict[str, HoverTool] = {}
+        self.figures = {name: self._map(name, self.mappers[key]) for name, key in quantities.items()}
+        self._window: tuple[float, float, float, float] | None = None
+
+    def _frame(self) -> None:
+        """A caption and a pane for each figure, once all are made."""
+        self.captions = {name: text_pane(margin=0) for name in self.figures}
+        self.panes = {
+            name: pn.pane.Bokeh(fig, sizing_mode="stretch_width", margin=(0, 4)) for name, fig in self.figures.items()
+        }
+
+    def caption(self, name: str, head: str, words: str) -> None:
+        """Bold and quiet words above a figure."""
+        self.captions[name].object = f'<div class="caption"><b>{head}</b><span class="quiet">{words}</span></div>'
+
+    def reset_view(self) -> None:
+        """The whole map again."""
+        if self._window:
+            west, east, south, north = self._window
+            self.x_range.update(start=west, end=east, reset_start=west, reset_end=east)
+            self.y_range.update(start=south, end=north, reset_start=south, reset_end=north)
+
+    def move_to(self, window: tuple[float, float, float, float]) -> None:
+        """Show another region: ranges and coastlines; nothing if it is the one that is shown."""
+        if window == self._window:
+            return
+        self._window = west, east, south, north = window
+        x, y = load_coastline((west, min(east, west + 360.0)), (south, north))
+        self.coast.data = {"x": x, "y": y}
+        for line in self.lines:
+            line.glyph.line_width = 0.8 if east - west > 40 else 1.2
+        self.reset_view()
+
+    def _map(self, name: str, mapper: LinearColorMapper):
+        fig = figure(
+            x_range=self.x_range,
+            y_range=self.y_range,
+            sizing_mode="scale_width",
+            aspect_ratio=ASPECT,
+            tools=[],
+        )
+        image = fig.image(source=self.images[name], color_mapper=mapper)
+        self.lines.append(fig.line("x", "y", source=self.coast, line_color=theme.INK, line_alpha=0.7, line_width=0.8))
+        degrees = {
+            f"${axis}": CustomJSHover(code=f"const tick = value, digits = 1, axis = '{axis}'\n{DEGREES}")
+            for axis in "xy"
+        }
+        self.hovers[name] = HoverTool(
+            renderers=[image], attachment="above", point_policy="follow_mouse", formatters=degrees
+        )
+        wheel = WheelZoomTool()
+        fig.add_tools(PanTool(), wheel, ResetTool(), self.hovers[name], CrosshairTool(overlay=self.cross))
+        fig.toolbar.active_scroll = wheel
+        ticker = BasicTicker(desired_num_ticks=4)
+        fig.add_layout(ColorBar(color_mapper=mapper, height=7, padding=0, margin=0, ticker=ticker), "below")
+        for axis, key in ((fig.xaxis, "x"), (fig.yaxis, "y")):
+            axis.formatter = CustomJSTickFormatter(code=DEGREES, args={"axis": key, "digits": 2})
+            axis.ticker = BasicTicker(desired_num_ticks=4)
+        return fig
