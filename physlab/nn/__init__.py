@@ -15,7 +15,9 @@ from physlab.nn.motion import MotionResNet
 from physlab.nn.resnet import ResNet
 from physlab.nn.srcnn import SRCNN
 from physlab.nn.srgan import SRResNet
+from physlab.nn.unet import UNet
 from physlab.nn.upscaler import Upscaler, bicubic, count_parameters
+from physlab.nn.vae import VAE
 from physlab.nn.voxelflow import FlowConvGRU, VoxelFlow, warp
 
 _LISTED = (
@@ -31,6 +33,7 @@ __all__ = [
     "ESPCN",
     "NETWORKS",
     "SRCNN",
+    "VAE",
     "CompactResNet",
     "ConvGRU",
     "DeepSD",
@@ -43,6 +46,7 @@ __all__ = [
     "ResNet",
     "SRGANDiscriminator",
     "SRResNet",
+    "UNet",
     "Upscaler",
     "VoxelFlow",
     "bicubic",
