@@ -53,7 +53,7 @@ class GaussianDenoiser(PosteriorMean):
         alpha, sigma = (c.flatten()[:, None] for c in self.schedule.coefficients(t, x))
         anomaly = x.flatten(1) - alpha * self.mean.flatten()
         gain = alpha * self.variances / (alpha.square() * self.variances + sigma.square())
-        return self.mean + (((anomaly @ self.basis) * gain) @ self.basis.T).reshape(x.shape)
+        return (self.mean + (((anomaly @ self.basis) * gain) @ self.basis.T).reshape(x.shape)).to(x.dtype)
 
     def covariance(self, t: float | None = None) -> Tensor:
         """(n, n) Cov[x0 | x_t], the same for all x_t; without a time Cov[x0]."""
@@ -112,7 +112,7 @@ class SpectralDenoiser(PosteriorMean):
         _check(x, self.mean)
         alpha, sigma = self.schedule.coefficients(t, x)
         gain = alpha * self.spectrum / (alpha.square() * self.spectrum + sigma.square())
-        return self.mean + self._filter(x - alpha * self.mean, gain)
+        return (self.mean + self._filter(x - alpha * self.mean, gain)).to(x.dtype)
 
     def sample(self, batch: int, generator: torch.Generator | None = None) -> Tensor:
         """(batch, ..., H, W) draws of x0."""

@@ -10,7 +10,7 @@ A schedule is known by its noise-to-signal ratio r alone: :math:`x_t / \alpha` d
 kind      alpha                                                       sigma                       source
 ========  ==========================================================  ==========================  =================
 linear    exp(-B/2), B = beta0 t + (beta1 - beta0) t^2 / 2            sqrt(1 - alpha^2)           Song et al. 2021
-cosine    cos(theta t), theta = arccos(1e-3)                          sin(theta t)                Salimans, Ho 2022
+cosine    cos(theta t), theta = arccos(1e-2)                          sin(theta t)                Salimans, Ho 2022
 sda       cos^2(theta t), theta = arccos(sqrt(1e-3))                  sqrt(1 - alpha^2 + 1e-6)    Rozet, Louppe 2023
 edm       1                                                           t                           Karras et al. 2022
 ========  ==========================================================  ==========================  =================
@@ -40,7 +40,8 @@ KINDS = ("linear", "cosine", "sda", "edm")
 #: What a network may predict, and what :meth:`NoiseSchedule.convert` converts.
 QUANTITIES = ("x0", "eps", "v", "score")
 _RANGE = {"linear": (1e-4, 1.0), "cosine": (1e-3, 1.0), "sda": (1e-3, 1.0), "edm": (0.002, 80.0)}
-_ETA = 1e-3  # the signal that the cosine kinds leave at t = 1
+_END = 1e-2  # the signal that "cosine" leaves at t = 1: less wastes steps on noise that hides everything
+_ETA = 1e-3  # the same for "sda", as published
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ class NoiseSchedule:
 
     @property
     def _theta(self) -> float:
-        return math.acos(_ETA) if self.kind == "cosine" else math.acos(math.sqrt(_ETA))
+        return math.acos(_END) if self.kind == "cosine" else math.acos(math.sqrt(_ETA))
 
     def _integral(self, t: Tensor) -> Tensor:
         return self.beta[0] * t + 0.5 * (self.beta[1] - self.beta[0]) * t.square()
