@@ -55,12 +55,12 @@ def _to_pressure(x, log_p, log_target, extrapolate: bool):
     return flat.reshape((-1,) + x.shape[1:])
 
 
-def level_fields(atmosphere, state) -> dict[str, jax.Array]:
-    """u, v, t, q, z on LEVELS, each (level, longitude, latitude)."""
+def level_fields(atmosphere, state, levels: tuple[int, ...] = LEVELS) -> dict[str, jax.Array]:
+    """u, v, t, q, z on `levels` (hPa), each (level, longitude, latitude)."""
     u, v, t, q, sp = _layers(atmosphere, state["dynamics"])
     grid = atmosphere.coords.horizontal
     log_p = jnp.log(atmosphere.sigma)[:, None, None] + jnp.log(sp)
-    target = jnp.log(jnp.asarray(LEVELS, jnp.float32) * 100)
+    target = jnp.log(jnp.asarray(levels, jnp.float32) * 100)
     geopotential = grid.to_nodal(
         primitive_equations.get_geopotential(
             state["dynamics"].temperature_variation,
@@ -82,7 +82,7 @@ class Diagnostics:
     def __init__(self, atmosphere):
         self.atmosphere = atmosphere
         self.surface = jax.jit(partial(surface_fields, atmosphere))
-        self.levels = jax.jit(partial(level_fields, atmosphere))
+        self.levels = jax.jit(partial(level_fields, atmosphere), static_argnames="levels")
 
     def dataset(self, fields: list[dict], times: list[np.datetime64]) -> xr.Dataset:
         """Stack fields of several times into a CF Dataset (time, [level,] latitude, longitude)."""

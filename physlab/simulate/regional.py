@@ -2,9 +2,11 @@
 
     physlab simulate --output nature-run --seed 0 --days 10          # or any other run at T85: its restart is continued
     python -m physlab.simulate.regional physlab/assets/data nature-run
+    python -m physlab.simulate.regional bands nature-run 30          # 30 days of the whole circle of latitude
 
     nature-window.nc    33 x 33 points of the North Atlantic, every hour of ten days: u, v, t, z, q at 700 hPa, column
                         water with its flux, evaporation and precipitation
+    nature-band-S.nc    33 x 256 points, the same latitudes all around, of the run with seed S: to train forecasts
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ import numpy as np
 import xarray as xr
 
 from physlab.errors import PhysLabError
-from physlab.simulate.diagnostics import LEVELS
 from physlab.simulate.pack import STEPS, write
 from physlab.simulate.run import NatureRun, _load, _Models
 
@@ -26,6 +27,9 @@ LEVEL = 700  # hPa
 ROWS, COLUMNS = slice(79, 112), slice(213, 246)  # 22 to 67 N, 299.5 to 344.5 E on the T85 grid
 STEPS_FINE = {**STEPS, "u": 0.005, "v": 0.005, "t": 0.005, "z": 0.25, "q": 5e-7, "tcw": 0.005}  # derivatives are taken
 SURFACE = ("tcw", "ivt_u", "ivt_v", "e", "tp")
+
+
+BAND = ("u", "v", "t", "z", "q", "tcw")
 
 
 def hourly_region(restart: str | Path, hours: int, rows: slice = ROWS, columns: slice = COLUMNS) -> xr.Dataset:
@@ -52,11 +56,11 @@ def hourly_region(restart: str | Path, hours: int, rows: slice = ROWS, columns: 
     models = _Models(replace(NatureRun(), seed=seed, forecasts=False))
     state, totals = _load(path, models.truth.rest(seed))
     start = models.start + np.timedelta64(int(totals["day"]), "D")
-    at, kept, times = LEVELS.index(LEVEL), [], []
+    kept, times = [], []
     for hour in range(hours + 1):
-        levels = {name: np.asarray(x)[at] for name, x in models.view.levels(state).items()}
+        levels = {name: x[0] for name, x in models.view.levels(state, levels=(LEVEL,)).items()}
         surface = models.view.surface(state)
-        kept.append({**levels, **{name: np.asarray(surface[name]) for name in SURFACE}})
+        kept.append({name: np.asarray(x) for name, x in {**levels, **{k: surface[k] for k in SURFACE}}.items()})
         times.append(start + np.timedelta64(hour, "h"))
         state = models.truth.advance({**state, "budget": models.truth.empty_budget()}, 1)
         if hour % 24 == 23:
@@ -78,7 +82,19 @@ def pack_window(restart: str | Path, output: str | Path, hours: int = 240) -> Pa
     return path
 
 
+def pack_band(restart: str | Path, output: str | Path, days: int) -> Path:
+    """Write nature-band-S.nc; see the head of this module."""
+    ds = hourly_region(restart, 24 * days, columns=slice(None))[list(BAND)]
+    ds = ds.assign_attrs(licence="MIT, the PhysLab developers", history=f"physlab.simulate.regional, {days} days")
+    seed = json.loads((Path(restart) / "run.json").read_text())["seed"]
+    path = Path(output) / f"nature-band-{seed}.nc"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(ds, path, STEPS_FINE)
+    return path
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m physlab.simulate.regional OUTPUT RUN")
-    print(pack_window(sys.argv[2], sys.argv[1]))
+    if len(sys.argv) not in (3, 4):
+        sys.exit("usage: python -m physlab.simulate.regional OUTPUT RUN [DAYS of the whole circle]")
+    made, run, *days = sys.argv[1:]
+    print(pack_band(run, made, int(days[0])) if days else pack_window(run, made))
