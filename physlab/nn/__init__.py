@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from physlab.nn.afno import AFNO
 from physlab.nn.compact import CompactResNet
 from physlab.nn.convgru import ConvGRU
+from physlab.nn.convlstm import ConvLSTM
 from physlab.nn.deepsd import DeepSD
 from physlab.nn.discriminator import DISCRIMINATORS, Discriminator, PatchDiscriminator, SRGANDiscriminator
 from physlab.nn.edsr import EDSR
@@ -27,6 +29,7 @@ _LISTED = (
 NETWORKS: dict[str, type[Upscaler]] = {network.__name__: network for network in _LISTED}
 
 __all__ = [
+    "AFNO",
     "DISCRIMINATORS",
     "EDSR",
     "ERUNet",
@@ -36,6 +39,7 @@ __all__ = [
     "VAE",
     "CompactResNet",
     "ConvGRU",
+    "ConvLSTM",
     "DeepSD",
     "Discriminator",
     "FlowConvGRU",
