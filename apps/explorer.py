@@ -49,7 +49,7 @@ def page() -> pmui.Page:
         pn.state.onload(lambda: Address(session.state, location, later, session.notes.extend))
     pn.state.on_session_destroyed(lambda _: session.close())
     return pmui.Page(
-        title="PhysLab · Downscale",
+        title="PhysLab · Explorer",
         sidebar=[session.sidebar],
         main=[session.main],
         sidebar_width=250,

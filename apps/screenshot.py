@@ -102,10 +102,11 @@ def browse(executable: str):
 
 
 def wait_until_drawn(page, timeout: float = 60.0, tests: bool = False) -> None:
-    """Wait until the panel is drawn, and with `tests` also the scores of the test split."""
+    """Wait until the panel is drawn, and with `tests` what comes later: scores of the test split, or coefficients."""
     page.wait_for_selector('[data-status="ready"]', state="attached", timeout=1000 * timeout)
     if tests:
-        page.wait_for_selector('[data-table="test"][data-state="ready"]', state="attached", timeout=1000 * timeout)
+        later = ", ".join(f'[data-table="{name}"][data-state="ready"]' for name in ("test", "coefficients"))
+        page.wait_for_selector(later, state="attached", timeout=1000 * timeout)
 
 
 def main(output: str, query: str = QUERY) -> None:

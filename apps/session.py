@@ -17,48 +17,20 @@ import panel_material_ui as pmui
 
 from apps import lessons, theme, views
 from apps.benchmark import Benchmark
+from apps.continuous.view import Continuous
+from apps.controls import FROM_CONTROL, IN_VIEW, TITLES, TO_CONTROL, make_controls
 from apps.latest import Latest
 from apps.maps import ENSEMBLE, ROWS, MapGrid
-from apps.state import (
-    AGAINST,
-    CHOICE_NAMES,
-    CONSTRAINTS,
-    DATASETS,
-    FACTORS,
-    HOURS,
-    METHODS,
-    MODES,
-    NETWORKS,
-    SHOWS,
-    STATISTICS,
-    VIEWS,
-    Choice,
-    State,
-    parse_query,
-)
+from apps.options import CONSTRAINTS, DATASETS, HOURS, NETWORKS
+from apps.state import CHOICE_NAMES, Choice, State, parse_query
 from apps.store import Overtaken, Panel, Store, Unavailable
 
 log = logging.getLogger("physlab.explorer")
 SETTLE = 10  # tenths of a second
-TITLES = {  # of the controls, in their order
-    "view": "View",
-    "dataset": "Data",
-    "frame": "Time",
-    "hour": "Hour",
-    "factor": "Factor",
-    "method": "Method",
-    "network": "Network",
-    "statistic": "Statistical method",
-    "show": "Shown",
-    "mode": "Constraint: when",
-    "constraint": "Constraint: which",
-    "against": "RMSE against",
-}
-IN_BENCHMARK = ("view", "dataset", "factor", "against")
 
 
 class Session:
-    """The page of one browser tab: the Downscale view and the Benchmark view."""
+    """The page of one browser tab: the Downscale view, and around it the Continuous and the Benchmark view."""
 
     def __init__(
         self, store: Store, pool: Executor, background: Executor, schedule: Callable, search: str = ""
@@ -70,74 +42,38 @@ class Session:
         self.panels = Latest(pool, store.panel, self._deliver_panel, schedule)
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
         self.maps, self.benchmark = MapGrid(), Benchmark()
+        self._workers, self._continuous = (pool, schedule), None
         self.shown: Panel | None = None
+        self.notes: list[str] = problems
         self._build_controls()
         self._build_page()
-        self.notes: list[str] = problems
         self.state.param.watch(self._changed, list(CHOICE_NAMES))
         self.state.param.watch(lambda _: self._hide(), ["hide"])
         self._hide()
         self._changed()
 
+    @property
+    def continuous(self) -> Continuous:
+        """The Continuous view, made when somebody first looks at it."""
+        if self._continuous is None:
+            hooks = self.state, self._announce, self._status
+            self._continuous = Continuous(self.store.moments, *self._workers, *hooks)
+            self.groups["where"].append(self._continuous.locator.pane)
+            self.groups["moment"].append(self._continuous.moment)
+        return self._continuous
+
     # -- controls ------------------------------------------------------------------------------------------------
 
     def _build_controls(self) -> None:
         """The sidebar: one labelled group for each selection."""
-        s = self.state
-        wide = {"sizing_mode": "stretch_width", "size": "small"}
-        buttons = {**wide, "color": "primary", "button_style": "outlined", "margin": (2, 10, 8, 10)}
-        self.controls = {
-            "view": pmui.RadioButtonGroup(options={v: k for k, v in VIEWS.items()}, value=s.view, **buttons),
-            "dataset": pmui.Select(
-                options={v: k for k, v in DATASETS.items()}, value=s.dataset, margin=(2, 10, 8, 10), **wide
-            ),
-            "frame": pmui.Player(
-                value=s.frame,
-                start=0,
-                end=max(s.frame, 1),
-                interval=700,
-                loop_policy="loop",
-                variant="minimal",
-                show_loop_controls=False,
-                show_value=False,
-                visible_buttons=["previous", "pause", "play", "next"],
-                margin=(0, 10, 4, 10),
-                sizing_mode="stretch_width",
-                preview_duration=0,
-            ),
-            "hour": pmui.IntSlider(
-                label="",
-                show_value=False,
-                value=s.hour,
-                start=0,
-                end=max(HOURS.values()) - 1,
-                margin=(0, 18, 4, 18),
-                **wide,
-            ),
-            "factor": pmui.RadioButtonGroup(options={f"× {n}": n for n in FACTORS}, value=s.factor, **buttons),
-            "method": pmui.RadioButtonGroup(
-                options={v: k for k, v in METHODS.items()}, value=s.method, sx=theme.TIGHT_SX, **buttons
-            ),
-            "network": pmui.Select(options=self._networks(), value=s.network, margin=(2, 10, 8, 10), **wide),
-            "statistic": pmui.Select(
-                options={v: k for k, v in STATISTICS.items()}, value=s.statistic, margin=(2, 10, 8, 10), **wide
-            ),
-            "show": pmui.Select(options={v: k for k, v in SHOWS.items()}, value=s.show, margin=(2, 10, 8, 10), **wide),
-            "mode": pmui.RadioButtonGroup(options={v: k for k, v in MODES.items()}, value=s.mode, **buttons),
-            "constraint": pmui.RadioButtonGroup(
-                options={v: k for k, v in CONSTRAINTS.items()}, value=s.constraint, orientation="vertical", **buttons
-            ),
-            "against": pmui.RadioButtonGroup(
-                options={v: k for k, v in AGAINST.items()}, value=s.against, orientation="vertical", **buttons
-            ),
-        }
+        self.controls = make_controls(self.state, self._networks())
         for name, control in self.controls.items():
             self._bind(name, control)
         self.moment = views.text_pane("")
         self.groups = {
             name: pn.Column(
                 pn.pane.HTML(TITLES[name], stylesheets=[theme.LABEL_SHEET], margin=(4, 10, 0, 10)),
-                self.controls[name],
+                *([self.controls[name]] if name in self.controls else []),
                 sizing_mode="stretch_width",
                 margin=0,
             )
@@ -146,7 +82,7 @@ class Session:
         self.groups["frame"].append(self.moment)
         reset = pmui.Button(label="Reset", icon="restart_alt", variant="text", on_click=lambda _: self.state.reset())
         view = pmui.Button(
-            label="Whole map", icon="zoom_out_map", variant="text", on_click=lambda _: self.maps.reset_view()
+            label="Whole map", icon="zoom_out_map", variant="text", on_click=lambda _: self._reset_view()
         )
         self.status = views.text_pane("", margin=(0, 12))
         self.sidebar = pn.Column(
@@ -184,17 +120,12 @@ class Session:
         self.tabs = pmui.Tabs(*shown, sizing_mode="stretch_width", margin=0, sx=theme.TABS_SX) if shown else pn.Column()
         side = pn.Column(self.tabs, width=330, styles=theme.CARD_STYLE, margin=4, visible=bool(shown))
         self.downscale = pn.Row(grid, side, sizing_mode="stretch_width", margin=0)
-        self.main = pn.Column(
-            self.messages,
-            self.downscale,
-            self.benchmark.view,
-            sizing_mode="stretch_width",
-            margin=8,
-        )
+        self.main = pn.Column(self.messages, sizing_mode="stretch_width", margin=8)
 
     def _bind(self, name: str, control) -> None:
-        control.param.watch(lambda event: self._picked(name, event.new), "value")
-        self.state.param.watch(lambda event: setattr(control, "value", event.new), name)
+        there, back = TO_CONTROL.get(name, lambda value: value), FROM_CONTROL.get(name, lambda value: value)
+        control.param.watch(lambda event: self._picked(name, back(event.new)), "value")
+        self.state.param.watch(lambda event: setattr(control, "value", there(event.new)), name)
 
     def _picked(self, name: str, value) -> None:
         """A control was used: other data or another network bring a network and a constraint that are there."""
@@ -229,17 +160,35 @@ class Session:
             **dict.fromkeys(ENSEMBLE, not members),
         }
         hidden = {*state.hide, *(name for name, gone in absent.items() if gone)}
-        benchmark = state.view == "benchmark"
-        hidden |= {name for name in TITLES if benchmark and name not in IN_BENCHMARK} or {"against"}
+        hidden |= set(TITLES) - set(IN_VIEW[state.view])
         for name, group in {**self.groups, **self.cells, "prompt": self.prompt}.items():
             group.visible = name not in hidden
-        self.downscale.visible, self.benchmark.view.visible = not benchmark, benchmark
+        views_ = {"downscale": self.downscale, "benchmark": self.benchmark.view}
+        if state.view == "continuous" or self._continuous:
+            self.continuous.hide(set(state.hide))
+            views_["continuous"] = self.continuous.view
+        for name, view in views_.items():
+            view.visible = name == state.view
+        if views_[state.view] not in self.main:  # what nobody has looked at is not sent to the browser
+            self.main.append(views_[state.view])
 
     def say(self, sentences: list[str], kind: str = "note") -> None:
         """Messages above the maps; an empty list clears them."""
         self.messages.object = "".join(
             f'<div class="{kind}" data-message="{kind}">{html.escape(s)}</div>' for s in sentences
         )
+
+    def _announce(self, sentences: list[str], kind: str = "note") -> None:
+        """Messages with what was noted on the way to them."""
+        if kind == "note":
+            sentences, self.notes = [*self.notes, *sentences], []
+        self.say(sentences, kind)
+
+    def _reset_view(self) -> None:
+        """Undo pan and wheel."""
+        self.maps.reset_view()
+        if self._continuous:
+            self._continuous.maps.reset_view()
 
     # -- the round trip ------------------------------------------------------------------------------------------
 
@@ -250,10 +199,12 @@ class Session:
             self.controls["mode"].disabled = choice.method != "network"
             self.controls["network"].param.update(options=self._networks(), value=choice.network)
             self._hide()
-        if choice.view == "benchmark":
+        if choice.view != "continuous" and self._continuous:
+            self._continuous.cancel()
+        if choice.view != "downscale":
             self.panels.cancel()
             self.tests.cancel()
-            self._show_benchmark(choice)
+            self.continuous.request(choice) if choice.view == "continuous" else self._show_benchmark(choice)
             return
         known = self.store.cached(choice)
         if known is not None:
@@ -266,8 +217,7 @@ class Session:
         """All methods for the chosen data and factor."""
         title = f"{DATASETS[choice.dataset]}, × {choice.factor}"
         with pn.io.hold():
-            self.say(self.notes)
-            self.notes = []
+            self._announce([])
             try:
                 self.benchmark.update(*self.store.benchmark(choice.dataset, choice.factor), title, choice.against)
             except Unavailable as error:
@@ -295,15 +245,12 @@ class Session:
             self.notes.append(f"This data set has {panel.frames} test {kind}, 0 to {last}: showing the last one.")
             self.state.frame = last  # comes back here with the frame that there is
             return
-        self.say([*self.notes, *filter(None, [panel.note])])
-        self.notes = []
+        self._announce([*filter(None, [panel.note])])
         self.shown = panel
         self._hide()
         self.maps.update(panel, lessons.title(panel.choice, panel.members))
         self.prompt.object = views.prompt_html(panel)
-        self.scores.object = views.scores_html(
-            "frame", "This frame", panel.scores, panel.units, selection=asked.key()
-        )
+        self.scores.object = views.scores_html("frame", "This frame", panel.scores, panel.units, selection=asked.key())
         self.card.object = views.card_html(panel.choice, self.store.card(panel.choice))
         self.code.object = views.code_html(self.store.code(panel.choice))
         kind = "sequence" if panel.hours > 1 else "frame"
@@ -353,3 +300,5 @@ class Session:
         """The browser tab is gone."""
         self.panels.cancel()
         self.tests.cancel()
+        if self._continuous:
+            self._continuous.cancel()

@@ -20,7 +20,9 @@ import torch
 import physlab
 from apps import zoo
 from apps.cache import Cache
+from apps.continuous.store import Moments
 from apps.options import MEMBERS, NETWORKS, STATISTICS
+from apps.problems import Overtaken, Unavailable, never
 from apps.script import script
 from apps.state import Choice
 from physlab import score
@@ -36,19 +38,6 @@ SPLIT = "test"
 SEED = 0  # of the members of an ensemble
 CHUNK = 20  # frames per step of a test-set evaluation: short enough to stop quickly
 LONG_NAMES = {"tcw": "Total column water vapour", "t2m": "2-m temperature"}
-
-
-class Unavailable(ValueError):
-    """A data set or checkpoint that is not there: one sentence for the page."""
-
-
-class Overtaken(Exception):
-    """Nobody waits for this panel any more."""
-
-
-def never() -> bool:
-    """For work that nobody cancels."""
-    return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +73,7 @@ class Store:
         self._data, self._models, self._offers = Cache(9), Cache(40), Cache(8)
         self._panels, self._known, self._limits = Cache(256), Cache(1024), Cache(16)
         self._tests, self._fields, self._drawn, self._whole = Cache(200), Cache(4), Cache(32), Cache(16)
+        self.moments = Moments()  # of the Continuous view
         self._drawing = threading.Lock()  # a generator keeps its noise in itself: one draw at a time
 
     # -- what there is -------------------------------------------------------------------------------------------

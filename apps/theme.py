@@ -50,10 +50,20 @@ FIELD_PALETTES = {
     "tcw-t2": _MOISTURE,
     "era5-uk-t2m": ramp((0.24, 0.97), (280.0, 455.0), 0.17),  # cold indigo, warm cream
 }
+VARIABLE_PALETTES = {  # of the continuous fields; winds diverge about calm
+    "u": palette["CET_D13"],
+    "v": palette["CET_D13"],
+    "t": FIELD_PALETTES["era5-uk-t2m"],
+    "z": ramp((0.28, 0.97), (330.0, 460.0), 0.14),  # low plum, high cream
+    "q": _MOISTURE,
+    "tcw": _MOISTURE,
+}
 ERROR_PALETTE = palette["CET_D1A"]
 RESIDUAL_PALETTE = palette["CET_D3"]
+FORCE_PALETTE = palette["CET_D2"]
 SPREAD_PALETTE = ramp((0.98, 0.30), (60.0, -40.0), 0.15)  # certain pale, uncertain plum
 CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT, "members": "#8b3f8f"}
+MOMENT_CURVES = {"truth": INK, "interpolation": "#8a98a3", "equations": ACCENT, "no-equations": "#8b3f8f"}
 CONSTRAINT_COLOURS = {  # after Okabe and Ito
     "none": "#7d8a94",
     "soft": "#56a0d3",

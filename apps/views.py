@@ -188,11 +188,11 @@ def card_rows(card: Mapping) -> list[tuple[str, str]]:
     return [(name, str(words)) for name, words in rows.items() if words not in (None, "")]
 
 
-def code_html(code: str) -> str:
+def code_html(code: str, what: str = "This script prints the scores of this frame") -> str:
     """The script with its copy button."""
     copy = (
         "navigator.clipboard.writeText(this.getRootNode().querySelector('pre').innerText); this.textContent = 'copied'"
     )
     button = f'<button onclick="{copy}">copy</button>'
-    words = f"<p>This script prints the scores of this frame from the library alone. {button}</p>"
+    words = f"<p>{what} from the library alone. {button}</p>"
     return f'{words}<pre data-code="ready">{html.escape(code)}</pre>'

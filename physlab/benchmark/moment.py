@@ -182,7 +182,8 @@ class Window:
         -------
         "equations", "no-equations", "interpolation", "truth" -> numbers: `rmse` at the points of this hour that were
         not given, `rmse_all` at those of all hours, `ratio` and `ratio_all` to the interpolation; within the box `low`,
-        `high` and `mean`, and the root mean squares `residual` (relative to the tendency) and `force` (per hour).
+        `high` and `mean`, and the root mean squares `residual` (relative to the typical tendency), `rate` (the same per
+        hour) and `force` (per hour).
         """
         scale, truth = shown(variable)[0], self.truth(hour)
         found: dict[str, dict[str, float]] = {n: {} for n in (*FIELDS, "interpolation", "truth")}
@@ -203,7 +204,8 @@ class Window:
         found["interpolation"] |= extent(scale * self.interpolation(variable, hour, box))
         if variable in self.law.solution:
             for n in FIELDS:
-                found[n]["residual"] = rms(self.residual(n, hour, box)[variable])
+                residual = rms(self.residual(n, hour, box)[variable])
+                found[n] |= {"residual": residual, "rate": scale * HOUR * self.law.tendency[variable] * residual}
             found["equations"]["force"] = scale * rms(self.force(variable, hour, box))
         return found
 

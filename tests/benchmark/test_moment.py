@@ -68,7 +68,7 @@ def test_interpolation_passes_through_the_given_points(window):
         np.testing.assert_allclose(through, given[variable].values[0], rtol=1e-9, atol=1e-9)
     box = window.box(4)
     assert window.interpolation("u", 99.25, box).shape == (97, 97)
-    whole = window.interpolation("u", 99.25, window.box(), 33)  # its rows are equally spaced, those of the window nearly so
+    whole = window.interpolation("u", 99.25, window.box(), 33)  # equally spaced rows, the window nearly so
     np.testing.assert_allclose(whole, window.interpolation("u", 99.25), atol=0.1)
     assert [nearest_given(h) for h in (0, 1.25, 1.5, 100, 100.5, 240)] == [0, 0, 3, 99, 102, 240]
     assert window.given(100.5).time.values == window.time(102)
@@ -93,5 +93,7 @@ def test_force_is_per_hour_and_z_has_no_law(window):
     force = window.force("t", 7, box)
     assert force[0, 0] == pytest.approx(3600 * float(window.law.force_at(points, "t")), rel=1e-5)
     numbers = window.numbers("z", 7, "equations", box)
+    found = window.numbers("t", 7, "equations", box)["equations"]
+    assert found["rate"] == pytest.approx(3600 * window.law.tendency["t"] * found["residual"])
     assert "residual" not in numbers["equations"] and "force" not in numbers["equations"]
     assert shown("q") == (1e3, "g kg⁻¹") and shown("z")[0] == 1.0

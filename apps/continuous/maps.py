@@ -1,0 +1,187 @@
+"""Maps and spectra of the Continuous view, and the small map that says where one looks. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import panel as pn
+from bokeh.core.properties import value
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d, Span
+from bokeh.plotting import figure
+
+from apps import theme
+from apps.continuous.store import Moment
+from apps.linked import ASPECT, TIP, LinkedMaps
+from apps.options import FIELDS, NUMBERS, VARIABLES
+from physlab.data.coastline import load_coastline
+
+ROWS = (("given", "interpolation", "continuous"), ("truth", "error", "spectrum"), ("law", "bare", "force"))
+QUANTITY = {"given": "field", "interpolation": "field", "continuous": "field", "truth": "field", "error": "error",
+            "law": "residual", "bare": "residual", "force": "force"}  # fmt: skip
+DOTTED = ("given", "continuous")  # maps that show where data were given
+CURVES = {"truth": "truth", "interpolation": "interpolation", "equations": "with equations", "no-equations": "without"}
+NO_TRUTH = "Between two hours\nnobody has data:\nno truth to compare with."
+NO_LAW = "No equation of Φ itself:\nit acts on the others\nas the force of pressure."
+
+
+class MomentMaps(LinkedMaps):
+    """`update` draws a moment, `reset_view` undoes pan and wheel."""
+
+    def __init__(self) -> None:
+        palettes = {
+            "field": theme.VARIABLE_PALETTES["q"],
+            "error": theme.ERROR_PALETTE,
+            "residual": theme.RESIDUAL_PALETTE,
+            "force": theme.FORCE_PALETTE,
+        }
+        blank = {"low": -1, "high": 1, "nan_color": theme.GROUND}
+        super().__init__(QUANTITY, {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()})
+        self.dots = ColumnDataSource({"x": [], "y": []})
+        for name in DOTTED:
+            style = {"fill_color": "white", "line_color": theme.INK, "fill_alpha": 0.9, "line_alpha": 0.7}
+            self.figures[name].scatter("x", "y", source=self.dots, size=4.5, **style)
+        self.silence = {name: ColumnDataSource({"x": [], "y": [], "text": []}) for name in QUANTITY}
+        for name, source in self.silence.items():
+            style = {"text_color": theme.QUIET, "text_font_size": "12px", "text_font": value(theme.FONT)}
+            self.figures[name].text("x", "y", text="text", source=source, text_align="center", **style)
+        self.spectra = ColumnDataSource({"k": [], **{name: [] for name in CURVES}})
+        self.cutoff = Span(location=4, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
+        self.figures["spectrum"] = self._spectrum()
+        self._frame()
+        self._drawn: dict[str, object] = {}
+
+    def update(self, moment: Moment) -> None:
+        """Draw a moment."""
+        look, units = moment.look, moment.units
+        self.mappers["field"].palette = theme.VARIABLE_PALETTES[look.variable]
+        for name, mapper in self.mappers.items():
+            mapper.update(low=moment.limits[name][0], high=moment.limits[name][1])
+        for name, source in self.images.items():
+            self._paint(name, source, moment)
+        self.move_to(moment.box)
+        x, y = moment.points
+        if len(self.dots.data["x"]) != len(x):
+            self.dots.data = {"x": x, "y": y}
+        away, law = _away(moment), "law" in moment.maps
+        relative = {
+            n: f"rms {row['residual']:.2f} · relative" for n, row in moment.numbers.items() if "residual" in row
+        }
+        captions = {
+            "given": ("Given", f"{away} · {units}"),
+            "interpolation": ("Best interpolation", moment.best),
+            "continuous": ("Continuous field", f"{FIELDS[look.field].lower()}{' equations' * (look.field[0] == 'n')}"),
+            "truth": ("Truth", f"{VARIABLES[look.variable][1]} · {units}" if moment.whole else "there is none"),
+            "error": ("Error", f"field − truth · {units}" if moment.whole else "unknown"),
+            "law": ("Residual, with equations", relative.get("equations", "")),
+            "bare": ("Residual, without", relative.get("no-equations", "")),
+            "force": ("Latent force", f"{units} h⁻¹" if law else ""),
+            "spectrum": ("Power spectra", f"whole window · {'(' + units + ')' if ' ' in units else units}²"),
+        }
+        for name, (head, words) in captions.items():
+            self.caption(name, head, words)
+        for name, hover in self.hovers.items():
+            key = QUANTITY[name]
+            unit = {"residual": "of the typical tendency", "force": f"{units} h⁻¹"}.get(key, units)
+            hover.tooltips = TIP.format(digits=_digits(moment.limits[key]), units=unit)
+        self._draw_spectra(moment)
+
+    def _paint(self, name: str, source: ColumnDataSource, moment: Moment) -> None:
+        """An image, or the words that stand for it."""
+        if name not in moment.maps:
+            x, y = (0.5 * (a + b) for a, b in (moment.box[:2], moment.box[2:]))
+            text = NO_TRUTH if QUANTITY[name] in ("field", "error") else NO_LAW
+            self.silence[name].data = {"x": [x], "y": [y], "text": [text]}
+            source.data = {**source.data, "image": [np.full((2, 2), np.nan, dtype=np.float32)]}
+            self._drawn.pop(name, None)
+            return
+        image, (west, east, south, north) = moment.maps[name]
+        if self.silence[name].data["text"]:
+            self.silence[name].data = {"x": [], "y": [], "text": []}
+        if self._drawn.get(name) is not image:
+            place = {"x": [west], "y": [south], "dw": [east - west], "dh": [north - south]}
+            source.data, self._drawn[name] = {"image": [image], **place}, image
+
+    def _spectrum(self):
+        fig = figure(
+            sizing_mode="scale_width",
+            aspect_ratio=ASPECT,
+            x_axis_type="log",
+            y_axis_type="log",
+            x_range=Range1d(1, 16),
+            y_range=Range1d(1e-8, 1),
+            tools=[],
+        )
+        curves = []
+        for name, label in CURVES.items():
+            style = {"line_color": theme.MOMENT_CURVES[name], "line_width": 2.6 if name == "truth" else 1.8}
+            curves.append(fig.line("k", name, source=self.spectra, legend_label=label, **style))
+        self.of_truth = fig.legend.items[0]
+        tips = [("k", "@k"), *((label, f"@{{{name}}}{{0.0e+0}}") for name, label in CURVES.items())]
+        fig.add_tools(HoverTool(renderers=curves[2:3], mode="vline", tooltips=tips))
+        fig.add_layout(self.cutoff)
+        fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16])
+        fig.xaxis.axis_label = "waves per window"
+        fig.legend.location = "bottom_left"
+        return fig
+
+    def _draw_spectra(self, moment: Moment) -> None:
+        nothing = np.full(len(moment.wavenumber), np.nan)
+        self.spectra.data = {"k": moment.wavenumber, **{n: moment.spectra.get(n, nothing) for n in CURVES}}
+        self.of_truth.visible = moment.whole
+        self.cutoff.location = moment.cutoff
+        shown = np.concatenate(list(moment.spectra.values()))
+        fig, least = self.figures["spectrum"], moment.spectra.get("truth", moment.spectra["equations"]).min()
+        fig.x_range.update(start=1, end=float(moment.wavenumber[-1]))
+        fig.y_range.update(start=max(float(least) / 10, 1e-30), end=float(shown.max()) * 2)
+
+
+class Locator:
+    """The whole window with the box in it: a click moves the box.
+
+    Parameters
+    ----------
+    move : takes longitude and latitude of a click, degrees, as steps of the controls.
+    """
+
+    def __init__(self, move: Callable[[float, float], None]) -> None:
+        (west, east, _), (south, north, _) = NUMBERS["east"], NUMBERS["north"]
+        x, y = load_coastline((west - 1, east + 1), (south - 1, north + 1))
+        fig = figure(
+            x_range=Range1d(west - 1, east + 1), y_range=Range1d(south - 1, north + 1), height=160, tools=[],
+            sizing_mode="stretch_width", min_border_left=0, min_border_right=0, outline_line_color=theme.LINE,
+        )  # fmt: skip
+        fig.axis.visible = fig.grid.visible = False
+        fig.line(x, y, line_color=theme.INK, line_alpha=0.7, line_width=0.8)
+        self.box = ColumnDataSource({"left": [west], "right": [east], "bottom": [south], "top": [north]})
+        fig.quad(source=self.box, fill_color=theme.ACCENT, fill_alpha=0.18, line_color=theme.ACCENT, line_width=1.5)
+        fig.on_event("tap", lambda event: move(*(_step(n, event) for n in ("east", "north"))))
+        self.figure = fig
+        pane = pn.pane.Bokeh(fig, sizing_mode="stretch_width", margin=0)
+        self.pane = pn.Column(pane, sizing_mode="stretch_width", margin=(0, 10, 6, 10))
+
+    def update(self, moment: Moment) -> None:
+        """Show the box of a moment."""
+        west, east, south, north = moment.box
+        turn = 360 if west > 180 else 0
+        self.box.data = {"left": [west - turn], "right": [east - turn], "bottom": [south], "top": [north]}
+
+
+def _step(name: str, event) -> float:
+    """Where a click was, within the limits and as a multiple of the step."""
+    low, high, step = NUMBERS[name]
+    return min(max(step * round((event.x if name == "east" else event.y) / step), low), high)
+
+
+def _away(moment: Moment) -> str:
+    """When the nearest given data are."""
+    minutes = int((np.datetime64(moment.given_time) - np.datetime64(moment.time)) / np.timedelta64(1, "m"))
+    if minutes == 0:
+        return "this hour"
+    return f"{abs(minutes)} min {'later' if minutes > 0 else 'earlier'}"
+
+
+def _digits(limits: tuple[float, float]) -> str:
+    """Three figures of values within the limits."""
+    decimals = max(0, 2 - int(np.floor(np.log10(max(abs(limits[0]), abs(limits[1]), 1e-12)))))
+    return f"0.{'0' * decimals}" if decimals else "0"

@@ -1,0 +1,140 @@
+"""The Continuous view of one session: it asks for moments, draws the newest, and drops what was overtaken."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+import panel as pn
+import panel_material_ui as pmui
+
+from apps import theme
+from apps.continuous import tables, words
+from apps.continuous.maps import ROWS, Locator, MomentMaps
+from apps.continuous.store import Moment, Moments
+from apps.latest import Latest
+from apps.problems import Overtaken, Unavailable
+from apps.state import Choice, State
+from apps.views import code_html, text_pane
+
+log = logging.getLogger("physlab.explorer")
+
+
+class Continuous:
+    """Maps, tables and words around a moment.
+
+    Parameters
+    ----------
+    moments, pool, schedule : store, workers, and what runs a function on the session's event loop.
+    state : the session's selections.
+    say : shows sentences above the maps, by kind: note or error.
+    status : tells how far a selection is.
+    """
+
+    def __init__(
+        self, moments: Moments, pool: Executor, schedule: Callable, state: State,
+        say: Callable[[list[str], str], None], status: Callable[[Choice, str, str], None],
+    ) -> None:  # fmt: skip
+        self.moments, self.state, self.say, self.status = moments, state, say, status
+        self.asked = Latest(pool, lambda choice, over: moments.moment(choice.look(), over), self._deliver, schedule)
+        self.laws = Latest(pool, moments.laws, self._deliver_laws, schedule)
+        self.maps, self.locator = MomentMaps(), Locator(self._go)
+        self.shown: Moment | None = None
+        self.moment = text_pane("")
+        self.prompt = text_pane("", margin=(0, 4))
+        self.numbers, self.coefficients, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(4))
+        self.cells = {
+            name: pn.Column(
+                self.maps.captions[name],
+                self.maps.panes[name],
+                styles=theme.CARD_STYLE,
+                sizing_mode="stretch_width",
+                margin=4,
+            )
+            for row in ROWS
+            for name in row
+        }
+        grid = pn.Column(
+            self.prompt,
+            *(pn.Row(*(self.cells[name] for name in row), sizing_mode="stretch_width", margin=0) for row in ROWS),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        tabs = {
+            "scores": pn.Column(self.numbers, self.coefficients, margin=0, sizing_mode="stretch_width"),
+            "card": self.card,
+            "code": self.code,
+            "help": text_pane(words.HELP, margin=(0, 10)),
+        }
+        kept = [(name.capitalize(), view) for name, view in tabs.items() if name not in state.hide]
+        self.tabs = pmui.Tabs(*kept, sizing_mode="stretch_width", margin=0, sx=theme.TABS_SX) if kept else pn.Column()
+        side = pn.Column(self.tabs, width=350, styles=theme.CARD_STYLE, margin=4, visible=bool(kept))
+        self.view = pn.Row(grid, side, sizing_mode="stretch_width", margin=0)
+
+    def request(self, choice: Choice) -> None:
+        """Draw what is known, or ask for it."""
+        known = self.moments.cached(choice.look())
+        if known is not None:
+            self.asked.cancel()
+            self._deliver(choice, known)
+        elif not self.asked.request(choice).done():
+            self.status(choice, "computing", "computing …")
+
+    def cancel(self) -> None:
+        """Another view is shown, or the browser tab is gone."""
+        self.asked.cancel()
+        self.laws.cancel()
+
+    def hide(self, hidden: set[str]) -> None:
+        """Leave out the panels that a lesson does not need."""
+        parts = {**self.cells, "prompt": self.prompt, "coefficients": self.coefficients}
+        for name, part in parts.items():
+            part.visible = name not in hidden
+
+    def _go(self, east: float, north: float) -> None:
+        """A click on the small map: look there, and closer if all was shown."""
+        closer = {"zoom": 4} if self.state.zoom == 1 else {}
+        self.state.param.update(east=east, north=north, **closer)
+
+    def _deliver(self, choice: Choice, value: Moment | Exception) -> None:
+        with pn.io.hold():
+            if isinstance(value, Overtaken):
+                return
+            if isinstance(value, Exception):
+                if not isinstance(value, Unavailable):
+                    log.error("moment %s failed", choice, exc_info=value)
+                self.say([str(value) or type(value).__name__], "error")
+                self.status(choice, "failed", "")
+                return
+            self.say([], "note")
+            self._show(value, choice)
+
+    def _show(self, moment: Moment, choice: Choice) -> None:
+        """Draw a moment everywhere."""
+        self.shown = moment
+        self.maps.update(moment)
+        self.locator.update(moment)
+        self.prompt.object = words.prompt_html(moment)
+        self.numbers.object = tables.numbers_html(moment, choice.key())
+        self.card.object = tables.card_html(self.moments.card(moment.look.field), moment.look.field)
+        self.code.object = code_html(tables.script(moment), "This script prints the numbers of this moment")
+        kind = "whole hour" if moment.whole else "between two hours: nobody has data"
+        when = f"hour {moment.look.moment:g} · {moment.time} UTC"
+        self.moment.object = f'<span class="quiet">{html.escape(when)}<br>{kind}</span>'
+        self.status(choice, "ready", f"made in {1000 * moment.seconds:.0f} ms")
+        laws = self.moments.cached_laws()
+        self._show_laws(laws)
+        if laws is None:
+            self.laws.request(choice)
+
+    def _deliver_laws(self, choice: Choice, value) -> None:
+        if isinstance(value, Exception):
+            log.error("coefficients failed", exc_info=value)
+            self.coefficients.object = f'<p class="quiet">Coefficients: {html.escape(str(value))}</p>'
+        elif self.shown is not None:
+            self._show_laws(value)
+
+    def _show_laws(self, laws) -> None:
+        self.coefficients.object = tables.laws_html(laws, self.shown.look.variable)
