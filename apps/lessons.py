@@ -163,6 +163,9 @@ many members lie below the truth: flat for a reliable ensemble, U-shaped for one
 Green marks the best of a row. An ensemble also has the fair <b>CRPS</b> (of a single field it is the MAE) and
 <b>spread / skill</b>, 1 if the members scatter as much as their mean errs. In the table of all frames its errors are
 those of the mean; conservation, negatives and spectrum are those of its members.</p>
+<h3>Continuous</h3>
+<p>Another road: no pixels from pixels, but one function of place and time, fitted to a few points of ten days over the
+Atlantic, and asked between them, between the hours and beyond the grid.</p>
 <h3>Benchmark</h3>
 <p>All methods for the chosen data and factor, over the whole test set: RMSE against conservation error, spectral
 divergence, or time. Lower left is better. Bars are the standard deviation over seeds.</p>

@@ -44,7 +44,8 @@ class MomentMaps(LinkedMaps):
         self.silence = {name: ColumnDataSource({"x": [], "y": [], "text": []}) for name in QUANTITY}
         for name, source in self.silence.items():
             style = {"text_color": theme.QUIET, "text_font_size": "12px", "text_font": value(theme.FONT)}
-            self.figures[name].text("x", "y", text="text", source=source, text_align="center", **style)
+            style |= {"text_align": "center", "text_baseline": "middle"}
+            self.figures[name].text("x", "y", text="text", source=source, **style)
         self.spectra = ColumnDataSource({"k": [], **{name: [] for name in CURVES}})
         self.cutoff = Span(location=4, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
         self.figures["spectrum"] = self._spectrum()

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the apps are not
 
 import physlab
 from apps import store as store_module
+from apps.screenshot import VIEWPORT, browse, serve, wait_until_drawn
 from apps.state import CONSTRAINTS, FACTORS, HOURS, Choice
 from physlab.data.patches import Frames, pair
 from physlab.downscale import Interpolate, make_downscaler
@@ -162,7 +163,13 @@ def random_link(rng: random.Random) -> str:
         "member-3",
         "member-11",
         "benchmark",
+        "continuous",
         "statistical",
+        "no-equations",
+        "100.5",
+        "100.1",
+        "-38",
+        "-0",
         "2",
         "4",
         "16",
@@ -204,3 +211,69 @@ def broken_links():
         return [random_link(rng) for _ in range(number)]
 
     return make
+
+
+# -- a real browser ---------------------------------------------------------------------------------------------------
+
+TIMEOUT = 60_000  # ms, for a machine that is busy with something else
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with browse(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The explorer in a process of its own."""
+    with serve(timeout=180.0) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """open_page(query) -> a page that is drawn; afterwards: no error on the console, no request to another host."""
+    pages, problems = [], []
+
+    def note(page):
+        page.on("console", lambda m: problems.append(f"console {m.type}: {m.text}") if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(f"page error: {error}"))
+        page.on("requestfailed", lambda r: problems.append(f"failed request: {r.url}"))
+        page.on("request", lambda r: None if inside(r.url) else problems.append(f"request to the outside: {r.url}"))
+
+    def inside(url: str) -> bool:
+        return url.startswith((address.rsplit("/", 1)[0], "data:", "blob:"))
+
+    def open_(query: str = ""):
+        page = browser.new_page(viewport=VIEWPORT)
+        page.set_default_timeout(TIMEOUT)
+        pages.append(page)
+        note(page)
+        page.goto(address + query)
+        wait_until_drawn(page, timeout=TIMEOUT / 1000)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert not problems, problems
+
+
+@pytest.fixture
+def painted():
+    """painted(page) -> of each map and curve that can be seen: whether anything is drawn on one of its canvases."""
+
+    def look(page) -> list[bool]:
+        return page.evaluate(
+            """() => {
+          const found = new Map(), seek = (root) => { for (const e of root.querySelectorAll("*")) {
+            if (e.tagName == "CANVAS" && e.getBoundingClientRect().width > 100) {
+              const pixels = e.getContext("2d").getImageData(0, 0, e.width, e.height).data
+              const drawn = new Set(new Uint32Array(pixels.buffer)).size > 50
+              found.set(e.parentNode, found.get(e.parentNode) || drawn) }
+            if (e.shadowRoot) seek(e.shadowRoot) } }
+          seek(document); return [...found.values()] }"""
+        )
+
+    return look

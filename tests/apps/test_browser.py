@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from apps import zoo
-from apps.screenshot import VIEWPORT, browse, serve, wait_until_drawn
+from apps.screenshot import serve, wait_until_drawn
 from apps.state import CONSTRAINTS, DATASETS, FACTORS, METHODS, MODES, NETWORKS, VIEWS, Choice, parse_query, to_query
 from apps.views import METRICS, OF_ENSEMBLES
 from physlab import load_model
@@ -28,12 +28,6 @@ from physlab.train.evaluate import predict_members
 pytestmark = pytest.mark.browser
 FRAME = 5
 TIMEOUT = 60_000  # ms, for a machine that is busy with something else
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with browse(chromium) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -63,35 +57,6 @@ def untrained_gan(tmp_path_factory):
 def address(untrained_gan):
     with serve(timeout=180.0) as address:
         yield address
-
-
-@pytest.fixture
-def open_page(browser, address):
-    """open_page(query) -> a page that is drawn; afterwards: no error on the console, no request to another host."""
-    pages, problems = [], []
-
-    def note(page):
-        page.on("console", lambda m: problems.append(f"console {m.type}: {m.text}") if m.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(f"page error: {error}"))
-        page.on("requestfailed", lambda r: problems.append(f"failed request: {r.url}"))
-        page.on("request", lambda r: None if inside(r.url) else problems.append(f"request to the outside: {r.url}"))
-
-    def inside(url: str) -> bool:
-        return url.startswith((address.rsplit("/", 1)[0], "data:", "blob:"))
-
-    def open_(query: str = ""):
-        page = browser.new_page(viewport=VIEWPORT)
-        page.set_default_timeout(TIMEOUT)
-        pages.append(page)
-        note(page)
-        page.goto(address + query)
-        wait_until_drawn(page, timeout=TIMEOUT / 1000)
-        return page
-
-    yield open_
-    for page in pages:
-        page.close()
-    assert not problems, problems
 
 
 def wait_for(page, choice: Choice) -> None:
@@ -281,20 +246,6 @@ def test_scores_of_the_test_set_arrive(open_page):
     assert shown == scores_on(page, "test", "bicubic+add")
 
 
-def painted(page) -> list[bool]:
-    """Of each map and curve that can be seen: whether anything is drawn on one of its canvases."""
-    return page.evaluate(
-        """() => {
-          const found = new Map(), seek = (root) => { for (const e of root.querySelectorAll("*")) {
-            if (e.tagName == "CANVAS" && e.getBoundingClientRect().width > 100) {
-              const pixels = e.getContext("2d").getImageData(0, 0, e.width, e.height).data
-              const drawn = new Set(new Uint32Array(pixels.buffer)).size > 50
-              found.set(e.parentNode, found.get(e.parentNode) || drawn) }
-            if (e.shadowRoot) seek(e.shadowRoot) } }
-          seek(document); return [...found.values()] }"""
-    )
-
-
 def test_a_network_with_noise_shows_its_spread_and_its_crps(open_page, untrained_gan):
     page = open_page(to_query(Choice(frame=FRAME, constraint="add")))
     assert not page.get_by_text("Spread", exact=True).is_visible()
@@ -364,7 +315,7 @@ def test_all_methods_in_one_figure_or_the_reason_why_not(open_page):
     assert len(scores_on(page)) >= 10
 
 
-def test_a_slow_first_panel_is_drawn(open_page):
+def test_a_slow_first_panel_is_drawn(open_page, painted):
     """What arrives before the browser is connected must not be lost."""
     page = open_page(to_query(Choice("era5-uk-t2m", 11, 2)))
     page.wait_for_timeout(1000)

@@ -11,18 +11,29 @@ from apps.state import (
     CONSTRAINTS,
     DATASETS,
     FACTORS,
+    FIELDS,
     HIDEABLE,
     METHODS,
     MODES,
     NETWORKS,
+    NUMBERS,
     SHOWS,
     STATISTICS,
+    VARIABLES,
     VIEWS,
+    ZOOMS,
     Choice,
+    Look,
     State,
     parse_query,
     to_query,
 )
+from physlab.teach import explorer_url
+
+
+def random_number(rng: random.Random, name: str) -> float:
+    low, high, step = NUMBERS[name]
+    return low + step * rng.randrange(round((high - low) / step) + 1)
 
 
 def random_choice(rng: random.Random) -> Choice:
@@ -39,6 +50,10 @@ def random_choice(rng: random.Random) -> Choice:
         show=rng.choice(list(SHOWS)),
         view=rng.choice(list(VIEWS)),
         against=rng.choice(list(AGAINST)),
+        variable=rng.choice(list(VARIABLES)),
+        field=rng.choice(list(FIELDS)),
+        zoom=rng.choice(ZOOMS),
+        **{name: random_number(rng, name) for name in NUMBERS},
     )
 
 
@@ -79,6 +94,16 @@ def test_200_broken_links_never_raise_and_always_give_a_valid_state(broken_links
         ("?show=member-0", "member-10"),
         ("?view=all", "benchmark"),
         ("?against=rmse", "s_per_megapixel"),
+        ("?variable=w", "tcw"),
+        ("?field=both", "no-equations"),
+        ("?zoom=3", "1, 2, 4, 8"),
+        ("?moment=240.25", "0 to 240"),
+        ("?moment=100.3", "steps of 0.25"),
+        ("?moment=1e2", "0 to 240"),
+        ("?moment=nan", "0 to 240"),
+        ("?moment=١٠", "0 to 240"),
+        ("?east=20", "-60 to -16"),
+        ("?north=-44", "22 to 66"),
         ("?v=2&factor=8", "version"),
         ("?hide=menu", "knows"),
         ("?colour=red", "unknown"),
@@ -98,6 +123,25 @@ def test_links_from_before_a_selection_existed_stay_valid():
     assert (choice, problems) == (Choice("era5-uk-t2m", 12, 8, "bicubic", "applied", "mult"), [])
     assert (choice.network, choice.hour, choice.show, choice.view) == ("compact", 0, "mean", "downscale")
     assert hide == ("truth", "scores")
+
+
+def test_the_hour_of_a_link_to_the_continuous_view_is_its_moment():
+    link = explorer_url(v=1, view="continuous", variable="q", field="equations", hour=100.5, zoom=4, east=-38, north=40)
+    choice, _, problems = parse_query(link.split("?", 1)[1])
+    assert not problems
+    assert choice.look() == Look("q", "equations", 100.5, 4, -38.0, 40.0)
+    assert (choice.view, choice.hour) == ("continuous", 0)
+    both = choice.with_(hour=2)  # a sequence keeps its own
+    assert parse_query(to_query(both)) == (both, (), [])
+    assert "moment is '100.3'" in parse_query("?view=continuous&hour=100.3")[2][0]
+    assert len(parse_query("?hour=100.5")[2]) == 1  # in the other views it is the hour of a sequence
+
+
+def test_what_two_views_show_is_apart():
+    choice = Choice(view="continuous", variable="u", moment=3.25, zoom=8)
+    assert choice.scene() == Choice()
+    assert choice.with_(dataset="tcw-t2", hour=1).look() == choice.look()
+    assert choice.with_(moment=3).key() == choice.with_(moment=3.0).key()  # a browser sends whole numbers as integers
 
 
 def test_a_scene_does_not_depend_on_the_view():
