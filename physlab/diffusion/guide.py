@@ -20,10 +20,10 @@ class            A V A^T                                            source
 ===============  =================================================  =================================================
 
 Only the last is the covariance that Tweedie's formula gives, and exact where the data are Gaussian: it returns the
-Kalman filter's analysis. The usual gamma = 0.01 says that the noisy field knows the truth to within a tenth of r, which
-is far too much for small r and far too little for large r: the ensemble comes out at the wrong place and too narrow.
-:class:`DPS` has no likelihood at all but a step along the gradient of the misfit; how far it goes depends on the number
-of steps, not on R.
+Kalman filter's analysis. The usual gamma = 0.01 says that the truth lies within r / 10 of D: ten times too sure at
+small r, where Cov[x0 | x_t] is r^2, and lost at large r, where it stays at the variance of the data. Members then come
+to lie at the wrong place and too close together. :class:`DPS` has no likelihood at all but a step along the gradient of
+the misfit; how far it goes depends on the number of steps, not on R.
 
 The system in brackets is solved with conjugate gradients, each iteration one product with J^T.
 """
