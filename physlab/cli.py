@@ -141,9 +141,10 @@ def evaluate(
 
 
 def benchmark(
-    what: Positional[Literal["downscaling", "continuous"]],
+    what: Positional[Literal["downscaling", "continuous", "forecasting", "speed"]],
     preset: Literal["paper", "full", "quick"] = "paper",
     output: Path = Path("benchmark"),
+    data: Path | None = None,
     workers: int = 2,
 ) -> None:
     """Compare all methods of a chapter on the same test fields; run it again to resume it.
@@ -152,26 +153,53 @@ def benchmark(
 
     Args:
         what: downscaling: interpolation, statistics, networks, generators and sequences; continuous: functions of place
-            and time, with and without equations.
+            and time, with and without equations; forecasting: networks that forecast a day, fine-tuned by equations;
+            speed: a day of a region by the atmosphere's own model, a forecast network and a continuous field.
         preset: of downscaling: paper (all, sized for a CPU: hours), full (all, at the published sizes, for a GPU),
             quick (a look).
         output: folder of the table and of the checkpoints that are trained for it.
+        data: continuous: another window than the one that ships; forecasting: folder of the bands of two nature runs.
         workers: runs side by side.
     """
-    from physlab.benchmark import benchmark_continuous, benchmark_downscaling, read_runs, summary
+    from physlab import benchmark as tables
 
+    if what == "speed":
+        from physlab import load_model
+
+        forecaster, field = load_model("forecast-unet-equations-s0"), load_model("nature-window-equations-s0")
+        table = tables.compare(forecaster, field)
+        show("A day of weather over the North Atlantic", table)
+        print(tables.write_speed(table, output / "speed.csv"))
+        return
+    if what == "forecasting":
+        path = tables.benchmark_forecasting(data or "bands", output, workers)
+        show("Gain in RMSE of fine-tuning over the control", _gains(path))
+        print(path)
+        return
     if what == "continuous":
-        path = benchmark_continuous(output, workers)
+        source = {} if data is None else {"source": data}
+        path = tables.benchmark_continuous(output, workers, **source)
         show("RMSE between the data, over that of the best interpolation", _ratios(path))
         print(path)
         return
-    path = benchmark_downscaling(preset, output, workers)
-    runs = read_runs(path)
+    path = tables.benchmark_downscaling(preset, output, workers)
+    runs = tables.read_runs(path)
     for task, factor in runs[["task", "factor"]].drop_duplicates().itertuples(index=False):
-        table = summary(runs, task, factor)
+        table = tables.summary(runs, task, factor)
         table = table.assign(method=table["model"] + " " + table["constraint"].replace("none", ""))
         show(f"{task} x{factor}, test split", with_spread(table))
     print(path)
+
+
+def _gains(path: Path) -> pd.DataFrame:
+    """Network x lead, mean gain over the variables with spread, and residuals."""
+    from physlab.benchmark import forecasting_summary, read_forecasting
+
+    table = forecasting_summary(read_forecasting(path))
+    table = table[(table["variable"] == "all") & (table["training"] != "base")]
+    spread = [f" ± {s:.2%}" if s == s else "" for s in table["spread"]]
+    table = table.assign(gain=[f"{g:+.2%}{s}" for g, s in zip(table["gain"], spread, strict=True)])
+    return table[["model", "training", "lead", "seeds", "gain", "residual", "residual_control"]]
 
 
 def _ratios(path: Path) -> pd.DataFrame:

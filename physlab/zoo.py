@@ -1,5 +1,5 @@
 """The zoo: every method by name. Checkpoints lie under ``assets/checkpoints``, continuous fields under
-``assets/fields``; baselines need none."""
+``assets/fields``, forecasters under ``assets/forecasts``; baselines need none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from physlab.data.assets import asset_folders
 from physlab.downscale import FieldDownscaler, Interpolate
 from physlab.errors import CheckpointError
-from physlab.phydl import PhyDL
+from physlab.phydl import Forecaster, PhyDL
 from physlab.train.checkpoint import CARD, WEIGHTS, load_checkpoint, read_card
 
 # no scaled_add by name: its bounds belong to the data (downscale.Constrained takes them)
@@ -30,6 +30,11 @@ def checkpoint_folders() -> dict[str, Path]:
 def field_folders() -> dict[str, Path]:
     """Name -> folder of the fitted continuous fields (:class:`physlab.phydl.PhyDL`)."""
     return _folders("fields")
+
+
+def forecast_folders() -> dict[str, Path]:
+    """Name -> folder of the trained forecasters (:class:`physlab.phydl.Forecaster`)."""
+    return _folders("forecasts")
 
 
 def _folders(kind: str) -> dict[str, Path]:
@@ -62,10 +67,11 @@ def list_models() -> pd.DataFrame:
             "rmse_val": scores.get("val", {}).get("rmse"), "rmse_test": scores.get("test", {}).get("rmse"),
             "parameters": card["network"].get("parameters"),
         })  # fmt: skip
-    for name, folder in field_folders().items():
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        row = {key: card.get(key) for key in ("task", "seed", "parameters")}
-        rows.append({"name": name, "kind": "continuous", **row})
+    for kind, folders in (("continuous", field_folders()), ("forecast", forecast_folders())):
+        for name, folder in folders.items():
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            row = {key: card.get(key) for key in ("task", "seed", "parameters")}
+            rows.append({"name": name, "kind": kind, **row})
     for name in BASELINES:
         method = load_model(name)
         rows.append(
@@ -104,16 +110,21 @@ def kind_of(card: Mapping) -> str:
     return "ensemble" if noisy else "network"
 
 
-def is_continuous(folder: Path) -> bool:
-    """The folder holds a continuous field (PhyDL), by its card."""
+LOADERS = {"PhyDL": PhyDL.load, "Forecaster": Forecaster.load}  # class on the card -> what opens the folder
+
+
+def class_of(folder: Path) -> str:
+    """The class that a card names, or "": that of a downscaling network is in its entry `network`."""
     try:
-        return json.loads((folder / CARD).read_text(encoding="utf-8")).get("class") == "PhyDL"
+        return json.loads((folder / CARD).read_text(encoding="utf-8")).get("class", "")
     except (OSError, ValueError, AttributeError):
-        return False
+        return ""
 
 
-def load_model(name_or_path: str | Path, device: torch.device | str | None = None) -> FieldDownscaler | PhyDL:
-    """A method by name, or from a checkpoint folder; a continuous field comes as it was fitted, on the CPU.
+def load_model(
+    name_or_path: str | Path, device: torch.device | str | None = None
+) -> FieldDownscaler | PhyDL | Forecaster:
+    """A method by name, or from a checkpoint folder; continuous fields and forecasters come on the CPU.
 
     Parameters
     ----------
@@ -128,15 +139,12 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
     baseline = BASELINE.fullmatch(text)
     if baseline and int(baseline[3]) > 0:
         return Interpolate(baseline[1], int(baseline[3]), baseline[2] or "none")
-    known, fields = checkpoint_folders(), field_folders()
-    for candidate in (text, f"{text}-s0"):
-        if candidate in known:
-            return load_checkpoint(known[candidate], device)
-        if candidate in fields:
-            return PhyDL.load(fields[candidate])
-    if Path(text).is_dir():
-        return PhyDL.load(text) if is_continuous(Path(text)) else load_checkpoint(text, device)
-    near = sorted({re.sub(r"-s\d+$", "", name) for name in (*known, *fields)})
+    known = {**checkpoint_folders(), **field_folders(), **forecast_folders()}
+    folder = next((known[name] for name in (text, f"{text}-s0") if name in known), Path(text))
+    if folder.is_dir():
+        loader = LOADERS.get(class_of(folder))
+        return loader(folder) if loader else load_checkpoint(folder, device)
+    near = sorted({re.sub(r"-s\d+$", "", name) for name in known})
     raise CheckpointError(
         f"no model {text!r}: neither a folder nor one of "
         + ", ".join([*near, "nearest-xN", "bicubic-xN", "bicubic+add-xN"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from physlab.benchmark.checkpoints import benchmark
 from physlab.benchmark.continuous import benchmark_continuous, continuous_summary, read_continuous
 from physlab.benchmark.downscaling import PLANS, Run, benchmark_downscaling
+from physlab.benchmark.forecasting import benchmark_forecasting, forecasting_summary, read_forecasting
+from physlab.benchmark.speed import compare, read_speed, write_speed
 from physlab.benchmark.table import PAPER, RESULTS, read_runs, summary
 
 __all__ = [
@@ -15,8 +17,14 @@ __all__ = [
     "benchmark",
     "benchmark_continuous",
     "benchmark_downscaling",
+    "benchmark_forecasting",
+    "compare",
     "continuous_summary",
+    "forecasting_summary",
     "read_continuous",
+    "read_forecasting",
     "read_runs",
+    "read_speed",
     "summary",
+    "write_speed",
 ]

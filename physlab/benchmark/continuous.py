@@ -2,9 +2,10 @@
 
     physlab benchmark continuous --output benchmark
 
-Truth is the shipped window, 33 x 33 points every hour of ten days. A method gets every fourth point in either direction
-every third hour ("x4, 3 h"), or a random share of all points and hours; the error is measured at the points that it did
-not get. One line per run is added to a tidy CSV as soon as it is known, so that a killed run goes on.
+Truth is the shipped window, 33 x 33 points every hour of ten days, or another one (`--data FILE`). A method gets every
+fourth point in either direction every third hour ("x4, 3 h"), or a random share of all points and hours; the error is
+measured at the points that it did not get. One line per run is added to a tidy CSV as soon as it is known, so that a
+killed run goes on.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from physlab.train.checkpoint import commit, device_name, versions
 from physlab.train.workers import begin
 
 RESULTS, TABLE = "results/continuous.csv", "continuous.csv"
+FRESH = "results/continuous-fresh.csv"  # a window on which nothing was tuned
+SHIPPED = "nature-window"
 VARIABLES = ("u", "v", "t", "z", "q", "tcw")
 STEP, HOURS = 4, 3  # of the regular data
 SHARES = {"10 %": 0.1, "3 %": 0.03, "1 %": 0.01}
@@ -77,9 +80,22 @@ class Run:
 
 
 @functools.lru_cache(maxsize=1)
-def window() -> xr.Dataset:
-    """The truth, in memory."""
-    ds = open_dataset("nature-window")
+def window(source: str = SHIPPED) -> xr.Dataset:
+    """The truth, in memory: a name of the catalogue or the path of a file like it.
+
+    Raises
+    ------
+    PhysLabError : variables that are not there, or coordinates that the regular data do not divide.
+    """
+    ds = open_dataset(source)
+    missing = [v for v in VARIABLES if v not in ds]
+    if missing:
+        raise PhysLabError(f"{source} has no {', '.join(missing)}: pass hours of {', '.join(VARIABLES)} on one level")
+    sizes = {d: ds.sizes.get(d, 0) for d in ("time", "latitude", "longitude")}
+    if any((n - 1) % step or n < 2 for n, step in zip(sizes.values(), (HOURS, STEP, STEP), strict=True)):
+        raise PhysLabError(
+            f"{source} has {sizes}: pass a multiple of {HOURS} hours plus one, and of {STEP} rows and columns plus one"
+        )
     return ds[list(VARIABLES)].load().assign_attrs(ds.attrs)
 
 
@@ -89,7 +105,7 @@ def thinned(ds: xr.Dataset, step: int = STEP, hours: int = HOURS) -> xr.Dataset:
     return ds.isel(time=slice(None, None, hours), latitude=every, longitude=every)
 
 
-def make_case(data: str, seed: int = 0) -> Case:
+def make_case(data: str, seed: int = 0, source: str = SHIPPED) -> Case:
     """The data of a run.
 
     Raises
@@ -98,7 +114,7 @@ def make_case(data: str, seed: int = 0) -> Case:
     """
     if data != REGULAR and data not in SHARES:
         raise PhysLabError(f"unknown data {data!r}: choose one of {', '.join((REGULAR, *SHARES))}")
-    ds = window()
+    ds = window(source)
     domain = Domain.of(ds)
     points = grid_points(domain, ds.longitude.values, ds.latitude.values, ds.time.values)
     values = torch.from_numpy(np.stack([ds[v].values.ravel() for v in VARIABLES], -1).astype(np.float32))
@@ -161,9 +177,9 @@ def fit_field(case: Case, method: str, seed: int, **changes) -> PhyDL:
     return model
 
 
-def one(run: Run, changes: dict) -> dict:
+def one(run: Run, source: str, changes: dict) -> dict:
     """Make and score the method of a run."""
-    case, costs = make_case(run.data, run.seed or 0), {"parameters": 0}
+    case, costs = make_case(run.data, run.seed or 0, source), {"parameters": 0}
     start = time.perf_counter()
     if run.method in FIELDS:
         model = fit_field(case, run.method, run.seed, **changes)
@@ -191,19 +207,22 @@ def benchmark_continuous(
     workers: int = 2,
     runs: list[Run] | None = None,
     say: Callable[[str], None] = print,
+    source: str | Path = SHIPPED,
     **changes,
 ) -> Path:
     """Run or resume the benchmark; returns the path of its tidy table.
 
     Parameters
     ----------
-    output : folder of the table.  workers : processes side by side, one thread each.
+    output : folder of the table, which belongs to one source.  workers : processes side by side, one thread each.
+    source : name or path of the hours that are the truth.
     runs : others than :func:`plan`;  changes : of :class:`physlab.phydl.FitSettings`, for a quick try.
 
     Raises
     ------
     PhysLabError : after all runs have ended, naming those that failed.
     """
+    window(str(source))  # refuse what cannot be used before anything is started
     path, runs = Path(output) / TABLE, plan() if runs is None else runs
     lines = {_key(r): r for r in read_continuous(path).to_dict("records")} if path.exists() else {}
     todo = [run for run in runs if (run.data, run.method, -1 if run.seed is None else run.seed) not in lines]
@@ -211,7 +230,7 @@ def benchmark_continuous(
     failed: dict[str, Exception] = {}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
-        futures = {pool.submit(one, run, changes): run for run in todo}
+        futures = {pool.submit(one, run, str(source), changes): run for run in todo}
         for number, future in enumerate(as_completed(futures), 1):
             run = futures[future]
             label = f"{run.data}, {run.method}" + ("" if run.seed is None else f", seed {run.seed}")

@@ -6,11 +6,12 @@ their derivatives need. With sparse or scattered data there are no differences t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
 from physlab.equations import operators
 from physlab.equations.advection import time_difference, time_mean
@@ -35,7 +36,8 @@ def gridded_state(
     amounts : variables that were accumulated over the interval before each time, such as rain: they become rates, per
         second, of the interval.
     order : of the differences in space; those in time are of second order.
-    border : rows and columns left out on each side, where differences are one-sided.
+    border : rows and columns left out on each side, where differences are one-sided; columns only if the grid is not a
+        whole circle.
 
     Raises
     ------
@@ -46,27 +48,68 @@ def gridded_state(
     steps = np.diff(seconds)
     if len(steps) < 1 or np.ptp(steps) > 1e-6 * steps[0]:
         raise FieldError("times are not equally spaced: pass a stretch of equal steps")
-    if min(ds.sizes["latitude"], ds.sizes["longitude"]) < 2 * border + 5:
-        raise FieldError(f"a grid of {dict(ds.sizes)} is too small for differences of order {order} within the border")
     grid, domain, dt = Grid(ds["latitude"].values, ds["longitude"].values), Domain.of(ds), float(steps[0])
-    inner = slice(border, -border) if border else slice(None)
-    value, first, second = {}, {}, {}
-    curvature = torch.from_numpy(np.tan(np.deg2rad(grid.latitude)) / grid.radius)[:, None]
-    for name in variables:
-        x = torch.from_numpy(ds[name].transpose("time", "latitude", "longitude").values.astype(np.float64))
-        if not bool(torch.isfinite(x).all()):
+    fields = {}
+    for name in (*variables, *amounts):
+        fields[name] = torch.from_numpy(ds[name].transpose("time", "latitude", "longitude").values.astype(np.float64))
+        if name in variables and not bool(torch.isfinite(fields[name]).all()):
             raise FieldError(f"{name} has missing values: fill them, or choose a region without")
+    state = difference_state({v: fields[v] for v in variables}, grid, dt, domain, order, border)
+    rows, columns = _inner(grid, border)
+    for name in amounts:
+        state.value[name] = fields[name][1:, rows, columns].flatten() / dt
+        state.first[name] = state.second[name] = torch.full((3, state.value[name].numel()), torch.nan).double()
+    state.points = grid_points(domain, grid.longitude[columns], grid.latitude[rows], seconds[:-1] + 0.5 * dt).double()
+    return state
+
+
+def _inner(grid: Grid, border: int) -> tuple[slice, slice]:
+    """Rows and columns without the border; a circle of latitude has none."""
+    rows = slice(border, -border) if border else slice(None)
+    return rows, slice(None) if grid.periodic else rows
+
+
+def difference_state(
+    fields: Mapping[str, Tensor],
+    grid: Grid,
+    dt: float,
+    domain: Domain,
+    order: operators.Order = 4,
+    border: int = 2,
+    bend: bool = True,
+) -> State:
+    """The state between the times of tensors on a grid, followed by autograd, in their dtype.
+
+    Parameters
+    ----------
+    fields : variable -> (..., T, H, W), SI units, times `dt` seconds apart.
+    border : rows and columns left out on each side; a grid that is periodic in longitude keeps all its columns.
+    bend : whether second derivatives are wanted.
+
+    Returns
+    -------
+    State of (... * (T - 1) * H' * W') points; their time is zero, since no term but the latent force asks for it.
+
+    Raises
+    ------
+    FieldError : too small a grid.
+    """
+    if min(grid.shape) < 2 * border + 5:
+        raise FieldError(f"a grid of {grid.shape} is too small for differences of order {order} within the border")
+    rows, columns = _inner(grid, border)
+    curvature = np.tan(np.deg2rad(grid.latitude)) / grid.radius if not grid.is_plane else np.zeros(grid.shape[0])
+    value, first, second, middle = {}, {}, {}, None
+    for name, x in fields.items():
         middle = time_mean(x)
         y = operators.ddy(middle, grid, order)
-        # the two parts of the Laplacian: what the second derivatives along x and y are on the tangent plane
-        bend = operators.laplacian(middle, grid, order) + curvature * y
-        slopes = (operators.ddx(middle, grid, order), y, time_difference(x, dt))
-        value[name], *flat = (part[..., inner, inner].flatten() for part in (middle, *slopes, bend))
-        first[name] = torch.stack(flat[:3])
-        second[name] = torch.stack([flat[3], torch.zeros_like(flat[3]), torch.full_like(flat[3], torch.nan)])
-    for name in amounts:
-        x = torch.from_numpy(ds[name].transpose("time", "latitude", "longitude").values.astype(np.float64))
-        value[name] = x[1:, inner, inner].flatten() / dt
-        first[name] = second[name] = torch.full((3, value[name].numel()), torch.nan, dtype=torch.float64)
-    points = grid_points(domain, grid.longitude[inner], grid.latitude[inner], seconds[:-1] + 0.5 * dt)
-    return State(points.double(), domain, value, first, second)
+        slopes = [operators.ddx(middle, grid, order), y, time_difference(x, dt)]
+        value[name] = middle[..., rows, columns].flatten()
+        first[name] = torch.stack([part[..., rows, columns].flatten() for part in slopes])
+        if bend:  # the two parts of the Laplacian: what second derivatives along x and y are on the tangent plane
+            both = operators.laplacian(middle, grid, order) + torch.as_tensor(curvature).to(y)[:, None] * y
+            flat = both[..., rows, columns].flatten()
+            second[name] = torch.stack([flat, torch.zeros_like(flat), torch.full_like(flat, torch.nan)])
+    shape = middle[..., rows, columns].shape
+    lat = torch.tensor(grid.latitude[rows]).to(middle)[:, None].expand(shape).flatten()
+    lon = torch.tensor(grid.longitude[columns]).to(middle).expand(shape).flatten()
+    return State(torch.stack([lon, lat, torch.zeros_like(lat)], dim=1), domain, value, first, second)

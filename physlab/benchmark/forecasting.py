@@ -1,0 +1,285 @@
+"""The benchmark of forecasts: three networks, trained on data, then fine-tuned with and without learned equations.
+
+    physlab simulate --output run-6 --seed 6 --days 1 --no-forecasts --hourly 0 0      # likewise for seed 7
+    python -m physlab.simulate.regional bands run-6 30
+    python -m physlab.simulate.regional bands run-7 16
+    physlab benchmark forecasting --data bands --output benchmark
+
+Training is one nature run, 33 x 256 points of a circle of latitudes every hour of 30 days; validation (4 days) and test
+(the last 7 days) are another that shares no weather with it. A network gets four frames of a window of 33 x 33 points,
+two hours apart, and forecasts twelve, up to a day ahead. It does not know what flows in over the borders.
+
+Fine-tuning starts from the same trained network three times: with the data alone (the control: more of the same), with
+the equations, and, for the U-Net, with the published penalty (a signed mean). The gain of the equations is that over
+the control, not over the start.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from physlab.benchmark.table import replace_table
+from physlab.data.assets import asset
+from physlab.errors import PhysLabError
+from physlab.nn import count_parameters
+from physlab.phydl.finetune import ForecastSettings, GridResidual, Windows, finetune
+from physlab.phydl.forecast import LEADS, Forecaster
+from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.workers import begin
+
+RESULTS, TABLE = "results/forecasting.csv", "forecasting.csv"
+VARIABLES = ("u", "v", "t", "z", "q", "tcw")
+TRAINING, HELD_OUT = "nature-band-6.nc", "nature-band-7.nc"
+SPLITS = {"val": (0, 4), "test": (9, 16)}  # days of the held-out run
+SCORED = (6, 12, 18, 24)  # hours ahead
+WIDTH, APART, EVERY = 33, 36, 3  # columns of a window, between windows, hours between forecasts
+NETWORKS = ("unet", "convlstm", "afno")
+SEEDS = (0, 1, 2)
+BASE = ForecastSettings(steps=900)
+MORE = ForecastSettings(steps=250, rate=1e-3)
+STAGES = {  # name -> changes of MORE
+    "data": {},
+    "equations": {"physics": 0.01},
+    "signed mean": {"physics": 0.01, "signed": True, "force": "none"},
+}
+ONLY_UNET = ("signed mean",)
+COLUMNS = ("model", "training", "seed", "lead", *(f"rmse_{v}" for v in VARIABLES), *(f"acc_{v}" for v in VARIABLES),
+           "residual", "parameters", "train_s")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network and a seed, with all its stages."""
+
+    model: str
+    seed: int | None
+
+
+@functools.lru_cache(maxsize=2)
+def band(folder: str, name: str) -> xr.Dataset:
+    """A file of hours, in memory.
+
+    Raises
+    ------
+    PhysLabError : it is not there.
+    """
+    path = Path(folder) / name
+    if not path.exists():
+        seed, days = name[len("nature-band-") : -3], 30 if name == TRAINING else SPLITS["test"][1]
+        raise PhysLabError(
+            f"no {path}: make it by `physlab simulate --output run-{seed} --seed {seed} --days 1 --no-forecasts "
+            f"--hourly 0 0` and `python -m physlab.simulate.regional {folder} run-{seed} {days}`"
+        )
+    with xr.open_dataset(path) as ds:
+        return ds.load()
+
+
+@functools.lru_cache(maxsize=1)
+def law(folder: str) -> GridResidual:
+    """The equations, learned from the training run."""
+    return GridResidual.learn(band(folder, TRAINING), VARIABLES, hours=LEADS[1] - LEADS[0])
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a forecast is scored on: (N, ...) histories and futures, the climatology of each place, first longitudes."""
+
+    given: torch.Tensor
+    asked: torch.Tensor
+    climate: torch.Tensor
+    first: list[float]
+    windows: Windows
+
+
+def make_case(folder: str, model: Forecaster, split: str) -> Case:
+    """All windows of a split."""
+    days = SPLITS[split]
+    windows = Windows(band(folder, HELD_OUT).isel(time=slice(24 * days[0], 24 * days[1] + 1)), model)
+    columns = list(range(0, windows.values.shape[-1] - APART + 1, APART))
+    pairs = [(hour, column) for hour in windows.starts[::EVERY] for column in columns]
+    given, asked = windows.take(*zip(*pairs, strict=True), WIDTH)
+    mean = torch.from_numpy(np.stack([band(folder, TRAINING)[v].mean("time").values for v in VARIABLES]))
+    climate = torch.stack([mean.roll(-column, -1)[..., :WIDTH] for _, column in pairs])[:, None].float()
+    return Case(given, asked, climate, [float(windows.longitude[column]) for _, column in pairs], windows)
+
+
+def score(case: Case, made: torch.Tensor, equations: GridResidual) -> list[dict]:
+    """One dict for each lead of :data:`SCORED`: RMSE, anomaly correlation and the relative residual up to that lead.
+
+    Rows weigh by their area. The anomaly correlation is over all points and forecasts, with the time mean of the
+    training run at each place as climatology. The residual is the root mean square of (R - Q) / sigma over all
+    equations.
+    """
+    grid = case.windows.grid(WIDTH)
+    w = torch.from_numpy(np.cos(np.deg2rad(grid.latitude)))[:, None]
+    force, spread = equations.at(case.first, WIDTH)
+    now, rows = case.given[:, -1:], []
+    rest = torch.cat([(equations(torch.cat([n, m], 1), grid, 3600.0 * LEADS[0]) - f) / s for n, m, f, s in
+                      zip(*(x.split(64) for x in (now, made, force, spread)), strict=True)])  # fmt: skip
+    for lead in SCORED:
+        at = LEADS.index(lead)
+        row = {"lead": lead, "residual": float(rest[:, : at + 1].double().square().mean().sqrt())}
+        for v, name in enumerate(VARIABLES):
+            f, y, c = (x[:, v].double() for x in (made[:, at], case.asked[:, at], case.climate[:, 0]))
+            row[f"rmse_{name}"] = float((w * (f - y).square()).mean().div(w.mean()).sqrt())
+            a, b = f - c, y - c
+            norm = (w * a * a).mean() * (w * b * b).mean()
+            row[f"acc_{name}"] = float((w * a * b).mean() / norm.sqrt()) if norm > 0 else float("nan")
+        rows.append(row)
+    return rows
+
+
+@torch.no_grad()
+def predict(model: Forecaster, case: Case) -> torch.Tensor:
+    return torch.cat([model(part) for part in case.given.split(64)])
+
+
+def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") -> list[dict]:
+    """All stages of a network, or the references (model ""), scored; finished checkpoints are taken as they are."""
+    equations, train = law(folder), band(folder, TRAINING)
+    model = Forecaster.of(run.model or "unet", train, VARIABLES, seed=run.seed or 0)
+    case = make_case(folder, model, split)
+    if not run.model:
+        now = case.given[:, -1:].expand_as(case.asked)
+        made = {"persistence": now, "climatology": case.climate.expand_as(case.asked), "truth": case.asked}
+        return [{"model": name, "training": "", "seed": None, **row}
+                for name, x in made.items() for row in score(case, x, equations)]  # fmt: skip
+    windows, rows = Windows(train, model), []
+    stages = ["base", *(s for s in STAGES if run.model == "unet" or s not in ONLY_UNET)]
+    for stage in stages:
+        path = Path(output) / f"forecast-{run.model}-{stage.replace(' ', '-')}-s{run.seed}"
+        if path.exists():
+            model = Forecaster.load(path)
+        else:
+            if stage == "base":
+                settings = BASE
+            else:
+                model = Forecaster.load(Path(output) / f"forecast-{run.model}-base-s{run.seed}")
+                settings = MORE
+            settings = ForecastSettings(**{**asdict(settings), **STAGES.get(stage, {}), **changes})
+            report = finetune(model, windows, settings, equations, seed=run.seed + (0 if stage == "base" else 1000))
+            model.card |= {"stage": stage, "seed": run.seed, "train_s": report.wall_time_s, "commit": commit(),
+                           "versions": versions(), "device": device_name(torch.device("cpu"))}  # fmt: skip
+            model.save(path)
+        cost = {"parameters": count_parameters(model.network), "train_s": model.card["train_s"]}
+        rows += [{"model": run.model, "training": stage, "seed": run.seed, **row, **cost}
+                 for row in score(case, predict(model, case), equations)]  # fmt: skip
+    return rows
+
+
+def plan() -> list[Run]:
+    """The references, then network by network, seed by seed."""
+    return [Run("", None), *(Run(model, seed) for seed in SEEDS for model in NETWORKS)]
+
+
+def benchmark_forecasting(
+    data: str | Path,
+    output: str | Path = "benchmark",
+    workers: int = 2,
+    runs: list[Run] | None = None,
+    say: Callable[[str], None] = print,
+    **changes,
+) -> Path:
+    """Run or resume the benchmark; returns the path of its tidy table.
+
+    Parameters
+    ----------
+    data : folder of the two files of hours.
+    output : folder of the table and the checkpoints.  workers : processes side by side, one thread each.
+    runs : others than :func:`plan`;  changes : of :class:`physlab.phydl.finetune.ForecastSettings`, for a quick try.
+
+    Raises
+    ------
+    PhysLabError : the data are not there, or, after all runs have ended, some failed.
+    """
+    for name in (TRAINING, HELD_OUT):
+        band(str(data), name)
+    band.cache_clear()
+    path, runs = Path(output) / TABLE, plan() if runs is None else runs
+    table = read_forecasting(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+    known = set(table["model"])  # references by their names
+    done = {(m, s) for m, s in table[["model", "seed"]].dropna().itertuples(index=False)}
+    todo = [r for r in runs if ("persistence" not in known if not r.model else (r.model, r.seed) not in done)]
+    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
+    failed: dict[str, Exception] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
+        futures = {pool.submit(one, run, str(data), str(output), changes): run for run in todo}
+        for number, future in enumerate(as_completed(futures), 1):
+            run = futures[future]
+            label = f"{run.model or 'references'}" + ("" if run.seed is None else f", seed {run.seed}")
+            try:
+                rows = pd.DataFrame(future.result())
+            except (PhysLabError, OSError, RuntimeError, ValueError) as error:
+                failed[label] = error
+                say(f"[{number}/{len(todo)}] {label} failed: {error}")
+                continue
+            table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
+            write_forecasting(table, path)
+            last = rows[rows["lead"] == SCORED[-1]]
+            say(f"[{number}/{len(todo)}] {label}: RMSE of u at {SCORED[-1]} h "
+                + ", ".join(f"{x:.2f}" for x in last["rmse_u"]) + " m/s")  # fmt: skip
+    if failed:
+        raise PhysLabError(f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed)}): run again to resume")
+    return path
+
+
+def read_forecasting(path: str | Path | None = None) -> pd.DataFrame:
+    """The tidy table, one line per run, stage and lead; None for the one that ships.
+
+    Columns: model, training (base, data, equations, signed mean), seed, lead (h), rmse_u ... in SI units, acc_u ...,
+    residual (root mean square, relative; the truth has about 1.2), parameters, train_s.
+
+    Raises
+    ------
+    PhysLabError : the file lacks columns.
+    """
+    path = asset(RESULTS) if path is None else Path(path)
+    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"}, keep_default_na=False, na_values=[""])
+    missing = [name for name in COLUMNS if name not in runs]
+    if missing:
+        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
+    return runs.assign(training=runs["training"].fillna(""))
+
+
+def write_forecasting(table: pd.DataFrame, path: Path) -> Path:
+    """Sorted, 6 significant digits, atomically."""
+    models, stages = ("truth", "persistence", "climatology", *NETWORKS), ("", "base", *STAGES)
+    order = table.assign(_m=table["model"].map(models.index), _t=table["training"].map(stages.index))
+    return replace_table(order.sort_values(["_m", "_t", "seed", "lead"]).reindex(columns=list(COLUMNS)), path)
+
+
+def forecasting_summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """Gain of each fine-tuning over the control, seed by seed.
+
+    Returns
+    -------
+    DataFrame: model, training, lead, variable ("all" is the mean over variables), seeds, gain (mean over seeds of
+    1 - RMSE / RMSE of the control with the same seed), spread (sample standard deviation), residual (mean) and that of
+    the control.
+    """
+    rows = []
+    control = runs[runs["training"] == "data"].set_index(["model", "seed", "lead"])
+    for (model, stage, lead), part in runs[runs["training"] != ""].groupby(["model", "training", "lead"], sort=False):
+        part = part.set_index(["model", "seed", "lead"])
+        both = part.index.intersection(control.index)
+        if stage == "data" or not len(both):
+            continue
+        gains = {v: 1 - part.loc[both, f"rmse_{v}"] / control.loc[both, f"rmse_{v}"] for v in VARIABLES}
+        gains["all"] = sum(gains.values()) / len(VARIABLES)
+        rows += [{
+            "model": model, "training": stage, "lead": lead, "variable": v, "seeds": len(g), "gain": g.mean(),
+            "spread": g.std(ddof=1) if len(g) > 1 else float("nan"), "residual": part.loc[both, "residual"].mean(),
+            "residual_control": control.loc[both, "residual"].mean(),
+        } for v, g in gains.items()]  # fmt: skip
+    return pd.DataFrame(rows)
