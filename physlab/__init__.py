@@ -36,6 +36,7 @@ _MODULES = (
     "constrain",
     "diffusion",
     "downscale",
+    "assimilate",
     "score",
     "train",
     "phydl",

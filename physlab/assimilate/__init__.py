@@ -1,0 +1,46 @@
+"""Data assimilation: from a forecast and a few observations to a whole state.
+
+The classical core works on plain tensors, any leading dimensions, so that it can be checked on small problems:
+
+>>> from physlab.assimilate import LETKF, gaspari_cohn, ring_distance
+>>> method = LETKF(inflation=1.02, taper=gaspari_cohn(ring_distance(40), 7.3))
+>>> analysis = method.analyse(ensemble, y, H, R)          # (N, n), (m,), (m, n) or a function, (m, m) -> (N, n)
+
+How well a method does is asked in twin experiments (:mod:`cycle`); :mod:`experiments` holds tuned ones with the scores
+to expect.
+"""
+
+from __future__ import annotations
+
+from physlab.assimilate.base import EnsembleMethod, Method
+from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sample_covariance
+from physlab.assimilate.enkf import EnKF
+from physlab.assimilate.etkf import ETKF
+from physlab.assimilate.letkf import LETKF
+from physlab.assimilate.localisation import gaspari_cohn, plane_distance, ring_distance, sphere_distance
+from physlab.assimilate.observed import Observed
+from physlab.assimilate.optimal import OptimalInterpolation
+from physlab.assimilate.tangent import linearise
+from physlab.assimilate.var3d import Var3D
+from physlab.assimilate.var4d import Var4D
+
+__all__ = [
+    "ETKF",
+    "LETKF",
+    "Covariance",
+    "Dense",
+    "EnKF",
+    "EnsembleMethod",
+    "Method",
+    "Observed",
+    "OptimalInterpolation",
+    "Var3D",
+    "Var4D",
+    "gaspari_cohn",
+    "linearise",
+    "nmc_differences",
+    "plane_distance",
+    "ring_distance",
+    "sample_covariance",
+    "sphere_distance",
+]
