@@ -14,7 +14,8 @@ from __future__ import annotations
 from physlab.diffusion.average import Average
 from physlab.diffusion.denoise import PARAMETERISATIONS, Denoiser, PosteriorMean
 from physlab.diffusion.gaussian import GaussianDenoiser, SpectralDenoiser
-from physlab.diffusion.guide import DPS, MMPS, SDA, Guided, PiGDM, conjugate_gradients
+from physlab.diffusion.guide import DPS, MMPS, SDA, Guided, PiGDM
+from physlab.diffusion.krylov import solve_shifted
 from physlab.diffusion.noise import KINDS, QUANTITIES, NoiseSchedule
 from physlab.diffusion.observe import Observation
 from physlab.diffusion.sample import DDIM, DDPM, GRIDS, Euler, Heun, PredictorCorrector, Sampler
@@ -44,5 +45,5 @@ __all__ = [
     "PredictorCorrector",
     "Sampler",
     "SpectralDenoiser",
-    "conjugate_gradients",
+    "solve_shifted",
 ]

@@ -25,17 +25,19 @@ small r, where Cov[x0 | x_t] is r^2, and lost at large r, where it stays at the 
 to lie at the wrong place and too close together. :class:`DPS` has no likelihood at all but a step along the gradient of
 the misfit; how far it goes depends on the number of steps, not on R.
 
-The system in brackets is solved with conjugate gradients, each iteration one product with J^T.
+The system in brackets is solved in a Krylov space (:mod:`physlab.diffusion.krylov`), each step one product with J^T.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from physlab.diffusion.denoise import PosteriorMean
+from physlab.diffusion.krylov import solve_shifted
 from physlab.diffusion.observe import Observation
 from physlab.errors import PhysLabError
 
@@ -47,8 +49,9 @@ class Guided(PosteriorMean):
     ----------
     denoiser : the prior, learned or exact.
     y, A, R : see :class:`physlab.diffusion.observe.Observation`; an Observation may be passed as y alone.
-    iterations : most conjugate-gradient steps for each evaluation; m of them solve the system for certain.
-    tolerance : relative residual at which they stop.
+    iterations : most steps of the solver for each evaluation; m of them solve the system for certain.
+    tolerance : relative residual at which it stops.
+    trust : largest noise-to-signal ratio at which J is taken; above it, J is that of the same noise made smaller.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Guided(PosteriorMean):
         R: float | Tensor | None = None,
         iterations: int = 16,
         tolerance: float = 1e-4,
+        trust: float = math.inf,
     ) -> None:
         super().__init__(denoiser.schedule)
         if not isinstance(y, Observation) and (A is None or R is None):
@@ -67,25 +71,41 @@ class Guided(PosteriorMean):
             raise PhysLabError(f"iterations is {iterations}: pass at least 1")
         self.denoiser = denoiser
         self.observation = y if isinstance(y, Observation) else Observation(y, A, R)
-        self.iterations, self.tolerance = int(iterations), float(tolerance)
+        if not trust > 0:
+            raise PhysLabError(f"trust is {trust}: pass a noise-to-signal ratio above 0, or infinity")
+        self.iterations, self.tolerance, self.trust = int(iterations), float(tolerance), float(trust)
 
     def forward(self, x: Tensor, t: float | Tensor, condition: Tensor | None = None) -> Tensor:
-        alpha, sigma = self.schedule.coefficients(t, x)
+        r = self.schedule.ratio(t) if isinstance(t, Tensor) else self.schedule.ratio(torch.tensor(t).double())
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
             D = self.denoiser(x, t, condition)
             seen = self.observation(D)
+        misfit = self.observation.misfit(seen.detach())
+        if bool((r > self.trust).any()):
+            x, t, seen = self.nearer(x.detach(), D.detach(), t, r, condition)
+        alpha, sigma = self.schedule.coefficients(t, x)
 
         def pull(v: Tensor) -> Tensor:
             """(sigma^2 / alpha) J^T A^T v, (B, m) -> (B, ...)."""
             return sigma.square() / alpha * torch.autograd.grad(seen, x, v, retain_graph=True)[0]
 
-        misfit = self.observation.misfit(seen.detach())
         spread = self.spread(D.detach(), (sigma / alpha).reshape(-1, 1), pull)
-        weights = conjugate_gradients(
-            lambda v: self.observation.error(v) + spread(v), misfit, self.iterations, self.tolerance
-        )
-        return D.detach() + pull(weights)
+        whiten, back = self.observation.whiten, self.observation.whiten_transposed  # R = L L^T: solve I + L^-1 S L^-T
+        white = solve_shifted(lambda v: whiten(spread(back(v))), whiten(misfit), self.iterations, self.tolerance)
+        return D.detach() + pull(back(white))
+
+    def nearer(
+        self, x: Tensor, D: Tensor, t: float | Tensor, r: Tensor, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same noise made smaller, to the ratio `trust` where r is above it: the point, its time, A(D) there."""
+        alpha, _ = self.schedule.coefficients(t, x)
+        limited = r.clamp(max=self.trust)
+        time = self.schedule.time(limited)
+        share = (limited / r).to(x).reshape(-1, *(1,) * (x.ndim - 1))
+        with torch.enable_grad():
+            x = (self.schedule.coefficients(time, x)[0] * (D + share * (x / alpha - D))).requires_grad_(True)
+            return x, time, self.observation(self.denoiser(x, time, condition))
 
     def spread(self, D: Tensor, r: Tensor, pull: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """The product v -> A V A^T v, (B, m) -> (B, m).
@@ -139,7 +159,19 @@ class PiGDM(Guided):
 
 
 class MMPS(Guided):
-    """Moment matching: the covariance that the denoiser itself implies. The corrected guidance of this book."""
+    """Moment matching: the covariance that the denoiser itself implies. The corrected guidance of this book.
+
+    A learned Jacobian is multiplied by r^2, and so is its error: a small U-Net whose V is useful up to r = 10 names
+    variances of minus nine at r = 100, where two is right. But V hardly changes there: above a ratio of ten standard
+    deviations it is the covariance of the data within a percent. So J is taken at the ratio `trust` at most.
+
+    Parameters
+    ----------
+    trust : as for :class:`Guided`, in units of the data; 10 for standardised data, infinity for an exact denoiser.
+    """
+
+    def __init__(self, denoiser: PosteriorMean, y, A=None, R=None, trust: float = 10.0, **options) -> None:
+        super().__init__(denoiser, y, A, R, trust=trust, **options)
 
     def spread(self, D: Tensor, r: Tensor, pull: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         forward = self.observation.slope(D)[0]
@@ -174,36 +206,3 @@ class DPS(Guided):
             misfit = self.observation.misfit(self.observation(self.denoiser(old, t, condition)))
             gradient = torch.autograd.grad(misfit.square().sum(1).sqrt().sum(), old)[0]
         return new - self.zeta * gradient
-
-
-@torch.no_grad()
-def conjugate_gradients(
-    product: Callable[[Tensor], Tensor], right: Tensor, iterations: int, tolerance: float
-) -> Tensor:
-    """Solve S v = right for symmetric positive S, each row of a batch on its own (Hestenes and Stiefel 1952).
-
-    A row stops where it has converged, and where S turns out not to be positive along the search direction, as happens
-    with a learned denoiser whose Jacobian is only nearly a covariance.
-
-    Parameters
-    ----------
-    product : (B, m) -> (B, m), v -> S v.
-    right : (B, m).
-    iterations : at most so many steps.
-    tolerance : residual relative to `right` at which a row stops.
-    """
-    v, residual = torch.zeros_like(right), right
-    direction, size = residual, residual.square().sum(1, keepdim=True)
-    enough = tolerance**2 * size
-    for _ in range(iterations):
-        image = product(direction)
-        curvature = (direction * image).sum(1, keepdim=True)
-        going = (size > enough) & (curvature > 0)
-        if not bool(going.any()):
-            break
-        length = torch.where(going, size / curvature.clamp(min=torch.finfo(v.dtype).tiny), 0.0)
-        v = v + length * direction
-        residual = residual - length * image
-        before, size = size, residual.square().sum(1, keepdim=True)
-        direction = torch.where(going, residual + size / before.clamp(min=torch.finfo(v.dtype).tiny) * direction, 0.0)
-    return v

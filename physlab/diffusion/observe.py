@@ -46,6 +46,7 @@ class Observation(nn.Module):
         self.function = None if matrix else A
         self.register_buffer("y", y)
         self.register_buffer("R", R)
+        self.register_buffer("root", torch.linalg.cholesky(R) if R.ndim == 2 else None)
         self.register_buffer("matrix", A if matrix else None)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,9 +68,17 @@ class Observation(nn.Module):
             raise FieldError(f"R is for {len(self.R)} observations, A gives {m}: they must agree")
         return self.y.to(seen).reshape(-1, m) - seen
 
-    def error(self, v: Tensor) -> Tensor:
-        """(B, m) R v."""
-        return v @ self.R.to(v) if self.R.ndim == 2 else self.R.to(v) * v
+    def whiten(self, v: Tensor) -> Tensor:
+        """(B, m) L^-1 v with R = L L^T: misfits in units of their error."""
+        if self.R.ndim < 2:
+            return v / self.R.to(v).sqrt()
+        return torch.linalg.solve_triangular(self.root.to(v), v.mT, upper=False).mT
+
+    def whiten_transposed(self, v: Tensor) -> Tensor:
+        """(B, m) L^-T v."""
+        if self.R.ndim < 2:
+            return v / self.R.to(v).sqrt()
+        return torch.linalg.solve_triangular(self.root.mT.to(v), v.mT, upper=True).mT
 
     def slope(self, x: Tensor) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """The products w -> A w, (B, ...) -> (B, m), and v -> A^T v, (B, m) -> (B, ...), at the states x."""
