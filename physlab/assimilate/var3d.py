@@ -3,7 +3,7 @@ r"""3D-Var: the state of least cost, found by descent (Lorenc 1986, Q. J. R. Met
 .. math:: J(x) = \tfrac12 (x - x_b)^T B^{-1} (x - x_b) + \tfrac12 (y - H(x))^T R^{-1} (y - H(x)) .
 
 With x = x_b + U v and B = U U^T neither B nor its inverse is needed, only U and its transpose
-(:mod:`~physlab.assimilate.covariance`), and H may be curved. For a linear H it is optimal interpolation, solved differently.
+(:mod:`~physlab.assimilate.covariance`), and H may be curved. For a linear H it gives what optimal interpolation gives.
 """
 
 from __future__ import annotations

@@ -1,0 +1,129 @@
+"""Twin experiments with tuned settings and the score to expect: one setting of the literature, one file.
+
+    python -m physlab.assimilate.experiments lorenz96_sakov2008
+
+runs a file and prints its table. A score is the RMSE of the analysis after the spin-up, the median over the seeds; runs
+that lost the truth are counted. All seeds run side by side, as a leading dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+
+import torch
+from torch import Tensor
+
+from physlab.assimilate.base import Method
+from physlab.assimilate.cycle import Scores, TwinExperiment
+from physlab.errors import PhysLabError
+
+NAMES = ("lorenz63_sakov2012", "lorenz96_sakov2008")
+
+
+@dataclass(frozen=True, eq=False)
+class Climate:
+    """What a model does in the long run: mean (n,), covariance (n, n), and states (..., n) it was taken from."""
+
+    mean: Tensor
+    covariance: Tensor
+    states: Tensor
+
+    @classmethod
+    def of(cls, model, starts: int = 64, samples: int = 50, every: int = 20, seed: int = 99) -> Climate:
+        """Of a model with ``start``, from `starts` runs, each sampled every `every` steps."""
+        start = model.start(starts, generator=torch.Generator().manual_seed(seed))
+        path = model.trajectory(start, samples * every, every)
+        states = path.flatten(0, -2)
+        return cls(states.mean(0), torch.cov(states.mT), path)
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A method in a twin experiment.
+
+    Attributes
+    ----------
+    name : of the method and its settings.
+    method : the method, or how it is made from the climate.
+    members : of its ensemble; None for a method without.
+    expected : lowest and highest RMSE that independent codes and papers found.
+    source : where that is written.
+    climatological : the method's forecast is the mean of the climate.
+    window : see :class:`~physlab.assimilate.cycle.TwinExperiment`.
+    """
+
+    name: str
+    method: Method | Callable[[Climate], Method]
+    members: int | None
+    expected: tuple[float, float]
+    source: str
+    climatological: bool = False
+    window: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """A twin experiment, its model, and the methods that are run in it.
+
+    Attributes
+    ----------
+    model : has ``start(*batch, generator=)``, ``trajectory`` and a call with a number of steps.
+    twin : the truth and how it is observed.
+    spread : standard deviation of the first background's errors, one number for all variables.
+    experiments : the methods.
+    """
+
+    model: object
+    twin: TwinExperiment
+    spread: float
+    experiments: tuple[Experiment, ...]
+
+    def run(self, experiment: Experiment, seeds: int = 3, cycles: int | None = None, seed: int = 0) -> Scores:
+        """One method, `seeds` truths side by side.
+
+        Parameters
+        ----------
+        cycles : instead of those of the setting; the spin-up stays.
+        seed : of all random numbers.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        twin = replace(self.twin, cycles=self.twin.cycles if cycles is None else cycles, window=experiment.window)
+        method, climate = experiment.method, None
+        if experiment.climatological or not isinstance(method, Method):
+            climate = Climate.of(self.model)
+        if not isinstance(method, Method):
+            method = method(climate)
+        start = self.model.start(seeds, generator=generator)
+        truth, y = twin.nature(start, generator)
+        if experiment.climatological:
+            twin = replace(twin, forecast=lambda x: climate.mean.expand_as(x))
+
+        def noise(x: Tensor) -> Tensor:
+            return self.spread * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+        background = start + noise(start)
+        if experiment.members is not None:
+            background = background[..., None, :].repeat_interleave(experiment.members, -2)
+            background = background + noise(background)
+        return twin.run(method, background, truth, y, generator)
+
+
+def setting(name: str) -> Setting:
+    """The setting of a file."""
+    if name not in NAMES:
+        raise PhysLabError(f"there is no experiment {name!r}: pass one of {', '.join(NAMES)}")
+    return import_module(f"{__name__}.{name}").SETTING
+
+
+def table(name: str, seeds: int = 3, cycles: int | None = None, seed: int = 0) -> Iterator[str]:
+    """Lines of a table: what was expected and what came."""
+    yield f"{'method':34s} {'expected':>13s} {'median':>7s} {'lowest':>7s} {'highest':>7s} {'spread':>7s} {'lost':>5s}"
+    chosen = setting(name)
+    for e in chosen.experiments:
+        s = chosen.run(e, seeds, cycles, seed)
+        numbers = (s.rmse.median(), s.rmse.min(), s.rmse.max(), s.spread.median())
+        low, high = e.expected
+        yield (f"{e.name:34s} {low:6.2f} {high:6.2f} " + " ".join(f"{float(v):7.3f}" for v in numbers)
+               + f" {int(s.diverged.sum()):5d}")  # fmt: skip
