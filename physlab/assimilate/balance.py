@@ -1,15 +1,15 @@
 r"""A background covariance for shallow water: white noise made smooth, and then made to look like weather.
 
-The control-variable transform of weather centres in its smallest form (Parrish and Derber 1992; Bannister 2008, Q. J. R.
-Meteorol. Soc. 134, 1971-1996). Errors are described by streamfunction, velocity potential and the height that is left
-when the balanced part is taken away; these three are taken as uncorrelated, each homogeneous and isotropic:
+The control-variable transform of weather centres in its smallest form (Parrish and Derber 1992; Bannister 2008, Q. J.
+R. Meteorol. Soc. 134, 1971-1996). Errors are described by streamfunction, velocity potential and the height that is
+left when the balanced part is taken away; these three are uncorrelated, each homogeneous and isotropic:
 
 .. math:: \psi, \chi, h_u = S^{1/2}(|\mathbf k|)\, v , \qquad
           u = -\psi_y + \chi_x, \quad v = \psi_x + \chi_y, \quad h = r(|\mathbf k|) \frac{f}{g} \psi + h_u .
 
 With r = 1 the height is in geostrophic balance with the rotational wind; r is fitted. So an observation of height alone
-moves the wind around it. In Fourier space U is one 3 x 3 matrix for each wavenumber, and U^T its conjugate transpose. At
-k = 0, where there is no streamfunction, the three are the mean of u, v and h.
+moves the wind around it. In Fourier space U is one 3 x 3 matrix for each wavenumber, and U^T its conjugate transpose.
+At k = 0, where there is no streamfunction, the three are the mean of u, v and h.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _apply(model: ShallowWater, U: Tensor, x: Tensor) -> Tensor:
 
 
 def _transform(model: ShallowWater, balance: Tensor) -> Tensor:
-    """(3 in, 3 out, H, W // 2 + 1): psi, chi, h_u -> u, v, h; the identity at k = 0. Unpaired shortest waves get none."""
+    """(3 in, 3 out, H, W // 2 + 1): psi, chi, h_u -> u, v, h; the identity at k = 0, zero for unpaired waves."""
     l, k = model.wavenumbers(balance)
     l, k = torch.broadcast_tensors(l, k)
     zero, one = torch.zeros_like(balance), torch.ones_like(balance)
@@ -115,7 +115,7 @@ def _size(model: ShallowWater) -> Tensor:
 
 
 def _at(model: ShallowWater, ring: Tensor) -> Tensor:
-    """Values (K,) at the rings as values at the modes (H, W // 2 + 1): linear in between, but none of ring 0 elsewhere."""
+    """Values (K,) at the rings as values at the modes (H, W // 2 + 1): linear in between, ring 0 for k = 0 alone."""
     size = _size(model)
     low = size.long().clamp(max=len(ring) - 1)
     high = (low + 1).clamp(max=len(ring) - 1)

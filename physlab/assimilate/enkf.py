@@ -40,10 +40,10 @@ class EnKF(EnsembleMethod):
         noise = (noise - noise.mean(-2, keepdim=True)) * (N / (N - 1)) ** 0.5  # the mean meets y itself
         D = observed.whiten(observed.y[..., None, :] - seen) + noise
         if Y.shape[-1] < N:  # the smaller of two systems, (m, m) or (N, N), with the same answer
-            weights = torch.linalg.solve(_ridge(Y.mT @ Y, N), D.mT).mT @ Y.mT
+            step = torch.linalg.solve(_ridge(Y.mT @ Y, N), D.mT).mT @ (Y.mT @ X)
         else:
-            weights = torch.linalg.solve(_ridge(Y @ Y.mT, N), Y @ D.mT).mT
-        return mean + X + weights @ X
+            step = torch.linalg.solve(_ridge(Y @ Y.mT, N), Y @ D.mT).mT @ X
+        return mean + X + step
 
 
 def _ridge(C: Tensor, N: int) -> Tensor:

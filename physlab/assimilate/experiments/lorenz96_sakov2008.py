@@ -5,8 +5,8 @@ Process. Geophys. 18, 735-750, fig. 6) for the LETKF, and the tables of the pack
 Source Softw. 9, 5150), repeated by us with that package; DAPPER documents 0.41 for 3D-Var, and 0.45 is what it gives.
 
 The first background is near to the truth, as there. With first errors of 1, as large as those of the observations, two
-of ten runs of the ETKF lose the truth within the first 80 analyses, and with the published inflation of 1.013 one of ten
-after 2,219.
+of ten runs of the ETKF lose the truth within the first 80 analyses, and with the published inflation of 1.013 one of
+ten after 2,219.
 """
 
 import torch
