@@ -12,6 +12,7 @@ to expect.
 
 from __future__ import annotations
 
+from physlab.assimilate.balance import BalancedCovariance
 from physlab.assimilate.base import EnsembleMethod, Method
 from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sample_covariance
 from physlab.assimilate.enkf import EnKF
@@ -27,6 +28,7 @@ from physlab.assimilate.var4d import Var4D
 __all__ = [
     "ETKF",
     "LETKF",
+    "BalancedCovariance",
     "Covariance",
     "Dense",
     "EnKF",
