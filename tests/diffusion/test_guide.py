@@ -45,6 +45,7 @@ from physlab.diffusion import (
     NoiseSchedule,
     Observation,
     PiGDM,
+    PosteriorMean,
     Sampler,
     SpectralDenoiser,
     solve_shifted,
@@ -368,7 +369,10 @@ def test_solver_survives_what_is_no_covariance() -> None:
     values = torch.tensor([-0.999, -5.0, 0.5, 2.0, 7.0]).double()
     v = solve_shifted(lambda p: p @ (q * values) @ q.T, b, 5, 1e-12)
     assert torch.allclose(v, ((b @ q) / (1 + values.clamp(min=0))) @ q.T, rtol=1e-8, atol=1e-10)
-    skew = solve_shifted(lambda p: p @ torch.randn(5, 5, generator=generator).double() * 9, b, 5, 1e-12)
+    S = 3 * torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    skew = solve_shifted(lambda p: p @ S.T, b, 5, 0.0)
+    values, q = torch.linalg.eigh(0.5 * (S + S.T))
+    assert torch.allclose(skew, ((b @ q) / (1 + values.clamp(min=0))) @ q.T, rtol=1e-8, atol=1e-10)
     assert (skew.norm(dim=1) <= b.norm(dim=1) * (1 + 1e-9)).all()
 
 
@@ -386,6 +390,25 @@ def test_jacobian_of_smaller_noise() -> None:
     weights = torch.linalg.solve(problem.A @ V @ problem.A.T + problem.R, problem.y - problem.A @ D)
     assert torch.allclose(out[1], D + V @ problem.A.T @ weights, rtol=1e-7)
     assert not torch.allclose(out[1], free(x, t)[1], rtol=1e-2)
+
+
+class Bent(PosteriorMean):
+    """No denoiser of anything, but its Jacobian depends on where it is taken."""
+
+    def forward(self, x: Tensor, t: float | Tensor, condition: Tensor | None = None) -> Tensor:
+        alpha, sigma = self.schedule.coefficients(t, x)
+        return (x / alpha).sin() / (1 + (sigma / alpha).square())
+
+
+def test_jacobian_is_taken_where_the_same_noise_is_smaller() -> None:
+    problem, denoiser = dense(), Bent(NoiseSchedule("edm"))
+    x, t, trust = torch.randn(6, generator=torch.Generator().manual_seed(0)).double(), 8.0, 2.0
+    D = denoiser(x[None], t)[0]
+    J = torch.func.jacrev(lambda v: denoiser(v[None], trust)[0])(D + trust / t * (x - D))
+    guided = PiGDM(denoiser, problem.y, problem.A, problem.R, trust=trust, tolerance=1e-12)
+    S = trust**2 / (trust**2 + 1) * problem.A @ problem.A.T
+    weights = torch.linalg.solve(problem.R + S, problem.y - problem.A @ D)
+    assert torch.allclose(guided(x[None], t)[0], D + trust**2 * J.T @ problem.A.T @ weights, rtol=1e-8)
 
 
 @pytest.mark.slow

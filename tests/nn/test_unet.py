@@ -8,7 +8,7 @@ from torch import Tensor
 
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn import UNet, count_parameters
-from physlab.nn.unet import GridConv, pad_grid
+from physlab.nn.unet import GridConv, ResBlock, pad_grid
 
 
 def random_weights(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
@@ -101,6 +101,17 @@ def test_level_and_condition_reach_the_output_and_samples_stay_apart() -> None:
         assert (network(*changed) - out).abs().max() > 1e-3
     alone = network(x[1:], level[1:], condition[1:])
     assert torch.allclose(alone, out[1:], rtol=1e-10, atol=1e-10)
+
+
+def test_block_is_its_formula() -> None:
+    block = random_weights(ResBlock(4, 8, embedding=5, periodic=True)).double()
+    x, level = normal(2, 4, 6, 8), normal(2, 5, seed=1)
+    a, b = block.modulate(level)[:, :8, None, None], block.modulate(level)[:, 8:, None, None]
+    silu, norm = torch.nn.functional.silu, torch.nn.functional.group_norm
+    inner = block.first(silu(norm(x, 4, block.before.weight, block.before.bias)))
+    inner = (1 + a) * norm(inner, 8, block.between.weight, block.between.bias) + b
+    expected = block.skip(x) + block.second(silu(inner))
+    assert torch.allclose(block(x, level), expected, rtol=1e-10, atol=1e-10)
 
 
 def test_gradients_reach_every_weight() -> None:
