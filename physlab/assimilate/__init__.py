@@ -15,6 +15,7 @@ from __future__ import annotations
 from physlab.assimilate.balance import BalancedCovariance
 from physlab.assimilate.base import EnsembleMethod, Method
 from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sample_covariance
+from physlab.assimilate.cycle import Scores, TwinExperiment
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.letkf import LETKF
@@ -36,6 +37,8 @@ __all__ = [
     "Method",
     "Observed",
     "OptimalInterpolation",
+    "Scores",
+    "TwinExperiment",
     "Var3D",
     "Var4D",
     "gaspari_cohn",

@@ -14,6 +14,7 @@ the code has all of this transposed.)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -69,13 +70,14 @@ def rotate(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
     white = torch.randn(*weights.shape[:-2], N - 1, N - 1, generator=generator, dtype=weights.dtype, device=device)
     Q, R = torch.linalg.qr(white.to(weights))
     Q = Q * torch.sign(R.diagonal(dim1=-2, dim2=-1))[..., None, :]  # uniform over all rotations
-    basis = _orthogonal_to_ones(N, weights)
+    basis = _orthogonal_to_ones(N, weights.dtype, weights.device)
     return weights.mean(-2, keepdim=True) + basis.mT @ (Q @ (basis @ weights))
 
 
-def _orthogonal_to_ones(N: int, like: Tensor) -> Tensor:
+@lru_cache(maxsize=16)
+def _orthogonal_to_ones(N: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(N - 1, N) orthonormal rows, each with sum zero: a reflection that takes the first axis to ones / sqrt(N)."""
-    v = torch.full((N,), -(N**-0.5), dtype=like.dtype, device=like.device)
+    v = torch.full((N,), -(N**-0.5), dtype=dtype, device=device)
     v[0] += 1.0
-    reflection = torch.eye(N, dtype=like.dtype, device=like.device) - 2 * torch.outer(v, v) / v.square().sum()
+    reflection = torch.eye(N, dtype=dtype, device=device) - 2 * torch.outer(v, v) / v.square().sum()
     return reflection[1:]

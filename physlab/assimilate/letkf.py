@@ -13,6 +13,7 @@ All points are treated in one product and one batch of small eigenvalue problems
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -75,5 +76,12 @@ class LETKF(ETKF):
         analysis = mean + torch.cat(analysis, -1).flatten(-2)
         if self.rotation:
             analysis = rotate(analysis, generator)
-        reached = (taper > 0).any(-1)
-        return analysis if bool(reached.all()) else torch.where(reached.repeat(n // p), analysis, x)
+        if self._reached is None:
+            return analysis
+        return torch.where(self._reached.to(x.device).repeat(n // p), analysis, x)
+
+    @cached_property
+    def _reached(self) -> Tensor | None:
+        """(p,) whether any observation reaches a point; None if all are reached."""
+        reached = (self.taper > 0).any(-1)
+        return None if bool(reached.all()) else reached
