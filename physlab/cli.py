@@ -1,4 +1,5 @@
-"""The command line: ``physlab list | fetch | simulate | train | evaluate | benchmark | export | downscale``.
+"""The command line: ``physlab list | fetch | simulate | train | evaluate | benchmark | export | downscale |
+assimilate``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too. Mistakes of the user
 (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and exit status 2; set PHYSLAB_TRACEBACK=1 to
@@ -248,6 +249,52 @@ def downscale(
     print(write_dataset(fine, output), "with", ", ".join(f"{name} {size}" for name, size in fine.sizes.items()))
 
 
+def assimilate(
+    background: Positional[str],
+    observations: Positional[Path],
+    output: Positional[Path],
+    method: Literal["letkf", "etkf", "enkf", "oi"] = "letkf",
+    radius: float = 1000.0,
+    inflation: float = 1.0,
+    variable: str = "",
+    level: float = float("nan"),
+    time: int = 0,
+    error: tuple[str, ...] = (),
+    mapping: tuple[str, ...] = (),
+) -> None:
+    """Correct a background of yours by observations of yours and write the analysis.
+
+    Args:
+        background: NetCDF, Zarr or GRIB file, or a name of `physlab list data`; with a dimension member, except for oi.
+        observations: CSV (columns lat, lon, value, error, and variable and level if they vary) or NetCDF of stations.
+        output: file to write, .nc or .zarr.
+        method: letkf, etkf or enkf for an ensemble; oi (optimal interpolation) for one state.
+        radius: km; an observation has no weight from twice this distance on.
+        inflation: of the members' spread before the analysis.
+        variable: of all observations, where the file has no such column.
+        level: hPa, likewise.
+        time: which time of the background, counted from 0.
+        error: for oi: standard deviation of the background errors, as in t=1.5 z=200.
+        mapping: your names and the library's, as in lat_name=latitude.
+    """
+    from physlab import open_dataset
+    from physlab.assimilate import FieldAssimilator
+    from physlab.data import read_stations
+    from physlab.data.writer import write_dataset
+
+    errors = {name: float(value) for name, value in (pair.split("=", 1) for pair in check_pairs(error))}
+    names = dict(pair.split("=", 1) for pair in check_pairs(mapping))
+    first = open_dataset(background, names or None)
+    if "time" in first.dims:
+        if not 0 <= time < first.sizes["time"]:
+            raise ValueError(f"time {time}: the background has {first.sizes['time']} times, counted from 0")
+        first = first.isel(time=[time])
+    made = FieldAssimilator(method, 1e3 * radius, inflation, errors).analyse(
+        first.load(), read_stations(observations, variable, level)
+    )
+    print(f"{write_dataset(made, output)}: {made.attrs['analysis']}")
+
+
 COMMANDS = {
     "list": list_,
     "fetch": fetch,
@@ -257,6 +304,7 @@ COMMANDS = {
     "benchmark": benchmark,
     "export": export,
     "downscale": downscale,
+    "assimilate": assimilate,
 }
 
 

@@ -184,3 +184,26 @@ def test_simulate_has_the_defaults_of_the_library():
 def test_as_a_module():
     done = subprocess.run([sys.executable, "-m", "physlab", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"physlab {physlab.__version__}\n"
+
+
+def test_assimilate_members_and_stations_of_yours(tmp_path, capsys):
+    """Two stations on a random ensemble: near them the analysis follows, and nothing is written on bad input."""
+    rng, target = np.random.default_rng(0), tmp_path / "analysis.nc"
+    t = 280 + rng.standard_normal((20, 3, 5, 6))
+    xr.Dataset(
+        {"t2m": (("member", "time", "latitude", "longitude"), t)},
+        {"time": np.arange("2020-01-01", "2020-01-04", dtype="datetime64[D]").astype("datetime64[ns]"),
+         "latitude": np.linspace(40, 48, 5), "longitude": np.linspace(0, 10, 6)},
+    ).to_netcdf(tmp_path / "background.nc", engine="h5netcdf")  # fmt: skip
+    stations = tmp_path / "stations.csv"
+    stations.write_text("lat,lon,value,error\n44,4,284,0.1\n44,4,284,0.1\n46,8,,0.1\n")
+    command = ["assimilate", str(tmp_path / "background.nc"), str(stations), str(target), "--radius", "200"]
+    assert "lacks variable" in one_line(capsys, *command)
+    assert "time 7" in one_line(capsys, *command, "--variable", "t2m", "--time", "7")
+    assert not target.exists()
+    cli.main([*command, "--variable", "t2m", "--time", "2"])
+    assert "letkf, 1 observations (1 missing, 1 merged)" in capsys.readouterr().out.replace("\n", " ")
+    with xr.open_dataset(target) as made:
+        assert made["t2m"].sizes == {"member": 20, "time": 1, "latitude": 5, "longitude": 6}
+        assert float(made["t2m"][:, 0, 2, 2].mean()) == pytest.approx(284, abs=0.2)
+        np.testing.assert_allclose(made["t2m"][:, 0, 4, 5], t[:, 2, 4, 5], rtol=1e-6)

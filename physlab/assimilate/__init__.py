@@ -18,6 +18,7 @@ from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sa
 from physlab.assimilate.cycle import Scores, TwinExperiment
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
+from physlab.assimilate.fields import FieldAssimilator
 from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, plane_distance, ring_distance, sphere_distance
 from physlab.assimilate.observed import Observed
@@ -34,6 +35,7 @@ __all__ = [
     "Dense",
     "EnKF",
     "EnsembleMethod",
+    "FieldAssimilator",
     "Method",
     "Observed",
     "OptimalInterpolation",

@@ -1,4 +1,4 @@
-"""Data: the catalogue of named sets, checked downloads, readers, splits by time and pairs for downscaling.
+"""Data: the catalogue of named sets, checked downloads, readers, observations, splits by time and training pairs.
 
 Names are imported on first use, so that ``import physlab.data`` stays light.
 """
@@ -18,6 +18,7 @@ _HOME = {
     "make_pairs": "patches",
     "SRData": "patches",
     "asset": "assets",
+    "read_stations": "observe",
 }
 __all__ = list(_HOME)
 
