@@ -65,6 +65,7 @@ class TwinExperiment:
     spin_up : as many of them do not count.
     forecast : what the methods take for the model; None for the model itself.
     window : of :class:`Var4D`: times with observations in a window. The analysis is then judged at the end of it.
+    units : (n,) or one number by which errors and spread are divided, so that wind and height can be judged together.
     """
 
     model: Callable[[Tensor], Tensor]
@@ -74,6 +75,7 @@ class TwinExperiment:
     spin_up: int = 400
     forecast: Callable[[Tensor], Tensor] | None = None
     window: int = 1
+    units: Tensor | float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.spin_up < self.cycles:
@@ -115,15 +117,16 @@ class TwinExperiment:
             else:
                 before = forecast(x)
                 after = method.analyse(before, y[k], self.H, self.R, generator)
-            (b, sb), (a, sa) = (_moments(s, members) for s in (before, after))
-            rows.append(torch.stack([_rms(a - truth[k]), _rms(b - truth[k]), sa, sb]))
+            (b, sb), (a, sa) = (_moments(s / self.units, members) for s in (before, after))
+            true = truth[k] / self.units
+            rows.append(torch.stack([_rms(a - true), _rms(b - true), sa, sb]))
             if k >= self.spin_up:
                 innovations.append(self._innovation(before, y[k], members, expected))
             x = after
         history = torch.stack(rows)  # (times, 4, ...)
         mean = history[self.spin_up // self.window :].mean(0)
         d, variance = (torch.stack(parts) for parts in zip(*innovations, strict=True))
-        limit = 0.5 * _rms(truth - truth.mean(0)).mean(0)
+        limit = 0.5 * _rms((truth - truth.mean(0)) / self.units).mean(0)
         square = d.square().mean((0, -1))
         memory = (d[1:] * d[:-1]).mean((0, -1)) / square if len(d) > 1 else torch.full_like(square, torch.nan)
         return Scores(

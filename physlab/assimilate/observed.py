@@ -107,10 +107,10 @@ class Observed:
         return d @ (vectors * values.rsqrt()[..., None, :]) @ vectors.mT
 
     def noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
-        """(*shape, m) draws of N(0, R); the last of the shape are k draws of one experiment."""
+        """(*shape, m) draws of N(0, R); the last dimensions of the shape are those of R, if it has any."""
         device = self.y.device if generator is None else generator.device
         white = torch.randn(*shape, self.m, generator=generator, dtype=self.y.dtype, device=device).to(self.y)
-        return white * self.root[..., None, :] if self.diagonal else white @ self.root.mT
+        return white * self.root if self.diagonal else (self.root @ white[..., None])[..., 0]
 
     @property
     def covariance(self) -> Tensor:

@@ -93,8 +93,24 @@ def test_observations_have_the_error_they_claim() -> None:
     error = (y - truth[..., :2]).flatten(0, 1)
     assert (torch.cov(error.mT) - R).abs().max() < 0.06
     assert error.mean(0).abs().max() < 0.05
+    several = torch.stack([R, 4 * torch.eye(2), R, R, R])
+    _, y = TwinExperiment(turn, ONE[:2], several, cycles=4000, spin_up=0).nature(normal(1, 5, 20))
+    assert (torch.cov((y - truth[..., :2])[:, 1].mT) - several[1]).abs().max() < 0.3
     by_function, _ = TwinExperiment(turn, lambda x: x[..., :2], R, cycles=3, spin_up=0).nature(normal(1, 5, 20))
     assert torch.equal(by_function, truth[:3])
+
+
+def test_a_single_experiment_needs_no_leading_dimension() -> None:
+    twin = TwinExperiment(turn, ONE, 2 * ONE, cycles=9, spin_up=2)
+    start = normal(1, 20)
+    truth, y = twin.nature(start, torch.Generator().manual_seed(0))
+    assert y.shape == truth.shape == (9, 20)
+    alone = twin.run(OptimalInterpolation(ONE), start, truth, y)
+    together = twin.run(OptimalInterpolation(ONE), start[None], truth[:, None], y[:, None])
+    assert alone.rmse.shape == ()
+    assert torch.allclose(alone.rmse, together.rmse[0])
+    members = start + normal(2, 6, 20)
+    assert twin.run(ETKF(), members, truth, y).history_spread.shape == (9,)
 
 
 def test_a_method_that_loses_the_truth_is_counted() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import runpy
+from pathlib import Path
 
 import pytest
 import torch
@@ -99,6 +102,19 @@ def test_optimal_interpolation_takes_the_slope() -> None:
     x, b, r = torch.tensor([3.0], dtype=torch.float64), 0.5, 2.0
     found = OptimalInterpolation(torch.tensor([[b]])).analyse(x, torch.tensor([10.0]), lambda x: x.square(), r)
     assert float(found) == pytest.approx(3 + 6 * b / (36 * b + r) * (10 - 9), rel=1e-12)
+
+
+def test_analyses_are_those_of_dapper() -> None:
+    """Stored members. DAPPER has 1.82 for sqrt(10 / 3), and leaves out weights below 1e-3."""
+    folder = Path(__file__).resolve().parents[1] / "reference"
+    reference = json.loads((folder / "assimilation.json").read_text())
+    case = runpy.run_path(str(folder / "make_assimilation.py"))["case"]
+    one, taper = torch.eye(40, dtype=torch.float64), gaspari_cohn(ring_distance(40), 4 * 1.82)
+    local = LETKF(taper=torch.where(taper > 1e-3, taper, 0.0))
+    for name, N, method in (("etkf", 24, ETKF()), ("letkf", 7, local)):
+        E, y = (torch.from_numpy(part) for part in case(N))
+        difference = (method.analyse(E, y, one, one) - torch.tensor(reference[name], dtype=torch.float64)).abs()
+        assert difference.max() < 1e-10, name
 
 
 def test_inflation_widens_the_background(problem: Problem) -> None:

@@ -8,8 +8,8 @@ that lost the truth are counted. All seeds run side by side, as a leading dimens
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 
 import torch
@@ -19,7 +19,7 @@ from physlab.assimilate.base import Method
 from physlab.assimilate.cycle import Scores, TwinExperiment
 from physlab.errors import PhysLabError
 
-NAMES = ("lorenz63_sakov2012", "lorenz96_sakov2008")
+NAMES = ("lorenz63_sakov2012", "lorenz96_sakov2008", "shallow_water")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Experiment:
     name : of the method and its settings.
     method : the method, or how it is made from the climate.
     members : of its ensemble; None for a method without.
-    expected : lowest and highest RMSE that independent codes and papers found.
+    expected : lowest and highest RMSE that independent codes and papers found; ours, where the source says so.
     source : where that is written.
     climatological : the method's forecast is the mean of the climate.
     window : see :class:`~physlab.assimilate.cycle.TwinExperiment`.
@@ -71,14 +71,16 @@ class Setting:
     ----------
     model : has ``start(*batch, generator=)``, ``trajectory`` and a call with a number of steps.
     twin : the truth and how it is observed.
-    spread : standard deviation of the first background's errors, one number for all variables.
+    errors : (state, generator) -> errors of the first background, and of its members, in the shape of the state.
     experiments : the methods.
+    climate : of :meth:`Climate.of`.
     """
 
     model: object
     twin: TwinExperiment
-    spread: float
+    errors: Callable[[Tensor, torch.Generator], Tensor]
     experiments: tuple[Experiment, ...]
+    climate: Mapping[str, int] = field(default_factory=dict)
 
     def run(self, experiment: Experiment, seeds: int = 3, cycles: int | None = None, seed: int = 0) -> Scores:
         """One method, `seeds` truths side by side.
@@ -92,22 +94,23 @@ class Setting:
         twin = replace(self.twin, cycles=self.twin.cycles if cycles is None else cycles, window=experiment.window)
         method, climate = experiment.method, None
         if experiment.climatological or not isinstance(method, Method):
-            climate = Climate.of(self.model)
+            climate = Climate.of(self.model, **self.climate)
         if not isinstance(method, Method):
             method = method(climate)
         start = self.model.start(seeds, generator=generator)
         truth, y = twin.nature(start, generator)
         if experiment.climatological:
             twin = replace(twin, forecast=lambda x: climate.mean.expand_as(x))
-
-        def noise(x: Tensor) -> Tensor:
-            return self.spread * torch.randn(x.shape, generator=generator, dtype=x.dtype)
-
-        background = start + noise(start)
+        background = start + self.errors(start, generator)
         if experiment.members is not None:
             background = background[..., None, :].repeat_interleave(experiment.members, -2)
-            background = background + noise(background)
+            background = background + self.errors(background, generator)
         return twin.run(method, background, truth, y, generator)
+
+
+def white(std: float) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """Errors without any correlation, of one standard deviation."""
+    return lambda x, generator: std * torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
 def setting(name: str) -> Setting:
@@ -125,5 +128,5 @@ def table(name: str, seeds: int = 3, cycles: int | None = None, seed: int = 0) -
         s = chosen.run(e, seeds, cycles, seed)
         numbers = (s.rmse.median(), s.rmse.min(), s.rmse.max(), s.spread.median())
         low, high = e.expected
-        yield (f"{e.name:34s} {low:6.2f} {high:6.2f} " + " ".join(f"{float(v):7.3f}" for v in numbers)
+        yield (f"{e.name:34s} {low:6.3f} {high:6.3f} " + " ".join(f"{float(v):7.3f}" for v in numbers)
                + f" {int(s.diverged.sum()):5d}")  # fmt: skip
