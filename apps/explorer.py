@@ -28,9 +28,13 @@ def shared() -> tuple[Store, ThreadPoolExecutor, ThreadPoolExecutor]:
 
 
 def step_back() -> None:
-    """Test-set scores yield to panels that somebody is waiting for: on Linux a thread has its own priority."""
+    """Test-set scores yield to panels that somebody is waiting for: on Linux a thread has its own priority.
+
+    A little: the interpreter hands its lock over to a thread that waits for it, and waits until that thread runs. On a
+    busy machine one of the lowest priority does not run for a long time, and meanwhile nobody's page is drawn.
+    """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 3)
 
 
 def page() -> pmui.Page:

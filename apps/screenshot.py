@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -60,10 +61,11 @@ def serve(timeout: float = 120.0) -> Iterator[str]:
         "--address",
         "localhost",
     ]
+    said = tempfile.TemporaryFile("w+", encoding="utf-8")  # not a pipe: a full one that nobody reads stops the server
     server = subprocess.Popen(
         [*command, "--allow-websocket-origin", f"localhost:{port}"],
         cwd=ROOT,
-        stdout=subprocess.PIPE,
+        stdout=said,
         stderr=subprocess.STDOUT,
         text=True,
     )
@@ -75,17 +77,16 @@ def serve(timeout: float = 120.0) -> Iterator[str]:
                 if page.status == 200:
                     break
             if server.poll() is not None or time.monotonic() - start > timeout:
-                server.kill()
-                raise RuntimeError(
-                    f"the explorer did not start within {timeout:.0f} s:\n{server.communicate()[0][-4000:]}"
-                )
+                said.seek(0)
+                raise RuntimeError(f"the explorer did not start within {timeout:.0f} s:\n{said.read()[-4000:]}")
             time.sleep(0.2)
         yield address
     finally:
         server.terminate()
         with suppress(subprocess.TimeoutExpired):
-            server.communicate(timeout=10)
+            server.wait(timeout=10)
         server.kill()
+        said.close()
 
 
 @contextmanager
