@@ -27,33 +27,35 @@ from physlab.constants import GRAVITY
 from physlab.equations import momentum
 from physlab.errors import PhysLabError
 from physlab.grid import Grid
+from physlab.simulate.stepping import Model
 
 
 @dataclass(frozen=True)
-class ShallowWater:
+class ShallowWater(Model):
     """The model; its state is the vector (..., n), n = 3 H W, that holds u, v (m s-1) and h (m) one after another.
 
     Attributes
     ----------
+    dt : time step, s.
     shape : (H, W) points.
     spacing : distance of the points, m.
     depth : D, mean depth, m. With 1,000 m gravity waves run at 99 m s-1.
     f : Coriolis parameter, s-1.
-    dt : time step, s.
     damping : time in which the shortest wave that is kept falls to 1/e, s; k^8 makes it longer for all others.
     """
 
+    dt: float = 600.0
     shape: tuple[int, int] = (32, 32)
     spacing: float = 200e3
     depth: float = 1000.0
     f: float = 1e-4
-    dt: float = 600.0
     damping: float = 3600.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if min(self.shape) < 8:
             raise PhysLabError(f"shallow water came with {self.shape} points: pass at least 8 in each direction")
-        for name in ("spacing", "depth", "dt", "damping"):
+        for name in ("spacing", "depth", "damping"):
             if not getattr(self, name) > 0:
                 raise PhysLabError(f"{name} is {getattr(self, name)}: pass a number above 0, in SI units")
         fastest = math.sqrt(GRAVITY * self.depth) * math.sqrt(2) * math.pi / self.spacing * 2 / 3
@@ -116,19 +118,6 @@ class ShallowWater:
         terms = momentum.terms((u, v), (u_x, u_y, v_x, v_y), pressure, self.f, 0.0).values()
         east, north = (sum(parts) for parts in zip(*terms, strict=True))
         return torch.stack([east, north, -(u * h_x + v * h_y + h * (u_x + v_y))], -3)
-
-    def __call__(self, x: Tensor, steps: int = 1) -> Tensor:
-        """The state `steps` steps later, (..., n)."""
-        for _ in range(steps):
-            x = self.step(x)
-        return x
-
-    def trajectory(self, x: Tensor, steps: int, every: int = 1) -> Tensor:
-        """The start and the states after each `every` of `steps` steps, (..., steps // every + 1, n)."""
-        states = [x]
-        for _ in range(steps // every):
-            states.append(self(states[-1], every))
-        return torch.stack(states, -2)
 
     def balanced(self, psi: Tensor) -> Tensor:
         """The state (..., n) in geostrophic balance with a streamfunction (..., H, W), m2 s-1: h = D + f psi / g."""

@@ -10,7 +10,8 @@ import torch
 
 from physlab.errors import PhysLabError
 from physlab.simulate import Lorenz63, Lorenz96
-from physlab.simulate.lorenz import Model, lyapunov_exponents
+from physlab.simulate.lorenz import lyapunov_exponents
+from physlab.simulate.stepping import Model
 
 GENERATOR = torch.Generator
 
