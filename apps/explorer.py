@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,22 +16,7 @@ from apps import theme  # noqa: E402
 from apps.address import Address  # noqa: E402
 from apps.drawing import Drawing  # noqa: E402
 from apps.session import Session  # noqa: E402
-from apps.store import Store  # noqa: E402
-
-
-def shared() -> tuple[Store, ThreadPoolExecutor, ThreadPoolExecutor]:
-    """What all sessions share: the store, the workers for panels and one worker for test-set scores."""
-    return Store(threads=1), ThreadPoolExecutor(2, "panel"), ThreadPoolExecutor(1, "test-set", step_back)
-
-
-def step_back() -> None:
-    """Test-set scores yield to panels that somebody is waiting for: on Linux a thread has its own priority.
-
-    A little: the interpreter hands its lock over to a thread that waits for it, and waits until that thread runs. On a
-    busy machine one of the lowest priority does not run for a long time, and meanwhile nobody's page is drawn.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 3)
+from apps.workers import shared  # noqa: E402
 
 
 def page() -> pmui.Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
@@ -224,6 +225,16 @@ def test_a_frame_beyond_the_end_is_said(store, search):
     page = session(store, search)
     assert page.state.frame == store.frames(page.state.dataset) - 1
     assert "showing the last one" in page.messages.object
+
+
+def test_workers_outlive_the_session_that_made_them(lab, repository):
+    """Panel empties the names of the script when a session ends, and a thread may start after that."""
+    script = runpy.run_path(str(repository / "apps" / "explorer.py"))
+    _, pool, background = script["shared"]()
+    script.clear()
+    for workers in (pool, background):
+        assert workers.submit(lambda: 7).result(timeout=30) == 7
+        workers.shutdown()
 
 
 def test_state_is_per_instance():
