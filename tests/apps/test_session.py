@@ -231,7 +231,7 @@ def test_workers_outlive_the_session_that_made_them(lab, repository):
     """Panel empties the names of the script when a session ends, and a thread may start after that."""
     script = runpy.run_path(str(repository / "apps" / "explorer.py"))
     _, pool, background = script["shared"]()
-    script.clear()
+    script["page"].__globals__.clear()
     for workers in (pool, background):
         assert workers.submit(lambda: 7).result(timeout=30) == 7
         workers.shutdown()
