@@ -103,6 +103,7 @@ def register(exercise: Exercise) -> Exercise:
 def exercises() -> dict[str, Exercise]:
     """All registered exercises by name, in the order of the book."""
     from physlab.teach import (  # noqa: F401  (they register)
+        assimilation_exercises,
         atmosphere,
         cnn,
         conservation,
