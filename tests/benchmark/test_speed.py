@@ -1,0 +1,27 @@
+"""The speed table: a small comparison that runs, and the one that ships."""
+
+from __future__ import annotations
+
+import pytest
+
+import physlab
+from physlab.benchmark import compare, read_speed
+from physlab.errors import PhysLabError
+
+
+def test_networks_are_faster_than_the_integration_even_at_half_its_resolution():
+    models = physlab.load_model("forecast-unet-data"), physlab.load_model("nature-window-equations")
+    found = compare(*models, repeats=1, resolutions=("t42",)).set_index("method")
+    assert list(found.index) == ["integration, T42", "forecast, unet", "continuous field"]
+    assert found.loc["integration, T42", "ratio"] == 1 and (found["ratio"].iloc[1:] > 3).all()
+    assert found["ratio"].iloc[1] == pytest.approx(found["seconds"].iloc[0] / found["seconds"].iloc[1])
+    assert "64 x 128 points, 8 layers, 30 min steps" in found.loc["integration, T42", "settings"]
+    with pytest.raises(PhysLabError, match="at least 1"):
+        compare(*models, repeats=0)
+
+
+def test_shipped_table_names_settings_and_machine():
+    table = read_speed().set_index("method")
+    assert table.loc["integration, T85", "ratio"] == 1
+    assert table.loc["forecast, unet", "ratio"] > 100 and table.loc["continuous field", "ratio"] > 30
+    assert table["machine"].nunique() == 1 and table["settings"].str.len().min() > 20
