@@ -80,13 +80,14 @@ def test_unknown_names(capsys):
 
 def test_downscale_conserves(tmp_path, capsys):
     source, target = tmp_path / "coarse.nc", tmp_path / "fine.nc"
-    coarse = coarse_field()
+    coarse = coarse_field().assign_attrs(title="a field with a title", institution="ours")
     coarse.to_netcdf(source, engine="h5netcdf")
     cli.main(["downscale", str(source), "bicubic+add-x4", str(target)])
     assert str(target) in capsys.readouterr().out
     with xr.open_dataset(target) as fine:
         assert dict(fine["tcw"].sizes) == {"time": 2, "latitude": 32, "longitude": 48}
         assert fine["tcw"].attrs["units"] == "kg m-2"
+        assert fine.attrs["title"].startswith("downscaled by 4") and fine.attrs["institution"] == "ours"
         grid = physlab.grid.Grid.from_dataset(fine)
         means = physlab.grid.coarsen(torch.tensor(fine["tcw"].values), 4, torch.tensor(grid.area_weights))
     np.testing.assert_allclose(means, coarse["tcw"], rtol=2e-6)

@@ -98,7 +98,7 @@ class FieldDownscaler:
             fine = self.in_tiles(to_tensor(da), weights, periodic=grid.periodic)
             parts.append(to_dataset(fine, da.to_dataset(name=name), [name], grid=fine_grid))
         fine = xr.merge(parts)
-        return fine.assign_attrs(title=f"downscaled by {self.factor} with {self.name}", **coarse.attrs)
+        return fine.assign_attrs({**coarse.attrs, "title": f"downscaled by {self.factor} with {self.name}"})
 
     def _lazily(self, da: xr.DataArray, weights: Tensor, grid: Grid, periodic: bool) -> xr.Dataset:
         """The result of a field in dask chunks, none of them computed yet; errors of the data come when they are."""

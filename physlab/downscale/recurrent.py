@@ -69,7 +69,7 @@ def downscale_sequence(model: CNN, coarse: xr.DataArray | xr.Dataset) -> xr.Data
             fine[put] = y
         template = _with_times(da.transpose("time", ..., "latitude", "longitude"), length)
         parts.append(to_dataset(fine, template.to_dataset(name=name), [name], grid=fine_grid))
-    return xr.merge(parts).assign_attrs(title=f"downscaled by {model.factor} with {model.name}", **coarse.attrs)
+    return xr.merge(parts).assign_attrs({**coarse.attrs, "title": f"downscaled by {model.factor} with {model.name}"})
 
 
 def _with_times(da: xr.DataArray, length: int) -> xr.DataArray:
