@@ -40,7 +40,7 @@ from physlab.phydl.library import Equation, atmosphere
 from physlab.train.loop import precision_of, schedule, update_average
 from physlab.train.progress import Bar
 
-FORCES = ("place", "none", "truth")
+FORCES = ("place", "none")
 
 
 class GridResidual:
@@ -160,8 +160,8 @@ class ForecastSettings:
     Attributes
     ----------
     steps, batch, rate, warm_up, decay, clip, ema : of AdamW, and of the averaged weights.
-    physics : mu, 0 for data alone;  force : latent force: of the "place", "none", or what the equations leave of the
-        "truth" of the same hours;  signed : the published penalty, a mean without a square.
+    physics : mu, 0 for data alone;  force : latent force: that of the "place", or "none";  signed : the published
+        penalty, a mean without a square.
     width : columns of the windows that are drawn from the circle of latitude.
     precision : bf16, fp32 or auto.
     """
@@ -280,10 +280,7 @@ def finetune(
             if settings.physics:
                 residual = equations(torch.cat([now, now + model.change * relative], 1), grid, dt)
                 force, spread = (x.to(residual) for x in equations.at(first, settings.width))
-                if settings.force == "truth":
-                    with torch.no_grad():
-                        force = equations(torch.cat([now, asked], 1), grid, dt)
-                residual = (residual - (force if settings.force != "none" else 0)) / spread
+                residual = (residual - (force if settings.force == "place" else 0)) / spread
                 physics = residual.mean() if settings.signed else residual.square().mean()
             optimiser.zero_grad(set_to_none=True)
             (misfit + settings.physics * physics).backward()

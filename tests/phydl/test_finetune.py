@@ -223,5 +223,5 @@ def test_bad_input(ds, model, law):
         Forecaster.of("transformer", ds, VARIABLES)
     with pytest.raises(PhysLabError, match="needs equations"):
         finetune(model, Windows(ds, model), dataclasses.replace(QUICK, physics=1.0))
-    with pytest.raises(PhysLabError, match="one of place, none, truth"):
+    with pytest.raises(PhysLabError, match="one of place, none"):
         ForecastSettings(force="smooth")
