@@ -19,6 +19,7 @@ from apps import lessons, theme, views
 from apps.benchmark import Benchmark
 from apps.continuous.view import Continuous
 from apps.controls import FROM_CONTROL, IN_VIEW, TITLES, TO_CONTROL, make_controls
+from apps.frame import Frame
 from apps.latest import Latest
 from apps.maps import ENSEMBLE, ROWS, MapGrid
 from apps.options import CONSTRAINTS, DATASETS, HOURS, NETWORKS
@@ -93,33 +94,14 @@ class Session:
         """The main area: words on top, maps and spectra on the left, scores and provenance on the right."""
         self.messages, self.prompt = views.text_pane("", margin=0), views.text_pane("", margin=(0, 4))
         self.scores, self.tests_pane, self.card, self.code = (views.text_pane("", margin=(0, 10)) for _ in range(4))
-        self.cells = {
-            name: pn.Column(
-                self.maps.captions[name],
-                self.maps.panes[name],
-                styles=theme.CARD_STYLE,
-                sizing_mode="stretch_width",
-                margin=4,
-            )
-            for row in ROWS
-            for name in row
-        }
-        grid = pn.Column(
-            self.prompt,
-            *(pn.Row(*(self.cells[name] for name in row), sizing_mode="stretch_width", margin=0) for row in ROWS),
-            sizing_mode="stretch_width",
-            margin=0,
-        )
         tabs = {
             "scores": pn.Column(self.scores, self.tests_pane, margin=0, sizing_mode="stretch_width"),
             "card": self.card,
             "code": self.code,
             "help": views.text_pane(lessons.HELP, margin=(0, 10)),
         }
-        shown = [(name.capitalize(), view) for name, view in tabs.items() if name not in self.state.hide]
-        self.tabs = pmui.Tabs(*shown, sizing_mode="stretch_width", margin=0, sx=theme.TABS_SX) if shown else pn.Column()
-        side = pn.Column(self.tabs, width=330, styles=theme.CARD_STYLE, margin=4, visible=bool(shown))
-        self.downscale = pn.Row(grid, side, sizing_mode="stretch_width", margin=0)
+        frame = Frame.of(self.maps, ROWS, self.prompt, tabs, self.state.hide, 330)
+        self.cells, self.tabs, self.downscale = frame.cells, frame.tabs, frame.view
         self.main = pn.Column(self.messages, sizing_mode="stretch_width", margin=8)
 
     def _bind(self, name: str, control) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 import panel as pn
-import panel_material_ui as pmui
 
-from apps import theme
 from apps.continuous import tables, words
 from apps.continuous.maps import ROWS, Locator, MomentMaps
 from apps.continuous.store import Moment, Moments
+from apps.frame import Frame
 from apps.latest import Latest
 from apps.problems import Overtaken, Unavailable
 from apps.state import Choice, State
@@ -45,33 +44,14 @@ class Continuous:
         self.moment = text_pane("")
         self.prompt = text_pane("", margin=(0, 4))
         self.numbers, self.coefficients, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(4))
-        self.cells = {
-            name: pn.Column(
-                self.maps.captions[name],
-                self.maps.panes[name],
-                styles=theme.CARD_STYLE,
-                sizing_mode="stretch_width",
-                margin=4,
-            )
-            for row in ROWS
-            for name in row
-        }
-        grid = pn.Column(
-            self.prompt,
-            *(pn.Row(*(self.cells[name] for name in row), sizing_mode="stretch_width", margin=0) for row in ROWS),
-            sizing_mode="stretch_width",
-            margin=0,
-        )
         tabs = {
             "scores": pn.Column(self.numbers, self.coefficients, margin=0, sizing_mode="stretch_width"),
             "card": self.card,
             "code": self.code,
             "help": text_pane(words.HELP, margin=(0, 10)),
         }
-        kept = [(name.capitalize(), view) for name, view in tabs.items() if name not in state.hide]
-        self.tabs = pmui.Tabs(*kept, sizing_mode="stretch_width", margin=0, sx=theme.TABS_SX) if kept else pn.Column()
-        side = pn.Column(self.tabs, width=350, styles=theme.CARD_STYLE, margin=4, visible=bool(kept))
-        self.view = pn.Row(grid, side, sizing_mode="stretch_width", margin=0)
+        frame = Frame.of(self.maps, ROWS, self.prompt, tabs, state.hide, 350)
+        self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
 
     def request(self, choice: Choice) -> None:
         """Draw what is known, or ask for it."""
