@@ -60,6 +60,7 @@ def simulate(
     hourly: tuple[int, int] = (0, 10),
     piece: int = 5,
     forecasts: bool = True,
+    forecast_every: Literal[24, 12, 6] = 24,
     seed: int = 0,
     file_format: Literal["nc", "zarr"] = "nc",
 ) -> None:
@@ -75,7 +76,8 @@ def simulate(
         spinup: further days at the run's own resolution, thrown away.
         hourly: first and last day (exclusive) of the stretch of which every hour is kept.
         piece: days per file and restart.
-        forecasts: a 24-hour T42 forecast from every midnight.
+        forecasts: 24-hour T42 forecasts.
+        forecast_every: hours between their starts, from midnight on.
         seed: of the initial noise; the calendar starts in year 2001 + seed.
         file_format: NetCDF-4 or Zarr.
     """

@@ -19,10 +19,12 @@ from physlab.assimilate.cycle import Scores, TwinExperiment
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.fields import FieldAssimilator
+from physlab.assimilate.learned import Learned
 from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, plane_distance, ring_distance, sphere_distance
 from physlab.assimilate.observed import Observed
 from physlab.assimilate.optimal import OptimalInterpolation
+from physlab.assimilate.statespace import Columns, StateSpace, observe_columns
 from physlab.assimilate.tangent import linearise
 from physlab.assimilate.var3d import Var3D
 from physlab.assimilate.var4d import Var4D
@@ -31,21 +33,25 @@ __all__ = [
     "ETKF",
     "LETKF",
     "BalancedCovariance",
+    "Columns",
     "Covariance",
     "Dense",
     "EnKF",
     "EnsembleMethod",
     "FieldAssimilator",
+    "Learned",
     "Method",
     "Observed",
     "OptimalInterpolation",
     "Scores",
+    "StateSpace",
     "TwinExperiment",
     "Var3D",
     "Var4D",
     "gaspari_cohn",
     "linearise",
     "nmc_differences",
+    "observe_columns",
     "plane_distance",
     "ring_distance",
     "sample_covariance",

@@ -94,7 +94,7 @@ class FieldAssimilator:
             method = self._method(one, see)
             generator = torch.Generator().manual_seed(self.seed)
             vector = method.analyse(vector, y, see, error**2, generator)
-        made = self._dataset(vector.reshape(shape), background, state)
+        made = channels_to_dataset(vector.reshape(shape), background)
         left = ", ".join(f"{found.attrs[k]} {k}" for k in ("missing", "merged"))
         note = f"{self.method}, {len(y)} observations ({left})"
         return made.assign_attrs({**background.attrs, "analysis": note, "radius_m": self.radius,
@@ -122,21 +122,24 @@ class FieldAssimilator:
         alike = gaspari_cohn(sphere_distance(points, points), self.radius)
         return OptimalInterpolation(torch.block_diag(*(self.error[name] ** 2 * alike for name in names)))
 
-    @staticmethod
-    def _dataset(x: torch.Tensor, background: xr.Dataset, state: xr.Dataset) -> xr.Dataset:
-        """Channels back to variables, each with the dimensions and attributes of the background."""
-        out, at = {}, 0
-        lead = ("member",) if "member" in state.dims else ()
-        for name, da in background.data_vars.items():
-            levels = da.sizes.get("level", 0)
-            part = x[..., at : at + max(levels, 1), :, :]
-            part = part if levels else part[..., 0, :, :]
-            at += max(levels, 1)
-            dims = (*lead, *(("level",) if levels else ()), "latitude", "longitude")
-            made = xr.DataArray(part.numpy().astype(da.dtype), dims=dims, attrs=da.attrs)
-            made = made.expand_dims("time") if "time" in da.dims else made
-            out[name] = made.transpose(*da.dims)
-        return xr.Dataset(out, background.coords)
+
+def channels_to_dataset(x: torch.Tensor, like: xr.Dataset) -> xr.Dataset:
+    """Channels ([member,] C, H, W), in the order of :func:`physlab.fields.to_tensor`, back to variables.
+
+    Each gets the dimensions, attributes and dtype that it has in `like`, whose members may be more or fewer.
+    """
+    out, at = {}, 0
+    lead = ("member",) if x.ndim == 4 else ()
+    for name, da in like.data_vars.items():
+        levels = da.sizes.get("level", 0)
+        part = x[..., at : at + max(levels, 1), :, :]
+        part = part if levels else part[..., 0, :, :]
+        at += max(levels, 1)
+        dims = (*lead, *(("level",) if levels else ()), "latitude", "longitude")
+        made = xr.DataArray(part.numpy().astype(da.dtype), dims=dims, attrs=da.attrs)
+        made = made.expand_dims("time") if "time" in da.dims else made
+        out[name] = made.transpose(*(da.dims if "member" in da.dims else (*lead, *da.dims)))
+    return xr.Dataset(out, like.coords)
 
 
 def compare(truth: xr.Dataset, **states: xr.Dataset) -> dict[str, dict[str, float]]:

@@ -17,7 +17,7 @@ from dinosaur import primitive_equations, spherical_harmonic
 from physlab import constants
 from physlab.cf import VARIABLES
 
-LEVELS = (200, 300, 500, 700, 850, 925)
+LEVELS = (200, 300, 400, 500, 700, 850, 925)
 
 
 def _layers(atmosphere, dynamics):

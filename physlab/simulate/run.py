@@ -4,7 +4,8 @@ output/
   restart.npz           the last state, its day, the budgets so far (written to a temporary name, then renamed)
   surface-00000.nc      hourly fields (see SCHEDULE), full resolution
   states-00000.nc       pressure-level fields every 6 hours on the T42 grid (64 x 128)
-  forecasts-00000.nc    24-hour T42 forecasts from each midnight, on the same grid and levels, by valid time
+  forecasts-00000.nc    24-hour T42 forecasts, from each midnight unless asked more often, same grid and levels, by
+                        valid time
   run.json              configuration; a restart with another configuration is refused
 """
 
@@ -45,7 +46,9 @@ class NatureRun:
     piece : int
         Days per file and restart.
     forecasts : bool
-        Whether to make a 24-hour T42 forecast from every midnight.
+        Whether to make 24-hour T42 forecasts.
+    forecast_every : int
+        Hours between their starts: 24 (from every midnight), 12 or 6.
     seed : int
         Of the initial noise; the run's calendar starts in year 2001 + seed, so that runs can be joined.
     file_format : str
@@ -59,6 +62,7 @@ class NatureRun:
     hourly: tuple[int, int] = (0, 10)
     piece: int = 5
     forecasts: bool = True
+    forecast_every: int = 24
     seed: int = 0
     file_format: str = "nc"
 
@@ -67,6 +71,8 @@ class NatureRun:
             raise PhysLabError(f"preset {self.preset!r} is unknown: use one of {', '.join(nature.RESOLUTIONS)}")
         if self.file_format not in ("nc", "zarr"):
             raise PhysLabError(f"file format {self.file_format!r} is unknown: use nc or zarr")
+        if self.forecast_every not in (6, 12, 24):
+            raise PhysLabError(f"forecast_every is {self.forecast_every} hours: use 6, 12 or 24")
         if self.days < 1 or self.piece < 1:
             raise PhysLabError(f"days and piece must be at least 1, got {self.days} and {self.piece}")
 
@@ -126,7 +132,7 @@ class _Models:
             if hour in STATE_HOURS:
                 coarse = self.forecast.regrid(state, self.truth)
                 frames["states"].append((now, self.full(coarse)))
-                if hour == 0 and self.run.forecasts:
+                if self.run.forecasts and hour % self.run.forecast_every == 0:
                     ahead = self.forecast.advance(coarse, 24)
                     frames["forecasts"].append((now + np.timedelta64(24, "h"), self.full(ahead)))
             state = self.truth.advance({**state, "budget": self.truth.empty_budget()}, 1)
@@ -152,7 +158,7 @@ def _claim(run: NatureRun, output: Path) -> None:
     path = output / "run.json"
     if not path.exists():
         path.write_text(json.dumps(config, indent=1))
-    elif json.loads(path.read_text()) != config:
+    elif {"forecast_every": 24, **json.loads(path.read_text())} != config:  # runs from before that choice
         raise PhysLabError(f"{output} holds a run of another configuration: choose another folder or remove it")
 
 

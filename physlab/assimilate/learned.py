@@ -1,0 +1,174 @@
+r"""What every learned method is: a network that turns a background and observed columns into increments.
+
+A method implements :meth:`Learned.increments` (what it does) and :meth:`Learned.loss` (how it learns), both in the
+units of :mod:`~physlab.assimilate.statespace`; reading, checking, writing and members are here, once.
+
+>>> method = physlab.load_model("phyda-s0")
+>>> analysis = method.analyse(background, observations, members=8)       # Datasets; adds the dimension member
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from physlab.assimilate.fields import channels_to_dataset
+from physlab.assimilate.statespace import Columns, StateSpace, columns_from
+from physlab.data.writer import new_folder
+from physlab.errors import CheckpointError, PhysLabError
+
+WEIGHTS, CARD = "model.safetensors", "card.json"
+Progress = Callable[[int, int], None]  # steps done, steps in all
+Cancel = Callable[[], bool]  # asked between steps; True raises physlab.errors.Cancelled
+
+
+class Learned(nn.Module):
+    """Base of the learned methods.
+
+    Parameters
+    ----------
+    space : channels, grid and units.
+    arguments : the others of the subclass's constructor, as JSON can hold them; they go onto the card.
+
+    Attributes
+    ----------
+    ensemble : whether members differ; a method without an ensemble gives one analysis.
+    card : what is known of the training; written beside the weights.
+    """
+
+    ensemble = False
+
+    def __init__(self, space: StateSpace, **arguments) -> None:
+        super().__init__()
+        self.space, self.arguments, self.card = space, arguments, {}
+        rows = torch.from_numpy(np.deg2rad(space.latitude)).float()
+        place = torch.stack([rows.sin(), rows.cos()])[None, :, :, None].expand(1, 2, *space.shape[1:])
+        self.register_buffer("place", place.contiguous(), persistent=False)
+        self.register_buffer("area", space.area, persistent=False)
+
+    def known(self, background: Tensor) -> Tensor:
+        """(B, C + 2, H, W): the standardised background, sine and cosine of latitude."""
+        return torch.cat([background, self.place.expand(len(background), -1, -1, -1)], dim=1)
+
+    def increments(
+        self, background: Tensor, columns: Columns, members: int = 1, generator: torch.Generator | None = None,
+        progress: Progress | None = None, cancel: Cancel | None = None,
+    ) -> Tensor:  # fmt: skip
+        """(B, members, C, H, W) increments in units of the background error.
+
+        Parameters
+        ----------
+        background : (B, C, H, W) standardised.
+        columns : what was observed.
+        members : of the ensemble; methods without one are asked for 1.
+        generator : of the members, on the CPU.
+        progress, cancel : called between steps, see :data:`Progress` and :data:`Cancel`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is a base: use a method of physlab.assimilate")
+
+    def loss(self, background: Tensor, increment: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
+        """Scalar to minimise, for true increments (B, C, H, W) of backgrounds of which columns were observed."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss: it is not trained by itself")
+
+    @torch.no_grad()
+    def analyse(
+        self, background: xr.Dataset, observations: xr.Dataset, members: int | None = None, seed: int = 0,
+        progress: Progress | None = None, cancel: Cancel | None = None,
+    ) -> xr.Dataset:  # fmt: skip
+        """The background, corrected.
+
+        Parameters
+        ----------
+        background : one time, ([level,] latitude, longitude), on the grid and levels that the method was trained on.
+        observations : whole columns, a table as from :mod:`physlab.data.observe`. Missing values are left out, doubles
+            merged. Without any the method still corrects what it knows of the errors of such backgrounds.
+        members : None for 8 where the method has an ensemble; with 2 or more the result has the dimension `member`.
+        seed : of the members.
+        progress, cancel : see :meth:`increments`.
+
+        Returns
+        -------
+        Dataset like the background; humidity and column water are cut off at zero.
+
+        Raises
+        ------
+        FieldError : several times, members, another grid, columns that are not whole, stations outside.
+        PhysLabError : an observation error that is not above 0, members that the method does not have.
+        """
+        members = (8 if self.ensemble else 1) if members is None else members
+        if members < 1 or (members > 1 and not self.ensemble):
+            raise PhysLabError(f"{members} members of {type(self).__name__}: "
+                               + ("pass at least 1" if self.ensemble else "it gives one analysis, pass 1"))  # fmt: skip
+        if background.sizes.get("time", 1) != 1:
+            raise PhysLabError(f"background has {background.sizes['time']} times: select one, e.g. with .isel(time=0)")
+        state = background.squeeze("time", drop=True) if "time" in background.dims else background
+        x = self.space.tensor(state)
+        keep = state[list(self.space.variables)]
+        keep = keep.sel(level=list(self.space.levels)) if "level" in keep.dims else keep
+        columns, used = columns_from(observations, keep, self.space)
+        generator = torch.Generator().manual_seed(seed)
+        device = self.place.device
+        columns = Columns(*(t.to(device) for t in (columns.innovation, columns.mask, columns.noise)))
+        made = self.increments(self.space.standardise(x).to(device), columns, members, generator, progress, cancel)[0]
+        made = self.bounded(x + made.cpu() * self.space.error)
+        out = channels_to_dataset(made if members > 1 else made[0], keep)
+        left = ", ".join(f"{used[k]} {k}" for k in ("missing", "merged"))
+        note = f"{type(self).__name__}, {used['used']} observations ({left})"
+        out = out.expand_dims("time").assign_coords(time=background["time"]) if "time" in background.dims else out
+        return out.assign_attrs({**background.attrs, "analysis": note, "members": members, "seed": seed})
+
+    def bounded(self, x: Tensor) -> Tensor:
+        """States (..., C, H, W) in SI units with humidity and column water not below zero."""
+        x = x.clone()
+        for name in ("q", "tcw"):
+            if name in self.space.variables:
+                x[..., self.space.part(name), :, :].clamp_(min=0.0)
+        return x
+
+    # --- files --------------------------------------------------------------------------------------------------------
+    def save(self, folder: str | Path, half: bool = False) -> Path:
+        """Write weights and card; `half` rounds the weights to float16."""
+        tensors = {k: v.half() if half and v.is_floating_point() else v for k, v in self.state_dict().items()}
+        card = {
+            "class": type(self).__name__, "arguments": self.arguments, "space": self.space.card(),
+            "parameters": sum(p.numel() for p in self.parameters()), **self.card,
+        }  # fmt: skip
+        with new_folder(folder) as part:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part / WEIGHTS)
+            (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        return Path(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Learned:
+        """A trained method, of whichever subclass its card names.
+
+        Raises
+        ------
+        CheckpointError : missing or damaged files, or weights that are not of the method on the card.
+        """
+        try:
+            card: Mapping = json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))
+            tensors = load_file(Path(folder) / WEIGHTS)
+            kinds = {kind.__name__: kind for kind in subclasses(Learned)}
+            model = kinds[card["class"]](StateSpace.from_card(card["space"]), **card["arguments"])
+            model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+            own = ("class", "arguments", "space", "parameters")
+            model.card = {k: v for k, v in card.items() if k not in own}
+        except Exception as error:  # safetensors, JSON and torch raise their own
+            line = " ".join(str(error).split())[:160]
+            raise CheckpointError(
+                f"no assimilation method in {folder} ({type(error).__name__}: {line}): train it and save it again"
+            ) from None
+        return model.eval()
+
+
+def subclasses(kind: type) -> list[type]:
+    """All of them, at any depth."""
+    return [k for child in kind.__subclasses__() for k in (child, *subclasses(child))]
