@@ -104,6 +104,12 @@ ENTRIES = (
         "MIT",
     ),
     _shipped(
+        "nature-twin",
+        "Laboratory atmosphere: three 64 x 128 states on seven levels and 24-hour forecasts, for assimilation",
+        "u v t q z sp tcw t_low u_low v_low",
+        "MIT",
+    ),
+    _shipped(
         "nature-budget",
         "Laboratory atmosphere: some hours in a row with the terms of the column water budget, global",
         "tcw ivt_u ivt_v tp e",
