@@ -1,16 +1,18 @@
 """The zoo: every method by name. Checkpoints lie under ``assets/checkpoints``, continuous fields under
-``assets/fields``, forecasters under ``assets/forecasts``; baselines need none."""
+``assets/fields``, forecasters under ``assets/forecasts``, methods of data assimilation under ``assets/assimilators``;
+baselines need none."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from physlab.assimilate.learned import Learned, subclasses
 from physlab.data.assets import asset_folders
 from physlab.downscale import FieldDownscaler, Interpolate
 from physlab.errors import CheckpointError
@@ -35,6 +37,11 @@ def field_folders() -> dict[str, Path]:
 def forecast_folders() -> dict[str, Path]:
     """Name -> folder of the trained forecasters (:class:`physlab.phydl.Forecaster`)."""
     return _folders("forecasts")
+
+
+def assimilator_folders() -> dict[str, Path]:
+    """Name -> folder of the trained methods of data assimilation (:class:`physlab.assimilate.Learned`)."""
+    return _folders("assimilators")
 
 
 def _folders(kind: str) -> dict[str, Path]:
@@ -67,7 +74,10 @@ def list_models() -> pd.DataFrame:
             "rmse_val": scores.get("val", {}).get("rmse"), "rmse_test": scores.get("test", {}).get("rmse"),
             "parameters": card["network"].get("parameters"),
         })  # fmt: skip
-    for kind, folders in (("continuous", field_folders()), ("forecast", forecast_folders())):
+    others = {
+        "continuous": field_folders(), "forecast": forecast_folders(), "assimilation": assimilator_folders(),
+    }  # fmt: skip
+    for kind, folders in others.items():
         for name, folder in folders.items():
             card = json.loads((folder / CARD).read_text(encoding="utf-8"))
             row = {key: card.get(key) for key in ("task", "seed", "parameters")}
@@ -110,7 +120,10 @@ def kind_of(card: Mapping) -> str:
     return "ensemble" if noisy else "network"
 
 
-LOADERS = {"PhyDL": PhyDL.load, "Forecaster": Forecaster.load}  # class on the card -> what opens the folder
+def loaders() -> dict[str, Callable[[Path], PhyDL | Forecaster | Learned]]:
+    """Class on the card -> what opens the folder; every subclass of Learned that has been imported is known."""
+    learned = {kind.__name__: Learned.load for kind in subclasses(Learned)}
+    return {"PhyDL": PhyDL.load, "Forecaster": Forecaster.load, **learned}
 
 
 def class_of(folder: Path) -> str:
@@ -123,8 +136,8 @@ def class_of(folder: Path) -> str:
 
 def load_model(
     name_or_path: str | Path, device: torch.device | str | None = None
-) -> FieldDownscaler | PhyDL | Forecaster:
-    """A method by name, or from a checkpoint folder; continuous fields and forecasters come on the CPU.
+) -> FieldDownscaler | PhyDL | Forecaster | Learned:
+    """A method by name, or from a checkpoint folder; all but downscaling networks come on the CPU.
 
     Parameters
     ----------
@@ -139,10 +152,10 @@ def load_model(
     baseline = BASELINE.fullmatch(text)
     if baseline and int(baseline[3]) > 0:
         return Interpolate(baseline[1], int(baseline[3]), baseline[2] or "none")
-    known = {**checkpoint_folders(), **field_folders(), **forecast_folders()}
+    known = {**checkpoint_folders(), **field_folders(), **forecast_folders(), **assimilator_folders()}
     folder = next((known[name] for name in (text, f"{text}-s0") if name in known), Path(text))
     if folder.is_dir():
-        loader = LOADERS.get(class_of(folder))
+        loader = loaders().get(class_of(folder))
         return loader(folder) if loader else load_checkpoint(folder, device)
     near = sorted({re.sub(r"-s\d+$", "", name) for name in known})
     raise CheckpointError(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import physlab
 from physlab import zoo
+from physlab.assimilate import Learned, StateSpace
 from physlab.constrain import CONSTRAINTS
 from physlab.data import sr_pairs
 from physlab.errors import CheckpointError
@@ -51,6 +56,47 @@ def test_unusable_checkpoint_is_listed_with_its_reason(tmp_path, monkeypatch) ->
     assert "unusable" in table.loc["broken-x2-add-s0", "kind"]
     with pytest.raises(CheckpointError, match="lacks"):
         physlab.load_model("broken-x2-add-s0")
+
+
+class Halfway(Learned):
+    """Every observed point moves by a learned share of its innovation."""
+
+    def __init__(self, space: StateSpace) -> None:
+        super().__init__(space)
+        self.share = torch.nn.Parameter(torch.tensor(0.5))
+
+    def increments(self, background, columns, members=1, generator=None, progress=None, cancel=None):
+        return (self.share * columns.innovation)[:, None]
+
+
+def save_halfway(folder: Path) -> Halfway:
+    x = np.arange(2 * 4 * 8.0).reshape(2, 4, 8)
+    at = {"latitude": [-60.0, -20.0, 20.0, 60.0], "longitude": np.arange(8) * 45.0}
+    truth = xr.Dataset({"tcw": (("time", "latitude", "longitude"), x)}, {"time": [0, 1], **at})
+    method = Halfway(StateSpace.of(truth, truth + 1.0, ["tcw"]))
+    method.card = {"task": "nature-twin", "seed": 3}
+    method.save(folder)
+    return method
+
+
+def test_assimilators_are_listed_and_loaded(tmp_path, monkeypatch) -> None:
+    made = save_halfway(tmp_path / "assimilators" / "halfway-s0")
+    monkeypatch.setenv("PHYSLAB_ASSETS", str(tmp_path))
+    assert "halfway-s0" in zoo.assimilator_folders()
+    row = physlab.list_models().set_index("name").loc["halfway-s0"]
+    assert (row["kind"], row["task"], row["seed"], row["parameters"]) == ("assimilation", "nature-twin", 3, 1)
+    for name in ("halfway-s0", "halfway", tmp_path / "assimilators" / "halfway-s0"):
+        found = physlab.load_model(name)
+        assert isinstance(found, Halfway) and found.card == made.card and found.space.names == ("tcw",)
+    (tmp_path / "assimilators" / "halfway-s0" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no assimilation method in"):
+        physlab.load_model("halfway")
+
+
+@pytest.mark.parametrize("name", sorted(zoo.assimilator_folders()))
+def test_every_shipped_assimilator_is_of_a_class_of_the_library(name: str) -> None:
+    model = physlab.load_model(name)
+    assert isinstance(model, Learned) and not model.training
 
 
 def test_shipped_set_is_complete() -> None:
