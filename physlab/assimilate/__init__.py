@@ -12,13 +12,16 @@ to expect.
 
 from __future__ import annotations
 
+from physlab.assimilate.adas import Adas
 from physlab.assimilate.balance import BalancedCovariance
 from physlab.assimilate.base import EnsembleMethod, Method
+from physlab.assimilate.convcnp import ConvCNP
 from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sample_covariance
 from physlab.assimilate.cycle import Scores, TwinExperiment
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.fields import FieldAssimilator
+from physlab.assimilate.fnp import FNP
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, plane_distance, ring_distance, sphere_distance
@@ -31,9 +34,12 @@ from physlab.assimilate.var4d import Var4D
 
 __all__ = [
     "ETKF",
+    "FNP",
     "LETKF",
+    "Adas",
     "BalancedCovariance",
     "Columns",
+    "ConvCNP",
     "Covariance",
     "Dense",
     "EnKF",
