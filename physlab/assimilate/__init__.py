@@ -27,8 +27,12 @@ from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, plane_distance, ring_distance, sphere_distance
 from physlab.assimilate.observed import Observed
 from physlab.assimilate.optimal import OptimalInterpolation
+from physlab.assimilate.phyda import PhyDA
+from physlab.assimilate.sda import SDA
+from physlab.assimilate.slam import SLAM
 from physlab.assimilate.statespace import Columns, StateSpace, observe_columns
 from physlab.assimilate.tangent import linearise
+from physlab.assimilate.vaevar import VAEVar
 from physlab.assimilate.var3d import Var3D
 from physlab.assimilate.var4d import Var4D
 
@@ -36,6 +40,8 @@ __all__ = [
     "ETKF",
     "FNP",
     "LETKF",
+    "SDA",
+    "SLAM",
     "Adas",
     "BalancedCovariance",
     "Columns",
@@ -49,9 +55,11 @@ __all__ = [
     "Method",
     "Observed",
     "OptimalInterpolation",
+    "PhyDA",
     "Scores",
     "StateSpace",
     "TwinExperiment",
+    "VAEVar",
     "Var3D",
     "Var4D",
     "gaspari_cohn",

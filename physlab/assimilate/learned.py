@@ -10,7 +10,7 @@ units of :mod:`~physlab.assimilate.statespace`; reading, checking, writing and m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +76,9 @@ class Learned(nn.Module):
     def loss(self, background: Tensor, increment: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Scalar to minimise, for true increments (B, C, H, W) of backgrounds of which columns were observed."""
         raise NotImplementedError(f"{type(self).__name__} has no loss: it is not trained by itself")
+
+    def finish(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """What is measured once the weights are final, over (background, increment) of the training block."""
 
     @torch.no_grad()
     def analyse(

@@ -8,7 +8,8 @@ over points (so beta is the price of a latent number in units of the error of a 
 level R residual blocks and conv3x3 of stride 2; a block, SiLU and conv3x3 to 2 x latent channels. The decoder is its
 mirror image with nearest x2. There is no normalisation layer: the amplitude of a field is information, and what is
 learned on patches holds on larger fields. n widths give a latent grid of 1 / 2^(n-1); fields of any shape are padded
-below and to the right, and cropped. Columns wrap around on a globe (`periodic`).
+below and to the right, and cropped. Columns wrap around on a globe (`periodic`). With `patch` p the first layer takes
+p x p points as one and the last gives them back (sub-pixel convolution, Shi et al. 2016): the rest costs 1 / p^2.
 
 Diffusion needs latents of unit variance: :meth:`VAE.calibrate` stores their mean and scale after training, and from
 then on :meth:`VAE.encode` and :meth:`VAE.decode` speak of standardised latents.
@@ -40,6 +41,7 @@ class VAE(nn.Module):
     channels : width of each level, from fine to coarse: three for a latent grid of a quarter, four for an eighth.
     blocks : R, residual blocks of a level.
     periodic : columns are longitudes of a whole globe.
+    patch : edge of the square of points that the first layer takes as one.
 
     Attributes
     ----------
@@ -54,18 +56,22 @@ class VAE(nn.Module):
         channels: Sequence[int] = (32, 64, 128),
         blocks: int = 1,
         periodic: bool = False,
+        patch: int = 1,
     ) -> None:
         super().__init__()
         widths = [int(c) for c in channels]
-        if min([inputs, latent, blocks, len(widths), *widths]) < 1:
+        if min([inputs, latent, blocks, patch, len(widths), *widths]) < 1:
             raise PhysLabError(
-                f"VAE with {inputs} inputs, {latent} latent channels, widths {tuple(channels)} and {blocks} blocks: "
-                "pass at least 1 of each"
+                f"VAE with {inputs} inputs, {latent} latent channels, widths {tuple(channels)}, {blocks} blocks and "
+                f"patches of {patch}: pass at least 1 of each"
             )
         self.inputs, self.latent, self.periodic = int(inputs), int(latent), bool(periodic)
-        self.factor = 2 ** (len(widths) - 1)
+        self.factor = patch * 2 ** (len(widths) - 1)
         options = {"periodic": periodic, "normalise": False}
-        encoder: list[nn.Module] = [GridConv(inputs, widths[0], periodic=periodic)]
+        first = GridConv(inputs, widths[0], periodic=periodic)
+        if patch > 1:
+            first = nn.Conv2d(inputs, widths[0], patch, stride=patch)
+        encoder: list[nn.Module] = [first]
         for fine, coarse in pairwise(widths):
             encoder += [ResBlock(fine, fine, **options) for _ in range(blocks)]
             encoder += [GridConv(fine, coarse, stride=2, periodic=periodic)]
@@ -76,7 +82,8 @@ class VAE(nn.Module):
         for coarse, fine in pairwise(widths[::-1]):
             decoder += [nn.Upsample(scale_factor=2.0, mode="nearest"), GridConv(coarse, fine, periodic=periodic)]
             decoder += [ResBlock(fine, fine, **options) for _ in range(blocks)]
-        self.decoder = nn.Sequential(*decoder, nn.SiLU(), zero(GridConv(widths[0], inputs, periodic=periodic)))
+        last = zero(GridConv(widths[0], inputs * patch**2, periodic=periodic))
+        self.decoder = nn.Sequential(*decoder, nn.SiLU(), last, nn.PixelShuffle(patch))
         self.register_buffer("shift", torch.zeros(latent, 1, 1))
         self.register_buffer("scale", torch.ones(latent, 1, 1))
 

@@ -75,7 +75,9 @@ def radial_spectrum(
     return torch.arange(1, last + 1, device=x.device), result[..., 1 : last + 1]
 
 
-def spectral_divergence(pred, truth, top_decile: bool = False, mean: bool = True) -> torch.Tensor:
+def spectral_divergence(
+    pred, truth, top_decile: bool = False, mean: bool = True, largest: int | None = None
+) -> torch.Tensor:
     """SpecDiv of (..., H, W) fields: zero for identical spectra, dimensionless.
 
     Parameters
@@ -83,10 +85,12 @@ def spectral_divergence(pred, truth, top_decile: bool = False, mean: bool = True
     top_decile : only the highest tenth of the wavenumbers (those from the 0.9 quantile of k on), renormalised: the
         finest scales.
     mean : average over the samples (0-dim); False for one value per field (...).
+    largest : leaves out the wavenumbers above it, e.g. the truncation of a spectral model.
     """
     pred, truth = pair(pred, truth)
     k, p = radial_spectrum(pred)
     _, t = radial_spectrum(truth)
+    k, p, t = k[:largest], p[..., :largest], t[..., :largest]
     if top_decile:
         keep = k >= torch.quantile(k.double(), 0.9)
         p, t = p[..., keep], t[..., keep]

@@ -1,0 +1,303 @@
+"""The benchmark of data assimilation: every method on the same states, backgrounds and observations.
+
+    physlab simulate --output twin/run-8 --seed 8 --days 80 --hourly 0 0 --forecast-every 6
+    physlab simulate --output twin/run-9 --seed 9 --days 40 --hourly 0 0 --forecast-every 6
+    physlab benchmark assimilation --data twin --output benchmark
+
+Training is one nature run; validation (days 1 to 18) and test (days 23 to 40) are another that shares no weather with
+it. The truth is T85, truncated to 64 x 128; the background is the T42 forecast of a day that ends there. Observed are
+random whole columns. Every method sees the same stations.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, PhyDA, VAEVar
+from physlab.assimilate.learned import Learned
+from physlab.assimilate.proxy import LAWS, PhysicsProxy
+from physlab.assimilate.statespace import observe_columns
+from physlab.benchmark.table import replace_table
+from physlab.data.assets import asset
+from physlab.errors import PhysLabError
+from physlab.nn import count_parameters
+from physlab.score.analysis import FIELDS, analysis_scores
+from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator
+from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.workers import begin
+
+RESULTS, TABLE = "results/assimilation.csv", "assimilation.csv"
+TRAINING, HELD_OUT = "run-8", "run-9"
+DAYS = {"train": (1, 1000), "val": (1, 18), "test": (23, 41)}
+EVERY = {"train": 1, "val": 8, "test": 8}  # pairs of 6 hours: a test state every two days
+MAIN = (0.02, 0.0)  # share of the grid points, noise over background error
+SETTINGS = (MAIN, (0.1, 0.0), (0.05, 0.0), (0.01, 0.0), (0.005, 0.0), (0.02, 0.5))
+MEMBERS = 8
+SEEDS = (0, 1, 2)
+KEYS = ("model", "seed", "share", "noise")
+SCORES = (
+    "specdiv", "specdiv_top", "specdiv_eddy", "specdiv_eddy_top", "mse", "mae", "mse_member",
+    *(f"rmse_{name}" for name in FIELDS), "crps", "spread_skill", *(f"residual_{law}" for law in LAWS),
+)  # fmt: skip
+COLUMNS = (*KEYS, *SCORES, "members", "states", "s_per_state", "parameters", "train_s")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the table.
+
+    Attributes
+    ----------
+    make : the method, from a state space; None for the background.
+    settings : of its training.
+    after : name of the entry whose autoencoder it takes over.
+    curve : whether it is scored at every share; ablations only at the main one.
+    """
+
+    make: Callable | None
+    settings: AssimilationSettings = field(default_factory=AssimilationSettings)
+    after: str = ""
+    curve: bool = True
+
+
+LONG = AssimilationSettings(steps=700)
+ENTRIES: dict[str, Entry] = {
+    "background": Entry(None),
+    "VAE-Var": Entry(VAEVar, LONG),
+    "Adas": Entry(Adas, LONG),
+    "ConvCNP": Entry(ConvCNP, LONG),
+    "FNP": Entry(FNP, LONG),
+    "SDA": Entry(SDA, LONG),
+    "SLAM": Entry(SLAM, LONG, "VAE-Var"),
+    "PhyDA": Entry(PhyDA, LONG, "VAE-Var"),
+    "PhyDA without PRDO": Entry(functools.partial(PhyDA, physics=0.0), LONG, "VAE-Var", False),
+    "PhyDA, convolution for VRE": Entry(functools.partial(PhyDA, encoder="convolution"), LONG, "VAE-Var", False),
+    "PhyDA without VRE": Entry(functools.partial(PhyDA, encoder="none"), LONG, "VAE-Var", False),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """An entry and a seed."""
+
+    model: str
+    seed: int | None
+
+
+@functools.lru_cache(maxsize=4)
+def pairs_of(data: str, output: str, split: str) -> Pairs:
+    """Those of a split; written beside the table, in half precision, for the other processes.
+
+    Raises
+    ------
+    PhysLabError : the runs are not there.
+    """
+    path = Path(output) / f"pairs-{split}.safetensors"
+    if path.exists():
+        return Pairs.load(path)
+    run = Path(data) / (TRAINING if split == "train" else HELD_OUT)
+    if not run.is_dir():
+        seed, days = run.name.split("-")[-1], 80 if split == "train" else 40
+        raise PhysLabError(f"no {run}: make it by `physlab simulate --output {run} --seed {seed} --days {days} "
+                           "--hourly 0 0 --forecast-every 6`")  # fmt: skip
+    space = None if split == "train" else pairs_of(data, output, "train").space
+    pairs = Pairs.read([(run, DAYS[split])], space, EVERY[split])
+    pairs.save(path)
+    return pairs
+
+
+@functools.lru_cache(maxsize=1)
+def laws(data: str, output: str) -> PhysicsProxy:
+    """The balances of the training block."""
+    train = pairs_of(data, output, "train")
+    return PhysicsProxy(train.space).fit(train.truth(slice(k, k + 8)) for k in range(0, len(train), 8))
+
+
+def checkpoint(output: str | Path, model: str, seed: int | None) -> Path:
+    """Folder of a trained method."""
+    slug = model.lower().replace(", ", "-").replace(" ", "-")
+    return Path(output) / (slug if seed is None else f"{slug}-s{seed}")
+
+
+def trained(run: Run, data: str, output: str, changes: dict) -> Learned | None:
+    """The method of a run, from its folder or trained now."""
+    entry = ENTRIES[run.model]
+    if entry.make is None:
+        return None
+    folder = checkpoint(output, run.model, run.seed)
+    if folder.exists():
+        return Learned.load(folder)
+    train = pairs_of(data, output, "train")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed or 0)
+        method = entry.make(train.space)
+    if entry.after:
+        method.adopt(trained(Run(entry.after, run.seed), data, output, changes))
+        method.calibrate(train.take(slice(k, k + 16)) for k in range(0, len(train), 16))
+    if getattr(method, "physics", 0):
+        method.proxy = laws(data, output)
+    report = train_assimilator(method, train, replace(entry.settings, **changes), run.seed or 0)
+    method.card |= {"task": "nature-twin", "seed": run.seed, "train_s": report.wall_time_s, "history": report.history,
+                    "commit": commit(), "versions": versions(), "device": device_name(method.area.device)}  # fmt: skip
+    method.save(folder)
+    return method.eval()
+
+
+@torch.no_grad()
+def score(method: Learned | None, pairs: Pairs, share: float, noise: float, members: int = MEMBERS) -> dict[str, float]:
+    """Mean scores over all pairs; the stations depend on the pair and the setting alone."""
+    space, rows, start = pairs.space, [], 0.0
+    members = members if method is not None and method.ensemble else 1
+    for k in range(len(pairs)):
+        background, increment = pairs.take(slice(k, k + 1))
+        generator = torch.Generator().manual_seed(1_000_003 * k + round(1e5 * share) + round(10 * noise))
+        columns = observe_columns(increment, share, noise, space.area, generator)
+        begun = time.perf_counter()
+        made = torch.zeros(1, *increment.shape)
+        if method is not None:
+            made = method.increments(background, columns, members, generator).detach()
+        start += time.perf_counter() - begun
+        base = space.mean + space.std * background[0]
+        analysis = base + space.error * made[0]
+        analysis = analysis if method is None else method.bounded(analysis)
+        rows.append(analysis_scores(analysis, base + space.error * increment[0], space))
+    table = pd.DataFrame(rows)
+    return {**table.mean().to_dict(), "members": members, "states": len(rows), "s_per_state": start / len(rows)}
+
+
+def one(run: Run, data: str, output: str, changes: dict, split: str = "test") -> list[dict]:
+    """A run, trained if need be and scored at its settings."""
+    method, entry = trained(run, data, output, changes), ENTRIES[run.model]
+    cost = {"parameters": 0, "train_s": float("nan")}
+    if method is not None:
+        cost = {"parameters": count_parameters(method), "train_s": method.card.get("train_s")}
+    pairs = pairs_of(data, output, split)
+    return [{"model": run.model, "seed": run.seed, "share": share, "noise": noise, **cost,
+             **score(method, pairs, share, noise)}
+            for share, noise in (SETTINGS if entry.curve else SETTINGS[:1])]  # fmt: skip
+
+
+def plan() -> list[Run]:
+    """What has no seed, then seed by seed; autoencoders first."""
+    fixed = [Run("background", None)]
+    return [*fixed, *(Run(name, seed) for seed in SEEDS for name in ENTRIES if Run(name, None) not in fixed)]
+
+
+def benchmark_assimilation(
+    data: str | Path,
+    output: str | Path = "benchmark",
+    workers: int = 2,
+    runs: list[Run] | None = None,
+    say: Callable[[str], None] = print,
+    **changes,
+) -> Path:
+    """Run or resume the benchmark; returns the path of its tidy table.
+
+    Parameters
+    ----------
+    data : folder of the two nature runs.
+    output : folder of the table and the trained methods.  workers : processes side by side, one thread each.
+    runs : others than :func:`plan`;  changes : of :class:`physlab.train.assimilation.AssimilationSettings`.
+
+    Raises
+    ------
+    PhysLabError : the data are not there, or, after all runs have ended, some failed.
+    """
+    path, runs = Path(output) / TABLE, plan() if runs is None else runs
+    for split in ("train", "test"):  # once, before the workers ask for them side by side
+        pairs_of(str(data), str(output), split)
+    table = read_assimilation(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+    known = {(m, None if pd.isna(s) else int(s)) for m, s in table[["model", "seed"]].itertuples(index=False)}
+    todo = [r for r in runs if (r.model, r.seed) not in known]
+    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
+    failed: dict[str, Exception] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
+        # what others build on is trained first, each by one process
+        base = {ENTRIES[r.model].after for r in todo} - {""}
+        stages = [[r for r in todo if r.model in base], [r for r in todo if r.model not in base]]
+        count = 0
+        for stage in stages:
+            futures = {pool.submit(one, run, str(data), str(output), changes): run for run in stage}
+            for future in as_completed(futures):
+                run, count = futures[future], count + 1
+                label = run.model if run.seed is None else f"{run.model}, seed {run.seed}"
+                try:
+                    rows = pd.DataFrame(future.result())
+                except (PhysLabError, OSError, RuntimeError, ValueError) as error:
+                    failed[label] = error
+                    say(f"[{count}/{len(todo)}] {label} failed: {error}")
+                    continue
+                table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
+                write_assimilation(table, path)
+                say(f"[{count}/{len(todo)}] {label}: MSE {rows['mse'].iloc[0]:.5f}")
+    if failed:
+        raise PhysLabError(f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed)}): run again to resume")
+    return path
+
+
+def read_assimilation(path: str | Path | None = None) -> pd.DataFrame:
+    """The tidy table, one line per run and setting; None for the one that ships.
+
+    Columns: model, seed (empty where nothing is random), share, noise, the scores of
+    :func:`physlab.score.analysis.analysis_scores` (means over the test states), members, states, s_per_state (one
+    thread, all members), parameters, train_s.
+
+    Raises
+    ------
+    PhysLabError : the file lacks columns.
+    """
+    path = asset(RESULTS) if path is None else Path(path)
+    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"})
+    missing = [name for name in COLUMNS if name not in runs]
+    if missing:
+        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
+    return runs
+
+
+def write_assimilation(table: pd.DataFrame, path: Path) -> Path:
+    """Sorted, 6 significant digits, atomically."""
+    order = table.assign(_m=table["model"].map(list(ENTRIES).index))
+    order = order.sort_values(["noise", "share", "_m", "seed"], ascending=[True, False, True, True])
+    return replace_table(order.reindex(columns=list(COLUMNS)), path)
+
+
+def assimilation_summary(runs: pd.DataFrame, share: float = MAIN[0], noise: float = MAIN[1]) -> pd.DataFrame:
+    """Mean and spread over seeds of one setting, one row for each method.
+
+    Returns
+    -------
+    DataFrame: model, seeds, each score as mean and NAME_spread (sample standard deviation over seeds; empty for one),
+    and NAME_gain = 1 - NAME / NAME of the background for mse and the four SpecDivs.
+
+    Raises
+    ------
+    PhysLabError : no run at this setting.
+    """
+    chosen = runs[(runs["share"] == share) & (runs["noise"] == noise)]
+    if chosen.empty:
+        pairs = runs[["share", "noise"]].drop_duplicates()
+        known = ", ".join(f"{s:g} / {n:g}" for s, n in pairs.itertuples(index=False))
+        raise PhysLabError(f"no run with a share of {share:g} and noise {noise:g}: the table has {known}")
+    rows = []
+    for model, group in chosen.groupby("model", sort=False):
+        row: dict[str, object] = {"model": model, "seeds": len(group)}
+        for name in (*SCORES, "s_per_state", "train_s", "parameters"):
+            values = group[name].astype(float)
+            row[name] = values.mean()
+            row[f"{name}_spread"] = values.std(ddof=1) if len(values) > 1 else float("nan")
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    base = table[table["model"] == "background"]
+    for name in ("mse", "specdiv", "specdiv_top", "specdiv_eddy", "specdiv_eddy_top"):
+        table[f"{name}_gain"] = 1 - table[name] / float(base[name].iloc[0]) if len(base) else float("nan")
+    return table
