@@ -146,4 +146,4 @@ class Adas(Regression):
             x = functional.interpolate(self.grow[k](x), scale_factor=2.0, mode="nearest")
             x = self.up[k](x + kept[k][0])
         x = self.join(torch.cat([x, *kept[0][1:]], dim=1))
-        return functional.pixel_shuffle(self.last(functional.silu(self.norm(x))), 2)[..., :h, :w]
+        return functional.pixel_shuffle(self.last(functional.silu(self.norm(x))), 2)[..., :h, :w].float()

@@ -57,6 +57,10 @@ class SetConv(nn.Module):
         self.log_length = nn.Parameter(torch.tensor([math.log(x / EARTH) for x in lengths]))
 
     def forward(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(values.device.type, enabled=False):  # Fourier transforms know no bfloat16
+            return self.sum(values, mask)
+
+    def sum(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         b, c, h, w = values.shape
         kernel = torch.exp(-0.5 * self.square * torch.exp(-2 * self.log_length)[:, None, None, None])
         kernel = torch.fft.rfft(kernel).real.movedim(-1, 1)  # (S, k, H, H): even in longitude, so real
@@ -105,5 +109,5 @@ class ConvCNP(GaussianRegression):
         for block in self.blocks:
             x = block(x)
         x = functional.silu(self.norm(x))
-        mean, raw = (functional.pixel_shuffle(end(x), 2)[..., :h, :w] for end in (self.mean, self.raw))
+        mean, raw = (functional.pixel_shuffle(end(x), 2)[..., :h, :w].float() for end in (self.mean, self.raw))
         return mean, raw

@@ -89,7 +89,9 @@ class FourierLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(x)
-        return x + self.mix(functional.silu(self.everywhere(y) + self.local(y)))
+        with torch.autocast(x.device.type, enabled=False):  # Fourier transforms know no bfloat16
+            everywhere = self.everywhere(y.float())
+        return x + self.mix(functional.silu(everywhere + self.local(y)))
 
     def everywhere(self, x: Tensor) -> Tensor:
         """The global filter: low modes times R."""
@@ -160,7 +162,7 @@ class FNP(GaussianRegression):
         x = self.decode(x).chunk(len(self.parts), dim=1)
         mean, raw = (
             functional.pixel_shuffle(torch.cat([end(y) for end, y in zip(ends, x, strict=True)], dim=1), 2)
-            [:, self.order, :h, :w] for ends in (self.mean, self.raw)
+            [:, self.order, :h, :w].float() for ends in (self.mean, self.raw)
         )  # fmt: skip
         return mean, raw
 

@@ -123,6 +123,19 @@ def test_every_parameter_learns(kind: type[Regression], space: StateSpace) -> No
 
 
 @EACH
+def test_bfloat16_gives_about_the_same(kind: type[Regression], space: StateSpace) -> None:
+    method = make(kind, space)
+    x, e, columns = problem(space, noise=0.3)
+    out, loss = method.estimate(x, columns), method.loss(x, e, columns, torch.Generator())
+    with torch.autocast("cpu", torch.bfloat16):
+        half, near = method.estimate(x, columns), method.loss(x, e, columns, torch.Generator())
+    near.backward()
+    assert half.dtype == torch.float32 and all(p.grad.isfinite().all() for p in method.parameters())
+    assert 0 < (half - out).square().mean().sqrt() < 0.05 * out.square().mean().sqrt()
+    assert abs(near - loss) < 0.02 * abs(loss)
+
+
+@EACH
 def test_a_few_steps_carry_observations_to_their_neighbours(kind: type[Regression], space: StateSpace) -> None:
     method = make(kind, space, shaken=False).train()
     optimiser = torch.optim.AdamW(method.parameters(), lr=4e-3)
