@@ -83,7 +83,7 @@ class ConvCNP(GaussianRegression):
     lengths : of the kernels at the start, km.
     """
 
-    rate = 2e-3
+    rate = 3e-3
 
     def __init__(
         self, space: StateSpace, width: int = 48, blocks: int = 4, lengths: Sequence[float] = (350.0, 1000.0)
@@ -100,7 +100,7 @@ class ConvCNP(GaussianRegression):
         self.raw = zero(nn.Conv2d(width, 4 * C, 1))
 
     def forward(self, background: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
-        """Mean and raw spread, (B, C, H, W) each."""
+        """Mean in units of the spread and raw spread, (B, C, H, W) each."""
         h, w = background.shape[-2:]
         signal, density = self.gather(columns.innovation, columns.mask)
         worth = density / (1 + columns.noise.square()).reshape(-1, 1, 1, 1)

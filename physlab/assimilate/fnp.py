@@ -85,7 +85,7 @@ class FourierLayer(nn.Module):
         super().__init__()
         self.norm, self.modes = nn.GroupNorm(branches, branches * width), modes
         self.local, self.mix = Branches(branches, width, width, 3), Branches(branches, width, width)
-        self.filter = nn.Parameter(torch.randn(branches * width, *modes, 2) * 0.5)
+        self.filter = nn.Parameter(torch.randn(branches * width, *modes, 2) * 0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(x)
@@ -119,7 +119,7 @@ class FNP(GaussianRegression):
     hidden : width of the decoders.
     """
 
-    rate = 2e-3
+    rate = 5e-3
 
     def __init__(
         self, space: StateSpace, width: int = 16, layers: int = 2, modes: tuple[int, int] = (8, 10), hidden: int = 48
@@ -141,13 +141,14 @@ class FNP(GaussianRegression):
         )
         self.fuse, self.smooth = Branches(n, 2 * width, width), Branches(n, 2 * width, width, 3)
         self.decode = nn.Sequential(
-            Branches(n - 1, 2 * width, hidden), nn.SiLU(), Branches(n - 1, hidden, hidden), nn.SiLU()
+            nn.GroupNorm(n - 1, (n - 1) * 2 * width),
+            Branches(n - 1, 2 * width, hidden), nn.SiLU(), Branches(n - 1, hidden, hidden), nn.SiLU(),
         )
         self.mean = nn.ModuleList(zero(GridConv(hidden, 4 * len(part), periodic=True)) for part in self.parts)
         self.raw = nn.ModuleList(zero(nn.Conv2d(hidden, 4 * len(part), 1)) for part in self.parts)
 
     def forward(self, background: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
-        """Mean and raw spread, (B, C, H, W) each."""
+        """Mean in units of the spread and raw spread, (B, C, H, W) each."""
         (h, w), C = background.shape[-2:], background.shape[1]
         known, d, mask = (pad_grid(x, 2, periodic=True) for x in
                           (self.known(background), columns.innovation, columns.mask))  # fmt: skip

@@ -9,6 +9,10 @@ r"""Assimilation as regression: one pass of a network from background and observ
 .. math:: L = \Big\langle \ln\sigma + \frac{(e - \mu)^2}{2\sigma^2} \Big\rangle , \qquad
           \sigma = 0.01 + 0.99\, \mathrm{softplus}(s) .
 
+The network gives the mean in units of its own spread, :math:`\mu = \bar\sigma m`, with no gradient through
+:math:`\bar\sigma`: the minimum is the same, but the places of small errors, whose weight :math:`1 / \sigma^2` is
+large, no longer decide alone where a step goes.
+
 Neither has an ensemble. A member :math:`\mu + \sigma\epsilon` with noise that is independent from point to point has
 the right variance at each point and a white spectrum, so that every gradient, balance and score of scales would be
 that of the noise. The spread is therefore given as a field, by :meth:`GaussianRegression.spread`.
@@ -61,20 +65,21 @@ class Regression(Learned):
 
 
 class GaussianRegression(Regression):
-    """A network whose `forward(background, columns)` is mean and raw spread s, both (B, C, H, W)."""
+    """A network whose `forward(background, columns)` is m and s of the module docstring, both (B, C, H, W)."""
+
+    def moments(self, background: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the increment, (B, C, H, W) each."""
+        m, raw = self(background, columns)
+        sigma = 0.01 + 0.99 * functional.softplus(raw + UNIT)
+        return sigma.detach() * m, sigma
 
     def estimate(self, background: Tensor, columns: Columns) -> Tensor:
-        return self(background, columns)[0]
+        return self.moments(background, columns)[0]
 
     def spread(self, background: Tensor, columns: Columns) -> Tensor:
         """(B, C, H, W) standard deviation of the analysis error that the method expects, in units as the increment."""
-        return self.deviation(self(background, columns)[1])
-
-    @staticmethod
-    def deviation(raw: Tensor) -> Tensor:
-        return 0.01 + 0.99 * functional.softplus(raw + UNIT)
+        return self.moments(background, columns)[1]
 
     def loss(self, background: Tensor, increment: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
-        mean, raw = self(background, columns)
-        sigma = self.deviation(raw)
+        mean, sigma = self.moments(background, columns)
         return ((sigma.log() + 0.5 * ((increment - mean) / sigma).square()) * self.area).mean()
