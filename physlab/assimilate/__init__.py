@@ -22,6 +22,7 @@ from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.fields import FieldAssimilator
 from physlab.assimilate.fnp import FNP
+from physlab.assimilate.global3d import GlobalVar3D
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, plane_distance, ring_distance, sphere_distance
@@ -30,7 +31,9 @@ from physlab.assimilate.optimal import OptimalInterpolation
 from physlab.assimilate.phyda import PhyDA
 from physlab.assimilate.sda import SDA
 from physlab.assimilate.slam import SLAM
+from physlab.assimilate.sphere import SphereCovariance
 from physlab.assimilate.statespace import Columns, StateSpace, observe_columns
+from physlab.assimilate.static import StaticLETKF
 from physlab.assimilate.tangent import linearise
 from physlab.assimilate.vaevar import VAEVar
 from physlab.assimilate.var3d import Var3D
@@ -51,13 +54,16 @@ __all__ = [
     "EnKF",
     "EnsembleMethod",
     "FieldAssimilator",
+    "GlobalVar3D",
     "Learned",
     "Method",
     "Observed",
     "OptimalInterpolation",
     "PhyDA",
     "Scores",
+    "SphereCovariance",
     "StateSpace",
+    "StaticLETKF",
     "TwinExperiment",
     "VAEVar",
     "Var3D",
