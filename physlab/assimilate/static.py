@@ -55,6 +55,8 @@ class StaticLETKF(Learned):
     bias = 0              0.564  0.878  0.970
     ====================  =====  =====  =====
 
+    Size 256 (radius 500 km, floor 0.2) gives 0.538 at 10 % and 0.859 at 2 %, on 4 states, for three times the work.
+
     About 1.5 s per state for the mean, 3 s for members, on one core of a CPU. Eight members at 2 %: spread over error
     of the mean 0.94.
     """
