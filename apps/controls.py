@@ -9,15 +9,24 @@ import panel_material_ui as pmui
 from apps import theme
 from apps.options import (
     AGAINST,
+    ASSIMILATORS,
+    CHANNELS,
     CONSTRAINTS,
     DATASETS,
     FACTORS,
     FIELDS,
+    GROUPS,
     HOURS,
+    LAWS,
     METHODS,
     MODES,
+    NOISES,
     NUMBERS,
+    SEEDS,
+    SHARES,
     SHOWS,
+    SIZES,
+    STATES,
     STATISTICS,
     VARIABLES,
     VIEWS,
@@ -45,10 +54,21 @@ TITLES = {  # in their order
     "where": "Where: click to look there",
     "east": "Centre, degrees east",
     "north": "Centre, degrees north",
+    "when": "Time",
+    "channel": "Field",
+    "share": "Observed, of all grid points",
+    "own": "Your own stations: click a map",
+    "assimilator": "Method",
+    "noise": "Observation errors, of the background's",
+    "members": "Members of the ensemble",
+    "seed": "Seed: which points",
+    "balance": "Balance",
 }
+ASSIMILATE = ("when", "channel", "share", "own", "assimilator", "noise", "members", "seed", "balance")
 CONTINUOUS = ("variable", "field", "moment", "zoom", "where", "east", "north")
 IN_VIEW = {
-    "downscale": tuple(name for name in TITLES if name not in (*CONTINUOUS, "against")),
+    "downscale": tuple(name for name in TITLES if name not in (*CONTINUOUS, *ASSIMILATE, "against")),
+    "assimilate": ("view", *ASSIMILATE),
     "benchmark": ("view", "dataset", "factor", "against"),
     "continuous": ("view", *CONTINUOUS),
 }
@@ -80,10 +100,11 @@ def make_controls(state: State, networks: Mapping[str, str]) -> dict:
     def choose(name: str, options: Mapping, **more):
         return pmui.RadioButtonGroup(options=options, value=getattr(s, name), **buttons, **more)
 
+    channels = {heading: {CHANNELS[n][0]: n for n in names} for heading, names in GROUPS.items()}
     vertical, tight = {"orientation": "vertical"}, {"sx": theme.TIGHT_SX}
     last = round(NUMBERS["moment"][1] * QUARTERS)
     return {
-        "view": choose("view", swapped(VIEWS), **tight),
+        "view": choose("view", swapped(VIEWS), sx=theme.NARROW_SX),
         "dataset": pmui.Select(options=swapped(DATASETS), value=s.dataset, **select),
         "frame": pmui.Player(value=s.frame, start=0, end=max(s.frame, 1), interval=700, **player),
         "hour": pmui.IntSlider(value=s.hour, start=0, end=max(HOURS.values()) - 1, show_value=False, **slider),
@@ -101,4 +122,12 @@ def make_controls(state: State, networks: Mapping[str, str]) -> dict:
         "zoom": choose("zoom", {f"{n} ×": n for n in ZOOMS}, **tight),
         "east": centre("east"),
         "north": centre("north"),
+        "when": choose("when", {f"State {n + 1}": n for n in range(STATES)}, **tight),
+        "channel": pmui.Select(groups=channels, value=s.channel, **select),
+        "share": pmui.DiscreteSlider(options={f"{x:g} %": x for x in reversed(SHARES)}, value=s.share, **slider),
+        "assimilator": pmui.Select(options=swapped(ASSIMILATORS), value=s.assimilator, **select),
+        "noise": choose("noise", swapped(NOISES), **tight),
+        "members": choose("members", {str(n): n for n in SIZES}, **tight),
+        "seed": pmui.IntSlider(value=s.seed, start=0, end=SEEDS, **slider),
+        "balance": choose("balance", swapped(LAWS), **tight),
     }

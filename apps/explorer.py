@@ -38,7 +38,7 @@ def page() -> pmui.Page:
         title="PhysLab · Explorer",
         sidebar=[session.sidebar],
         main=[session.main],
-        sidebar_width=250,
+        sidebar_width=260,
         sidebar_resizable=False,
         theme_toggle=False,
         sx=theme.PAGE_SX,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import panel as pn
+from bokeh.core.properties import value
 from bokeh.models import (
     BasicTicker,
     ColorBar,
@@ -49,9 +50,15 @@ class LinkedMaps:
     ----------
     quantities : name of each map -> key of its colours in `mappers`.
     mappers : colours, shared by the maps of a quantity.
+    aspect : width over height of a figure.
+    wheel : key that is held while the wheel zooms, where a page is higher than a screen; "" for none.
     """
 
-    def __init__(self, quantities: Mapping[str, str], mappers: Mapping[str, LinearColorMapper]) -> None:
+    def __init__(
+        self, quantities: Mapping[str, str], mappers: Mapping[str, LinearColorMapper], aspect: float = ASPECT,
+        wheel: str = "",
+    ) -> None:  # fmt: skip
+        self.aspect, self.wheel = aspect, wheel
         self.x_range, self.y_range = Range1d(-180, 180), Range1d(-90, 90)
         self.mappers = dict(mappers)
         empty = {"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0.0], "y": [0.0], "dw": [1.0], "dh": [1.0]}
@@ -63,6 +70,8 @@ class LinkedMaps:
         self.lines: list = []
         self.hovers: dict[str, HoverTool] = {}
         self.figures = {name: self._map(name, self.mappers[key]) for name, key in quantities.items()}
+        self.silence = {name: self._words(figure_) for name, figure_ in self.figures.items()}
+        self._painted: dict[str, np.ndarray] = {}
         self._window: tuple[float, float, float, float] | None = None
 
     def _frame(self) -> None:
@@ -75,6 +84,23 @@ class LinkedMaps:
     def caption(self, name: str, head: str, words: str) -> None:
         """Bold and quiet words above a figure."""
         self.captions[name].object = f'<div class="caption"><b>{head}</b><span class="quiet">{words}</span></div>'
+
+    def paint(self, name: str, image: np.ndarray, edges: tuple[float, float, float, float]) -> None:
+        """Show an image within its west, east, south and north edge; nothing if it is the one that is shown."""
+        if self.silence[name].data["text"]:
+            self.silence[name].data = {"x": [], "y": [], "text": []}
+        if self._painted.get(name) is not image:
+            west, east, south, north = edges
+            place = {"x": [west], "y": [south], "dw": [east - west], "dh": [north - south]}
+            self.images[name].data, self._painted[name] = {"image": [image], **place}, image
+
+    def blank(self, name: str, text: str, box: tuple[float, float, float, float]) -> None:
+        """Words in the middle of a box, in the place of an image."""
+        x, y = (0.5 * (a + b) for a, b in (box[:2], box[2:]))
+        self.silence[name].data = {"x": [x], "y": [y], "text": [text]}
+        source = self.images[name]
+        source.data = {**source.data, "image": [np.full((2, 2), np.nan, dtype=np.float32)]}
+        self._painted.pop(name, None)
 
     def reset_view(self) -> None:
         """The whole map again."""
@@ -94,12 +120,20 @@ class LinkedMaps:
             line.glyph.line_width = 0.8 if east - west > 40 else 1.2
         self.reset_view()
 
+    def _words(self, fig) -> ColumnDataSource:
+        """What stands in a figure that has no image."""
+        source = ColumnDataSource({"x": [], "y": [], "text": []})
+        style = {"text_color": theme.QUIET, "text_font_size": "12px", "text_font": value(theme.FONT)}
+        fig.text("x", "y", text="text", source=source, text_align="center", text_baseline="middle", **style,
+                 background_fill_color=theme.PAPER, background_fill_alpha=0.9, padding=4, level="overlay")  # fmt: skip
+        return source
+
     def _map(self, name: str, mapper: LinearColorMapper):
         fig = figure(
             x_range=self.x_range,
             y_range=self.y_range,
             sizing_mode="scale_width",
-            aspect_ratio=ASPECT,
+            aspect_ratio=self.aspect,
             tools=[],
         )
         image = fig.image(source=self.images[name], color_mapper=mapper)
@@ -111,10 +145,11 @@ class LinkedMaps:
         self.hovers[name] = HoverTool(
             renderers=[image], attachment="above", point_policy="follow_mouse", formatters=degrees
         )
-        wheel = WheelZoomTool()
+        wheel = WheelZoomTool(modifiers=self.wheel or {})
         fig.add_tools(PanTool(), wheel, ResetTool(), self.hovers[name], CrosshairTool(overlay=self.cross))
         fig.toolbar.active_scroll = wheel
-        ticker = BasicTicker(desired_num_ticks=4)
+        wide = self.aspect > 1.2  # and low, with no room for many numbers
+        ticker = BasicTicker(desired_num_ticks=3 if wide else 4, mantissas=[1, 2, 3, 4, 5] if wide else [1, 2, 5])
         fig.add_layout(ColorBar(color_mapper=mapper, height=7, padding=0, margin=0, ticker=ticker), "below")
         for axis, key in ((fig.xaxis, "x"), (fig.yaxis, "y")):
             axis.formatter = CustomJSTickFormatter(code=DEGREES, args={"axis": key, "digits": 2})

@@ -52,7 +52,12 @@ STATISTICS = {  # those of physlab.downscale.STATISTICAL that are fitted within 
 }
 MEMBERS = 10
 SHOWS = {"mean": f"Mean of {MEMBERS}", **{f"member-{i}": f"Member {i}" for i in range(1, MEMBERS + 1)}}
-VIEWS = {"downscale": "Downscale", "continuous": "Continuous", "benchmark": "Benchmark"}
+VIEWS = {
+    "downscale": "Downscale",
+    "assimilate": "Assimilate",
+    "continuous": "Continuous",
+    "benchmark": "Benchmark",
+}
 AGAINST = {
     "conservation_error": "Conservation error",
     "spectral_divergence": "Spectral divergence",
@@ -73,10 +78,58 @@ NUMBERS = {  # least, largest, step: hours after the first, and degrees within t
     "east": (-60.0, -16.0, 0.5),
     "north": (22.0, 66.0, 0.5),
 }
+STATES = 3  # times of the twin experiment
+GRID = (64, 128)  # rows and columns of its grid points
+LEVELS = (200, 300, 400, 500, 700, 850, 925)  # hPa
+_UPPER = {
+    "z": ("Φ", "geopotential"),
+    "t": ("T", "temperature"),
+    "u": ("u", "wind to the east"),
+    "v": ("v", "wind to the north"),
+    "q": ("q", "specific humidity"),
+}
+_LOWEST = {"t_low": ("T", "temperature"), "u_low": ("u", "wind to the east"), "v_low": ("v", "wind to the north")}
+CHANNELS = {  # of a whole state: label and name
+    **{
+        f"{v}{p}": (f"{symbol} at {p} hPa", f"{name} at {p} hPa")
+        for v, (symbol, name) in _UPPER.items()
+        for p in LEVELS
+    },
+    **{v: (f"{symbol}, lowest layer", f"{name}, lowest layer") for v, (symbol, name) in _LOWEST.items()},
+    "sp": ("Surface pressure", "surface pressure"),
+    "tcw": ("Column water", "column water"),
+}
+GROUPS = {  # heading -> channels
+    **{name.capitalize(): tuple(f"{v}{p}" for p in LEVELS) for v, (_, name) in _UPPER.items()},
+    "Near the ground": (*_LOWEST, "sp"),
+    "Column": ("tcw",),
+}
+SHARES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.0)  # observed, per cent of the grid points
+ASSIMILATORS = {
+    "phyda": "PhyDA",
+    "phyda-without-prdo": "PhyDA without physics in the loss",
+    "phyda-without-vre": "PhyDA without its encoder",
+    "phyda-convolution-for-vre": "PhyDA with convolutions",
+    "slam": "SLAM",
+    "sda": "SDA",
+    "vaevar": "VAE-Var",
+    "fnp": "FNP",
+    "convcnp": "ConvCNP",
+    "adas": "Adas",
+    "letkf": "LETKF, static members",
+    "3dvar": "3D-Var",
+}
+NOISES = {0.0: "Exact", 0.25: "¼", 0.5: "½", 1.0: "1 ×"}  # of the background error
+SIZES = (1, 2, 4, 8, 16)  # of an ensemble
+SEEDS = 20
+OWN = 50  # stations at most
+LAWS = {"thickness": "Thickness", "geostrophic": "Geostrophic"}
 HIDEABLE = (
     *("view", "dataset", "frame", "hour", "factor", "method", "network", "statistic", "mode", "constraint", "show"),
     *("against", "variable", "field", "moment", "zoom", "where", "east", "north"),  # controls
+    *("when", "channel", "share", "assimilator", "noise", "members", "seed", "own", "balance"),
     *("input", "result", "truth", "error", "residual", "spectrum", "spread", "ranks"),  # panels
     *("given", "interpolation", "continuous", "law", "bare", "force"),
+    *("background", "analysis", "before", "increment", "member", "of_truth", "of_background", "of_analysis"),
     *("scores", "coefficients", "card", "code", "help", "prompt"),  # words and numbers
 )

@@ -16,13 +16,14 @@ import panel as pn
 import panel_material_ui as pmui
 
 from apps import lessons, theme, views
+from apps.assimilate.view import Assimilate
 from apps.benchmark import Benchmark
 from apps.continuous.view import Continuous
 from apps.controls import FROM_CONTROL, IN_VIEW, TITLES, TO_CONTROL, make_controls
 from apps.frame import Frame
 from apps.latest import Latest
 from apps.maps import ENSEMBLE, ROWS, MapGrid
-from apps.options import CONSTRAINTS, DATASETS, HOURS, NETWORKS
+from apps.options import ASSIMILATORS, CONSTRAINTS, DATASETS, HOURS, NETWORKS
 from apps.state import CHOICE_NAMES, Choice, State, parse_query
 from apps.store import Overtaken, Panel, Store, Unavailable
 
@@ -31,7 +32,7 @@ SETTLE = 10  # tenths of a second
 
 
 class Session:
-    """The page of one browser tab: the Downscale view, and around it the Continuous and the Benchmark view."""
+    """The page of one browser tab: the Downscale view, and around it the three others."""
 
     def __init__(
         self, store: Store, pool: Executor, background: Executor, schedule: Callable, search: str = ""
@@ -43,7 +44,7 @@ class Session:
         self.panels = Latest(pool, store.panel, self._deliver_panel, schedule)
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
         self.maps, self.benchmark = MapGrid(), Benchmark()
-        self._workers, self._continuous = (pool, schedule), None
+        self._workers, self._continuous, self._assimilate = (pool, schedule), None, None
         self.shown: Panel | None = None
         self.notes: list[str] = problems
         self._build_controls()
@@ -62,6 +63,22 @@ class Session:
             self.groups["where"].append(self._continuous.locator.pane)
             self.groups["moment"].append(self._continuous.moment)
         return self._continuous
+
+    @property
+    def assimilate(self) -> Assimilate:
+        """The Assimilate view, made when somebody first looks at it."""
+        if self._assimilate is None:
+            hooks = self.state, self._announce, self._status
+            self._assimilate = Assimilate(self.store.analyses, *self._workers, *hooks, self._hide)
+            self.groups["when"].append(self._assimilate.moment)
+            self.groups["own"].append(self._assimilate.own)
+        return self._assimilate
+
+    @property
+    def _others(self) -> dict[str, Continuous | Assimilate]:
+        """The views that somebody has looked at, besides Downscale and Benchmark."""
+        made = {"continuous": self._continuous, "assimilate": self._assimilate}
+        return {name: view for name, view in made.items() if view is not None}
 
     # -- controls ------------------------------------------------------------------------------------------------
 
@@ -131,6 +148,11 @@ class Session:
         there = self.store.offers(self.state.dataset, self.state.factor)
         return {label: name for name, label in NETWORKS.items() if name in there or name == self.state.network}
 
+    def _assimilators(self) -> dict[str, str]:
+        """Label -> name of the installed methods of assimilation, and the selected one."""
+        there = self.store.analyses.offers()
+        return {label: name for name, label in ASSIMILATORS.items() if name in there or name == self.state.assimilator}
+
     def _hide(self) -> None:
         """Show only what the lesson needs and the selection has."""
         state, members = self.state, self.shown.members if self.shown else 0
@@ -139,6 +161,7 @@ class Session:
             "statistic": state.method != "statistical",
             "hour": state.dataset not in HOURS,
             "show": not members,
+            "members": not self.store.analyses.has_members(state.assimilator),
             **dict.fromkeys(ENSEMBLE, not members),
         }
         hidden = {*state.hide, *(name for name, gone in absent.items() if gone)}
@@ -146,9 +169,11 @@ class Session:
         for name, group in {**self.groups, **self.cells, "prompt": self.prompt}.items():
             group.visible = name not in hidden
         views_ = {"downscale": self.downscale, "benchmark": self.benchmark.view}
-        if state.view == "continuous" or self._continuous:
-            self.continuous.hide(set(state.hide))
-            views_["continuous"] = self.continuous.view
+        if state.view in ("continuous", "assimilate"):
+            getattr(self, state.view)  # made now
+        for name, view in self._others.items():
+            view.hide(set(state.hide))
+            views_[name] = view.view
         for name, view in views_.items():
             view.visible = name == state.view
         if views_[state.view] not in self.main:  # what nobody has looked at is not sent to the browser
@@ -169,8 +194,8 @@ class Session:
     def _reset_view(self) -> None:
         """Undo pan and wheel."""
         self.maps.reset_view()
-        if self._continuous:
-            self._continuous.maps.reset_view()
+        for view in self._others.values():
+            view.maps.reset_view()
 
     # -- the round trip ------------------------------------------------------------------------------------------
 
@@ -180,13 +205,16 @@ class Session:
         with pn.io.hold():
             self.controls["mode"].disabled = choice.method != "network"
             self.controls["network"].param.update(options=self._networks(), value=choice.network)
+            self.controls["assimilator"].param.update(options=self._assimilators(), value=choice.assimilator)
             self._hide()
-        if choice.view != "continuous" and self._continuous:
-            self._continuous.cancel()
+        for name, view in self._others.items():
+            if name != choice.view:
+                view.cancel()
         if choice.view != "downscale":
             self.panels.cancel()
             self.tests.cancel()
-            self.continuous.request(choice) if choice.view == "continuous" else self._show_benchmark(choice)
+            there = self._others.get(choice.view)
+            there.request(choice) if there else self._show_benchmark(choice)
             return
         known = self.store.cached(choice)
         if known is not None:
@@ -282,5 +310,5 @@ class Session:
         """The browser tab is gone."""
         self.panels.cancel()
         self.tests.cancel()
-        if self._continuous:
-            self._continuous.cancel()
+        for view in self._others.values():
+            view.cancel()

@@ -4,6 +4,7 @@ The whole state travels in the URL, so that a lesson can link to a panel and a s
 
     ?v=1&dataset=tcw&frame=12&factor=4&method=network&mode=trained&constraint=softmax&network=edsr&hide=truth,scores
     ?v=1&view=continuous&variable=q&field=equations&moment=100.5&zoom=4&east=-30&north=45
+    ?v=1&view=assimilate&channel=z500&share=2&assimilator=phyda&noise=0.25&members=8&seed=3&own=3000.6412
 
 What a link leaves out has its default, so links from before a selection existed stay valid. In a link to the Continuous
 view `hour` may stand for `moment`; the sequences of the Downscale view have an hour of their own.
@@ -24,17 +25,27 @@ import param
 
 from apps.options import (
     AGAINST,
+    ASSIMILATORS,
+    CHANNELS,
     CONSTRAINTS,
     DATASETS,
     FACTORS,
     FIELDS,
+    GRID,
     HIDEABLE,
     HOURS,
+    LAWS,
     METHODS,
     MODES,
     NETWORKS,
+    NOISES,
     NUMBERS,
+    OWN,
+    SEEDS,
+    SHARES,
     SHOWS,
+    SIZES,
+    STATES,
     STATISTICS,
     VARIABLES,
     VIEWS,
@@ -59,6 +70,26 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Setup:
+    """What the Assimilate view shows; `share` in per cent, `own` as grid points with dots between them."""
+
+    when: int = 0
+    channel: str = "z500"
+    share: float = 2.0
+    assimilator: str = "phyda"
+    noise: float = 0.0
+    members: int = 4
+    seed: int = 0
+    own: str = ""
+    balance: str = "geostrophic"
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """Your own grid points."""
+        return tuple(int(point) for point in self.own.split(".") if point)
+
+
+@dataclass(frozen=True)
 class Choice:
     """One complete selection: hashable scalars, used as the key of every cache."""
 
@@ -80,6 +111,15 @@ class Choice:
     zoom: int = Look.zoom
     east: float = Look.east
     north: float = Look.north
+    when: int = Setup.when
+    channel: str = Setup.channel
+    share: float = Setup.share
+    assimilator: str = Setup.assimilator
+    noise: float = Setup.noise
+    members: int = Setup.members
+    seed: int = Setup.seed
+    own: str = Setup.own
+    balance: str = Setup.balance
 
     def with_(self, **changes) -> Choice:
         """A copy with some selections changed."""
@@ -87,11 +127,15 @@ class Choice:
 
     def scene(self) -> Choice:
         """The same panel of the Downscale view, whatever is selected in the others."""
-        return self.with_(view="downscale", against="conservation_error", **asdict(Look()))
+        return self.with_(view="downscale", against="conservation_error", **asdict(Look()), **asdict(Setup()))
 
     def look(self) -> Look:
         """What the Continuous view shows of this."""
         return Look(**{field.name: getattr(self, field.name) for field in fields(Look)})
+
+    def setup(self) -> Setup:
+        """What the Assimilate view shows of this."""
+        return Setup(**{field.name: getattr(self, field.name) for field in fields(Setup)})
 
     def key(self) -> str:
         """All selections in one line, for the page."""
@@ -111,10 +155,15 @@ _ALLOWED = {
     "against": AGAINST,
     "variable": VARIABLES,
     "field": FIELDS,
+    "channel": CHANNELS,
+    "assimilator": ASSIMILATORS,
+    "balance": LAWS,
 }
-_COUNTS = {"factor": FACTORS, "zoom": ZOOMS}
+_COUNTS = {"factor": FACTORS, "zoom": ZOOMS, "members": SIZES}
+_SHARES = {"share": SHARES, "noise": tuple(NOISES)}
+_POINTS = r"([0-9]{1,4}(\.[0-9]{1,4})*)?"
 _DECIMAL = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,2})?")
-_LARGEST = {"frame": MAX_FRAME, "hour": max(HOURS.values()) - 1}
+_LARGEST = {"frame": MAX_FRAME, "hour": max(HOURS.values()) - 1, "when": STATES - 1, "seed": SEEDS}
 
 
 class State(param.Parameterized):
@@ -140,6 +189,15 @@ class State(param.Parameterized):
     zoom = param.Selector(default=Look.zoom, objects=list(ZOOMS), doc="magnification: parts of the window each way")
     east = param.Number(default=Look.east, bounds=NUMBERS["east"][:2], doc="longitude of the centre, degrees")
     north = param.Number(default=Look.north, bounds=NUMBERS["north"][:2], doc="latitude of the centre, degrees")
+    when = param.Integer(default=Setup.when, bounds=(0, STATES - 1), doc="which time of the twin experiment")
+    channel = param.Selector(default=Setup.channel, objects=list(CHANNELS), doc="field of the state")
+    share = param.Selector(default=Setup.share, objects=list(SHARES), doc="observed, per cent of the grid points")
+    assimilator = param.Selector(default=Setup.assimilator, objects=list(ASSIMILATORS), doc="method of assimilation")
+    noise = param.Selector(default=Setup.noise, objects=list(NOISES), doc="observation errors / background errors")
+    members = param.Selector(default=Setup.members, objects=list(SIZES), doc="of the ensemble of analyses")
+    seed = param.Integer(default=Setup.seed, bounds=(0, SEEDS), doc="of observed points, errors and members")
+    own = param.String(default=Setup.own, regex=f"^{_POINTS}$", doc="grid points of your own stations")
+    balance = param.Selector(default=Setup.balance, objects=list(LAWS), doc="whose residual is drawn")
     hide = param.ClassSelector(class_=tuple, default=(), doc="controls and panels that this lesson does not need")
 
     def choice(self) -> Choice:
@@ -229,6 +287,16 @@ def _read(name: str, text: str) -> tuple[object, str]:
         allowed = [str(count) for count in _COUNTS[name]]
         problem = f"{name} is {_quote(text)}; it can be {', '.join(allowed)}."
         return (int(text), "") if text in allowed else (None, problem)
+    if name in _SHARES:
+        allowed = [f"{x:g}" for x in _SHARES[name]]
+        problem = f"{name} is {_quote(text)}; it can be {', '.join(allowed)}."
+        return (float(text), "") if text in allowed else (None, problem)
+    if name == "own":
+        size, points = GRID[0] * GRID[1], text.split(".") if text else []
+        right = text.isascii() and re.fullmatch(_POINTS, text) and all(int(point) < size for point in points)
+        if right and len(set(map(int, points))) == len(points) <= OWN:
+            return ".".join(str(int(point)) for point in points), ""
+        return None, f"own is {_quote(text)}; it is at most {OWN} different numbers below {size} with dots between."
     if name in NUMBERS:
         low, high, step = NUMBERS[name]
         if _DECIMAL.fullmatch(text) and low <= float(text) <= high and (float(text) / step).is_integer():

@@ -19,6 +19,7 @@ import torch
 
 import physlab
 from apps import zoo
+from apps.assimilate.store import Analyses
 from apps.cache import Cache
 from apps.continuous.store import Moments
 from apps.options import MEMBERS, NETWORKS, STATISTICS
@@ -74,6 +75,7 @@ class Store:
         self._panels, self._known, self._limits = Cache(256), Cache(1024), Cache(16)
         self._tests, self._fields, self._drawn, self._whole = Cache(200), Cache(4), Cache(32), Cache(16)
         self.moments = Moments()  # of the Continuous view
+        self.analyses = Analyses()  # of the Assimilate view
         self._drawing = threading.Lock()  # a generator keeps its noise in itself: one draw at a time
 
     # -- what there is -------------------------------------------------------------------------------------------

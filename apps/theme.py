@@ -57,6 +57,7 @@ VARIABLE_PALETTES = {  # of the continuous fields; winds diverge about calm
     "z": ramp((0.28, 0.97), (330.0, 460.0), 0.14),  # low plum, high cream
     "q": _MOISTURE,
     "tcw": _MOISTURE,
+    "sp": ramp((0.28, 0.97), (330.0, 460.0), 0.14),
 }
 ERROR_PALETTE = palette["CET_D1A"]
 RESIDUAL_PALETTE = palette["CET_D3"]
@@ -64,6 +65,7 @@ FORCE_PALETTE = palette["CET_D2"]
 SPREAD_PALETTE = ramp((0.98, 0.30), (60.0, -40.0), 0.15)  # certain pale, uncertain plum
 CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT, "members": "#8b3f8f"}
 MOMENT_CURVES = {"truth": INK, "interpolation": "#8a98a3", "equations": ACCENT, "no-equations": "#8b3f8f"}
+STATE_CURVES = {"truth": INK, "background": "#8a98a3", "analysis": ACCENT, "members": "#8b3f8f"}
 CONSTRAINT_COLOURS = {  # after Okabe and Ito
     "none": "#7d8a94",
     "soft": "#56a0d3",
@@ -161,6 +163,7 @@ PAGE_SX = {
     "& .MuiAppBar-root .title": {"fontSize": "18px", "fontWeight": 600},
 }
 TIGHT_SX = {"& .MuiToggleButton-root": {"paddingLeft": "4px", "paddingRight": "4px", "fontSize": "12px"}}
+NARROW_SX = {"& .MuiToggleButton-root": {"padding": "5px 2px", "fontSize": "11px", "letterSpacing": 0}}
 TABS_SX = {
     "& .MuiTab-root": {"minWidth": 0, "minHeight": 40, "padding": "8px 14px", "fontSize": 13},
     "& .MuiTabs-root": {"minHeight": 40},

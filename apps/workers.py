@@ -15,8 +15,10 @@ from apps.store import Store
 
 
 def shared() -> tuple[Store, ThreadPoolExecutor, ThreadPoolExecutor]:
-    """The store, the workers for panels and one worker for test-set scores."""
-    return Store(threads=1), ThreadPoolExecutor(2, "panel"), ThreadPoolExecutor(1, "test-set", step_back)
+    """The store, the workers for panels and one worker for test-set scores; the store has one for analyses."""
+    store = Store(threads=1)
+    store.analyses.pool = ThreadPoolExecutor(1, "analysis")
+    return store, ThreadPoolExecutor(2, "panel"), ThreadPoolExecutor(1, "test-set", step_back)
 
 
 def step_back() -> None:

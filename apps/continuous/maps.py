@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import panel as pn
-from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d, Span
 from bokeh.plotting import figure
 
@@ -41,16 +40,10 @@ class MomentMaps(LinkedMaps):
         for name in DOTTED:
             style = {"fill_color": "white", "line_color": theme.INK, "fill_alpha": 0.9, "line_alpha": 0.7}
             self.figures[name].scatter("x", "y", source=self.dots, size=4.5, **style)
-        self.silence = {name: ColumnDataSource({"x": [], "y": [], "text": []}) for name in QUANTITY}
-        for name, source in self.silence.items():
-            style = {"text_color": theme.QUIET, "text_font_size": "12px", "text_font": value(theme.FONT)}
-            style |= {"text_align": "center", "text_baseline": "middle"}
-            self.figures[name].text("x", "y", text="text", source=source, **style)
         self.spectra = ColumnDataSource({"k": [], **{name: [] for name in CURVES}})
         self.cutoff = Span(location=4, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
         self.figures["spectrum"] = self._spectrum()
         self._frame()
-        self._drawn: dict[str, object] = {}
 
     def update(self, moment: Moment) -> None:
         """Draw a moment."""
@@ -58,8 +51,11 @@ class MomentMaps(LinkedMaps):
         self.mappers["field"].palette = theme.VARIABLE_PALETTES[look.variable]
         for name, mapper in self.mappers.items():
             mapper.update(low=moment.limits[name][0], high=moment.limits[name][1])
-        for name, source in self.images.items():
-            self._paint(name, source, moment)
+        for name in self.images:
+            if name in moment.maps:
+                self.paint(name, *moment.maps[name])
+            else:
+                self.blank(name, NO_TRUTH if QUANTITY[name] in ("field", "error") else NO_LAW, moment.box)
         self.move_to(moment.box)
         x, y = moment.points
         if len(self.dots.data["x"]) != len(x):
@@ -86,22 +82,6 @@ class MomentMaps(LinkedMaps):
             unit = {"residual": "of the typical tendency", "force": f"{units} h⁻¹"}.get(key, units)
             hover.tooltips = TIP.format(digits=_digits(moment.limits[key]), units=unit)
         self._draw_spectra(moment)
-
-    def _paint(self, name: str, source: ColumnDataSource, moment: Moment) -> None:
-        """An image, or the words that stand for it."""
-        if name not in moment.maps:
-            x, y = (0.5 * (a + b) for a, b in (moment.box[:2], moment.box[2:]))
-            text = NO_TRUTH if QUANTITY[name] in ("field", "error") else NO_LAW
-            self.silence[name].data = {"x": [x], "y": [y], "text": [text]}
-            source.data = {**source.data, "image": [np.full((2, 2), np.nan, dtype=np.float32)]}
-            self._drawn.pop(name, None)
-            return
-        image, (west, east, south, north) = moment.maps[name]
-        if self.silence[name].data["text"]:
-            self.silence[name].data = {"x": [], "y": [], "text": []}
-        if self._drawn.get(name) is not image:
-            place = {"x": [west], "y": [south], "dw": [east - west], "dh": [north - south]}
-            source.data, self._drawn[name] = {"image": [image], **place}, image
 
     def _spectrum(self):
         fig = figure(

@@ -19,6 +19,8 @@ import physlab
 from apps import store as store_module
 from apps.screenshot import VIEWPORT, browse, serve, wait_until_drawn
 from apps.state import CONSTRAINTS, FACTORS, HOURS, Choice
+from physlab.assimilate import Adas, PhyDA
+from physlab.benchmark.twin import Twin
 from physlab.data.patches import Frames, pair
 from physlab.downscale import Interpolate, make_downscaler
 from physlab.errors import CheckpointError, FieldError
@@ -151,6 +153,25 @@ def store(lab):
     return store_module.Store(threads=None)
 
 
+@pytest.fixture(scope="session")
+def untrained_assimilators(tmp_path_factory):
+    """An assets folder with small methods of assimilation of random weights, which change something everywhere."""
+    assets, space = tmp_path_factory.mktemp("untrained"), Twin.open().space
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        methods = {
+            "phyda-s0": PhyDA(space, latent=4, vae_width=8, width=8, levels=(32, 32)),
+            "adas-s0": Adas(space, width=16),
+        }
+        for name, method in methods.items():
+            for weights in method.parameters():
+                if weights.ndim > 1 and not weights.detach().any():  # layers that begin at zero
+                    torch.nn.init.normal_(weights, std=0.05)
+            method.card = {"task": "nature-twin", "seed": 0, "commit": "0" * 40}
+            method.save(assets / "assimilators" / name)
+    return assets
+
+
 def random_link(rng: random.Random) -> str:
     """A link gone wrong: good entries, bad values, repeated names, foreign letters, broken escapes."""
     names = [*asdict(Choice()), "v", "hide", "view", "", "constructor", "__class__", "frame[]"]
@@ -166,6 +187,12 @@ def random_link(rng: random.Random) -> str:
         "continuous",
         "statistical",
         "no-equations",
+        "assimilate",
+        "z500",
+        "phyda",
+        "3000.412",
+        "8191.8192",
+        "0.5",
         "100.5",
         "100.1",
         "-38",

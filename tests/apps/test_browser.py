@@ -221,7 +221,7 @@ def test_copied_code_and_card(open_page, tmp_path, repository):
     wait_for(page, choice)
     shown = scores_on(page)
     page.get_by_role("tab", name="Card").click()
-    assert page.get_by_text("seed").first.is_visible() or model("tcw-x4-none") is None
+    assert page.locator(".card-table").get_by_text("seed").first.is_visible() or model("tcw-x4-none") is None
     page.get_by_role("tab", name="Code").click()
     script = tmp_path / "copied.py"
     script.write_text(page.locator("[data-code]").inner_text(), encoding="utf-8")

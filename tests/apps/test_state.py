@@ -8,22 +8,32 @@ import pytest
 
 from apps.state import (
     AGAINST,
+    ASSIMILATORS,
+    CHANNELS,
     CONSTRAINTS,
     DATASETS,
     FACTORS,
     FIELDS,
     HIDEABLE,
+    LAWS,
     METHODS,
     MODES,
     NETWORKS,
+    NOISES,
     NUMBERS,
+    OWN,
+    SEEDS,
+    SHARES,
     SHOWS,
+    SIZES,
+    STATES,
     STATISTICS,
     VARIABLES,
     VIEWS,
     ZOOMS,
     Choice,
     Look,
+    Setup,
     State,
     parse_query,
     to_query,
@@ -54,6 +64,15 @@ def random_choice(rng: random.Random) -> Choice:
         field=rng.choice(list(FIELDS)),
         zoom=rng.choice(ZOOMS),
         **{name: random_number(rng, name) for name in NUMBERS},
+        when=rng.randrange(STATES),
+        channel=rng.choice(list(CHANNELS)),
+        share=rng.choice(SHARES),
+        assimilator=rng.choice(list(ASSIMILATORS)),
+        noise=rng.choice(list(NOISES)),
+        members=rng.choice(SIZES),
+        seed=rng.randrange(SEEDS + 1),
+        own=".".join(map(str, rng.sample(range(64 * 128), rng.choice([0, 1, OWN])))),
+        balance=rng.choice(list(LAWS)),
     )
 
 
@@ -104,6 +123,21 @@ def test_200_broken_links_never_raise_and_always_give_a_valid_state(broken_links
         ("?moment=١٠", "0 to 240"),
         ("?east=20", "-60 to -16"),
         ("?north=-44", "22 to 66"),
+        ("?when=3", "0 to 2"),
+        ("?channel=z100", "z500"),
+        ("?share=3", "10, 5, 2, 1, 0.5, 0"),
+        ("?share=0.50", "0.5"),
+        ("?assimilator=guess", "phyda"),
+        ("?noise=2", "0.25"),
+        ("?members=3", "1, 2, 4, 8, 16"),
+        ("?seed=21", "0 to 20"),
+        ("?balance=all", "geostrophic"),
+        ("?own=8192", "below 8192"),
+        ("?own=7.7", "different"),
+        ("?own=7..8", "below 8192"),
+        ("?own=-1", "below 8192"),
+        ("?own=٧", "below 8192"),
+        ("?own=" + ".".join(map(str, range(51))), "at most 50"),
         ("?v=2&factor=8", "version"),
         ("?hide=menu", "knows"),
         ("?colour=red", "unknown"),
@@ -142,6 +176,14 @@ def test_what_two_views_show_is_apart():
     assert choice.scene() == Choice()
     assert choice.with_(dataset="tcw-t2", hour=1).look() == choice.look()
     assert choice.with_(moment=3).key() == choice.with_(moment=3.0).key()  # a browser sends whole numbers as integers
+
+
+def test_a_setup_is_what_the_assimilate_view_depends_on():
+    choice = Choice(view="assimilate", channel="q700", share=0.0, own="3000.412")
+    assert choice.setup() == Setup(channel="q700", share=0.0, own="3000.412")
+    assert choice.setup().points == (3000, 412) and Setup().points == ()
+    assert choice.scene() == Choice() and choice.look() == Look()
+    assert parse_query("?own=0412.7")[0].own == "412.7"  # one way to write a number
 
 
 def test_a_scene_does_not_depend_on_the_view():

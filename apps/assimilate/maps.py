@@ -1,0 +1,150 @@
+"""Maps and spectra of the Assimilate view: a `TwinMaps` takes a `Picture` and draws it. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d
+from bokeh.plotting import figure
+
+from apps import theme
+from apps.assimilate.store import LAW_UNITS, Picture
+from apps.linked import TIP, LinkedMaps
+from apps.options import ASSIMILATORS, CHANNELS
+from physlab.benchmark.twin import variable_of
+
+ROWS = (
+    ("background", "truth", "analysis"),
+    ("before", "error", "increment"),
+    ("spread", "member", "spectrum"),
+    ("of_background", "of_truth", "of_analysis"),
+)
+QUANTITY = {
+    **dict.fromkeys(("background", "truth", "analysis", "member"), "field"),
+    **dict.fromkeys(("before", "error", "increment"), "error"),
+    "spread": "spread",
+    **dict.fromkeys(("of_background", "of_truth", "of_analysis"), "balance"),
+}
+ASPECT = 1.62  # of a figure with its axes and colour bar, so that a degree is as long both ways
+STATIONS = ("background", "analysis", "increment")  # maps that show all columns; your own are on all
+CURVES = {"truth": "truth", "background": "background", "analysis": "analysis", "members": "members"}
+NO_MEMBERS = "One analysis:\nno members, no spread."
+
+
+class TwinMaps(LinkedMaps):
+    """`update` draws a picture, `reset_view` undoes pan and wheel.
+
+    Parameters
+    ----------
+    click : takes longitude and latitude of a click on a map, degrees.
+    """
+
+    def __init__(self, click: Callable[[float, float], None]) -> None:
+        palettes = {
+            "field": theme.VARIABLE_PALETTES["z"], "error": theme.ERROR_PALETTE, "spread": theme.SPREAD_PALETTE,
+            "balance": theme.RESIDUAL_PALETTE,
+        }  # fmt: skip
+        blank = {"low": -1, "high": 1, "nan_color": theme.GROUND}
+        mappers = {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()}
+        super().__init__(QUANTITY, mappers, ASPECT, wheel="ctrl")
+        self.columns, self.own = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))
+        self.dots = []
+        for name, fig in self.figures.items():
+            if name in STATIONS:
+                style = {"fill_color": "white", "line_color": theme.INK, "line_width": 0.7, "alpha": 0.9}
+                self.dots.append(fig.scatter("x", "y", source=self.columns, size=4, **style))
+            style = {"fill_color": theme.ACCENT, "line_color": "white", "line_width": 0.8}
+            fig.scatter("x", "y", source=self.own, size=9, marker="diamond", **style)
+            fig.on_event("tap", lambda event: click(event.x, event.y))
+        self.spectra = ColumnDataSource({"k": [], **{name: [] for name in CURVES}})
+        self.figures["spectrum"] = self._spectrum()
+        self._frame()
+
+    def update(self, picture: Picture, waiting: str) -> None:
+        """Draw a picture; `waiting` are the words in the place of an analysis that is not there."""
+        setup, units = picture.setup, picture.units
+        palette = theme.VARIABLE_PALETTES[variable_of(setup.channel)]
+        balance = theme.RESIDUAL_PALETTE if setup.balance == "thickness" else theme.SPREAD_PALETTE
+        self.mappers["field"].palette, self.mappers["balance"].palette = palette, balance
+        for name, mapper in self.mappers.items():
+            mapper.update(low=picture.limits[name][0], high=picture.limits[name][1])
+        for name in self.images:
+            if name in picture.maps:
+                self.paint(name, picture.maps[name], picture.window)
+            else:
+                alone = name in ("spread", "member") and picture.members == 1
+                self.blank(name, NO_MEMBERS if alone else waiting, picture.window)
+        self.move_to(picture.window)
+        x, y, own = picture.longitude, picture.latitude, picture.own
+        self.columns.data, self.own.data = {"x": x[~own], "y": y[~own]}, {"x": x[own], "y": y[own]}
+        for dots in self.dots:
+            dots.glyph.size = 4.5 if len(x) < 100 else 3.5 if len(x) < 300 else 2.2
+        self._say(picture)
+        for name, hover in self.hovers.items():
+            key = QUANTITY[name]
+            unit = LAW_UNITS[setup.balance][1] if key == "balance" else units
+            hover.tooltips = TIP.format(digits=digits(picture.limits[key]), units=unit)
+        self._draw_spectra(picture)
+
+    def _say(self, picture: Picture) -> None:
+        setup, units = picture.setup, picture.units
+        name, method = CHANNELS[setup.channel][1], ASSIMILATORS[setup.assimilator]
+        scale, score = picture.scale, picture.scores.get(setup.channel, {})
+        rms = {key: f"RMS {number(scale * score[key], picture)} {units}" for key in ("background", "analysis") if score}
+        count = f"mean of {picture.members} · " if picture.members > 1 else ""
+        law = {"thickness": "Thickness", "geostrophic": "Imbalance"}[setup.balance]
+        place = f"{picture.layer} · {LAW_UNITS[setup.balance][1]}"
+        ratio = {n: f"{r:.2f} × truth's" for n, r in picture.ratios.items()}
+        captions = {
+            "background": ("Background", f"24-hour forecast · {units}"),
+            "truth": ("Truth", f"{name} · {units}"),
+            "analysis": ("Analysis", f"{count}{method} · {units}"),
+            "before": ("Background error", rms.get("background", units)),
+            "error": ("Analysis error", rms.get("analysis", units)),
+            "increment": ("Increment", f"of the background · {units}"),
+            "spread": ("Spread", f"of {picture.members} members · {units}" if picture.members > 1 else ""),
+            "member": ("One member", f"the first of {picture.members} · {units}" if picture.members > 1 else ""),
+            "spectrum": ("Power spectra", f"{'(' + units + ')' if ' ' in units else units}²"),
+            "of_truth": (law, f"truth · {place}"),
+            "of_background": (law, f"background · {ratio['of_background']}"),
+            "of_analysis": (law, " · ".join(filter(None, ("analysis", ratio.get("of_analysis"))))),
+        }
+        for key, (head, words) in captions.items():
+            self.caption(key, head, words)
+
+    def _spectrum(self):
+        fig = figure(
+            sizing_mode="scale_width", aspect_ratio=ASPECT, x_axis_type="log", y_axis_type="log",
+            x_range=Range1d(1, 42), y_range=Range1d(1e-8, 1), tools=[],
+        )  # fmt: skip
+        curves = []
+        for name, label in CURVES.items():
+            style = {"line_color": theme.STATE_CURVES[name], "line_width": 2.6 if name == "truth" else 1.6}
+            curves.append(fig.line("k", name, source=self.spectra, legend_label=label, **style))
+        self.of_members = fig.legend.items[-1]
+        tips = [("k", "@k"), *((label, f"@{name}{{0.0e+0}}") for name, label in CURVES.items())]
+        fig.add_tools(HoverTool(renderers=curves[:1], mode="vline", tooltips=tips))
+        fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16, 32])
+        fig.xaxis.axis_label = "waves per latitude circle"
+        fig.legend.location = "bottom_left"
+        return fig
+
+    def _draw_spectra(self, picture: Picture) -> None:
+        nothing = np.full(len(picture.wavenumber), np.nan)
+        self.spectra.data = {"k": picture.wavenumber, **{n: picture.spectra.get(n, nothing) for n in CURVES}}
+        self.of_members.visible = "members" in picture.spectra
+        shown, fig = np.concatenate(list(picture.spectra.values())), self.figures["spectrum"]
+        fig.x_range.update(start=1, end=float(picture.wavenumber[-1]))
+        fig.y_range.update(start=max(float(picture.spectra["truth"].min()) / 10, 1e-30), end=float(shown.max()) * 2)
+
+
+def digits(limits: tuple[float, float]) -> str:
+    """Three figures of values within the limits, as a pattern of the tool tips."""
+    decimals = max(0, 2 - int(np.floor(np.log10(max(abs(limits[0]), abs(limits[1]), 1e-12)))))
+    return f"0.{'0' * decimals}" if decimals else "0"
+
+
+def number(value: float, picture: Picture) -> str:
+    """With three figures of the colour limits of the errors."""
+    return f"{value:.{max(0, len(digits(picture.limits['error'])) - 2)}f}"
