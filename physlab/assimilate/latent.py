@@ -6,7 +6,8 @@ analysis could be better than none. Of the increments it keeps most; whatever it
 
 :class:`LatentDiffusion` is the common form of SLAM and PhyDA: with a centre :math:`c` and features from background
 and observations, the latents are :math:`z = c + \rho u`, and u is drawn by a diffusion model (see
-:mod:`physlab.diffusion`) that is given the features; :math:`\rho` is the root mean square of :math:`z - c`.
+:mod:`physlab.diffusion`) that is given the features; :math:`\rho` is the root mean square of :math:`z - c`. Two or more
+members are drawn about their centre: without that their mean would miss it by the sampling error of a few draws.
 """
 
 from __future__ import annotations
@@ -58,9 +59,15 @@ class LatentDiffusion(LatentMethod):
     ----------
     features : channels of the features that the denoiser is given.
     levels : widths of the denoiser's U-Net.
+
+    Attributes
+    ----------
+    centred : whether the centre is learned as a mean, so that members belong about it.
+    sampler, steps : "heun" or "pc" (predictor-corrector), and how many steps it takes.
     """
 
     ensemble = True
+    centred = False
     rate = 2e-3
 
     def __init__(
@@ -91,7 +98,7 @@ class LatentDiffusion(LatentMethod):
         u = miss.detach() / self.rho
 
         def penalty(D: Tensor, ratio: Tensor) -> Tensor:
-            return self.penalty(background, centre + self.rho * D, ratio)
+            return self.penalty(background, centre.detach() + self.rho * D, ratio)
 
         diffusion = self.denoiser.loss(u, features, generator, penalty=penalty)
         return diffusion + (miss.square().mean() if miss.requires_grad else 0.0)
@@ -113,6 +120,9 @@ class LatentDiffusion(LatentMethod):
         sampler, made, parts = self.make_sampler(self.denoiser), [], -(-len(centre) // TOGETHER)
         for part, (c, f) in enumerate(zip(centre.split(TOGETHER), features.split(TOGETHER), strict=True)):
             tell = None if progress is None else lambda k, n, _, part=part: progress(part * n + k, parts * n)
-            u = sampler(c.shape, generator, f, progress=tell, cancel=cancel, device=c.device)
-            made.append(self.vae.decode(c + self.rho * u, self.space.shape[1:]))
-        return torch.cat(made).unflatten(0, (len(background), members))
+            made.append(sampler(c.shape, generator, f, progress=tell, cancel=cancel, device=c.device))
+        u = torch.cat(made).unflatten(0, (len(background), members))
+        if members > 1 and self.centred:  # about their centre, with the variance that they had
+            u = (u - u.mean(1, keepdim=True)) * (members / (members - 1)) ** 0.5
+        latents = (centre + self.rho * u.flatten(0, 1)).split(TOGETHER)
+        return torch.cat([self.vae.decode(z, self.space.shape[1:]) for z in latents]).unflatten(0, u.shape[:2])

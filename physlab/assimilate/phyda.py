@@ -11,7 +11,8 @@ r"""PhyDA: physics-guided diffusion in latent space (arXiv 2505.12882), concreti
 
   with r relative to the truth. The paper leaves :math:`\lambda(t)` open; it has to fade with the noise, because D is
   then a mean, and the residual of a mean is not the mean of residuals. To save time the penalty is asked of the
-  quarter of a batch with the least noise.
+  quarter of a batch with the least noise, and its gradient goes into the denoiser and its features alone: the centre
+  is a mean from the start.
 
 Other than the paper, the latents are those of increments, see :mod:`~physlab.assimilate.latent`.
 """
@@ -54,7 +55,7 @@ class PhyDA(LatentDiffusion):
         width: int = 48,
         levels: tuple = (48, 64),
         encoder: str = "attention",
-        physics: float = 0.1,
+        physics: float = 0.03,
     ) -> None:
         super().__init__(space, latent, vae_width, width, levels, width=width, encoder=encoder, physics=physics)
         C = space.shape[0]
@@ -62,6 +63,7 @@ class PhyDA(LatentDiffusion):
             self.encoder = nn.Conv2d(2 * C + 4, width, 2, stride=2)
         else:
             self.encoder = VirtualReconstruction(C, C + 2, latent, width, encoder)
+        self.centred = encoder != "none"
         self.physics, self.proxy = float(physics), None  # or a PhysicsProxy
 
     def given(self, background: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:

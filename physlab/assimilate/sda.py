@@ -34,7 +34,7 @@ class SDA(Learned):
     ensemble = True
     rate = 2e-3
 
-    def __init__(self, space: StateSpace, levels: tuple = (64, 96), steps: int = 16, iterations: int = 3) -> None:
+    def __init__(self, space: StateSpace, levels: tuple = (64, 96), steps: int = 10, iterations: int = 2) -> None:
         super().__init__(space, levels=list(levels), steps=steps, iterations=iterations)
         inputs = 4 * space.shape[0]
         network = UNet(inputs, inputs, levels, 1, level=True, attention=True, periodic=True)

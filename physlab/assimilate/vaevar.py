@@ -30,13 +30,13 @@ class VAEVar(LatentMethod):
     ----------
     latent, vae_width : of the autoencoder.
     sigma : standard deviation of the decoder in units of the background error.
-    iterations : of L-BFGS.
+    iterations : of L-BFGS, with at most twice as many evaluations.
     """
 
     rate = 2e-3
 
     def __init__(
-        self, space: StateSpace, latent: int = 24, vae_width: int = 64, sigma: float = 0.3, iterations: int = 12
+        self, space: StateSpace, latent: int = 24, vae_width: int = 64, sigma: float = 0.3, iterations: int = 20
     ) -> None:
         super().__init__(space, latent, vae_width, sigma=sigma, iterations=iterations)
         if not sigma > 0 or iterations < 1:
@@ -61,21 +61,26 @@ class VAEVar(LatentMethod):
         h, w = (-(-n // self.vae.factor) for n in self.space.shape[1:])
         z = torch.zeros(len(background), self.vae.latent, h, w, device=background.device, requires_grad=True)
         variance = columns.noise.square().reshape(-1, 1, 1, 1).to(z) + self.lost
-        optimiser = torch.optim.LBFGS([z], max_iter=1, history_size=10, line_search_fn="strong_wolfe")
+        done = 0
 
         def cost() -> Tensor:
+            nonlocal done
+            if cancel is not None and cancel():
+                raise Cancelled("the analysis was cancelled")
             optimiser.zero_grad()
             made = self.vae.decode(z, self.space.shape[1:])
             misfit = (columns.mask * (columns.innovation - made).square() / variance).sum()
             value = 0.5 * (z.square().sum() + misfit)
             value.backward()
+            done += 1
+            if progress is not None:
+                progress(min(done, limit), limit)
             return value
 
+        limit = 2 * self.iterations
+        optimiser = torch.optim.LBFGS([z], max_iter=self.iterations, max_eval=limit, history_size=10,
+                                      tolerance_grad=0.0, tolerance_change=0.0,
+                                      line_search_fn="strong_wolfe")  # fmt: skip
         with torch.enable_grad():
-            for k in range(self.iterations):
-                if cancel is not None and cancel():
-                    raise Cancelled("the analysis was cancelled")
-                optimiser.step(cost)
-                if progress is not None:
-                    progress(k + 1, self.iterations)
+            optimiser.step(cost)
         return self.vae.decode(z.detach(), self.space.shape[1:])[:, None]
