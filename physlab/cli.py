@@ -144,7 +144,7 @@ def evaluate(
 
 
 def benchmark(
-    what: Positional[Literal["downscaling", "continuous", "forecasting", "speed"]],
+    what: Positional[Literal["downscaling", "continuous", "forecasting", "speed", "assimilation"]],
     preset: Literal["paper", "full", "quick"] = "paper",
     output: Path = Path("benchmark"),
     data: Path | None = None,
@@ -157,11 +157,13 @@ def benchmark(
     Args:
         what: downscaling: interpolation, statistics, networks, generators and sequences; continuous: functions of place
             and time, with and without equations; forecasting: networks that forecast a day, fine-tuned by equations;
-            speed: a day of a region by the atmosphere's own model, a forecast network and a continuous field.
+            speed: a day of a region by the atmosphere's own model, a forecast network and a continuous field;
+            assimilation: classical and learned analyses of whole states from a few columns.
         preset: of downscaling: paper (all, sized for a CPU: hours), full (all, at the published sizes, for a GPU),
             quick (a look).
         output: folder of the table and of the checkpoints that are trained for it.
-        data: continuous: another window than the one that ships; forecasting: folder of the bands of two nature runs.
+        data: continuous: another window than the one that ships; forecasting: folder of the bands of two nature runs;
+            assimilation: folder of two nature runs, run-8 and run-9.
         workers: runs side by side.
     """
     from physlab import benchmark as tables
@@ -177,6 +179,11 @@ def benchmark(
     if what == "forecasting":
         path = tables.benchmark_forecasting(data or "bands", output, workers)
         show("Gain in RMSE of fine-tuning over the control", _gains(path))
+        print(path)
+        return
+    if what == "assimilation":
+        path = tables.benchmark_assimilation(data or "twin", output, workers)
+        show("2 % of the columns, exact; mean and spread over seeds", _analyses(path))
         print(path)
         return
     if what == "continuous":
@@ -203,6 +210,18 @@ def _gains(path: Path) -> pd.DataFrame:
     spread = [f" ± {s:.2%}" if s == s else "" for s in table["spread"]]
     table = table.assign(gain=[f"{g:+.2%}{s}" for g, s in zip(table["gain"], spread, strict=True)])
     return table[["model", "training", "lead", "seeds", "gain", "residual", "residual_control"]]
+
+
+def _analyses(path: Path) -> pd.DataFrame:
+    """Method x the scores that matter most."""
+    from physlab.benchmark import assimilation_summary, read_assimilation
+
+    table = assimilation_summary(read_assimilation(path))
+    shown = table[["model", "seeds"]].copy()
+    for name in ("mse", "crps", "specdiv", "specdiv_eddy", "rmse_z500", "rmse_u500", "residual_geostrophic"):
+        spread = [f" ± {s:.2g}" if s == s else "" for s in table[f"{name}_spread"]]
+        shown[name] = [f"{x:.4g}{s}" for x, s in zip(table[name], spread, strict=True)]
+    return shown
 
 
 def _ratios(path: Path) -> pd.DataFrame:
@@ -255,7 +274,7 @@ def assimilate(
     background: Positional[str],
     observations: Positional[Path],
     output: Positional[Path],
-    method: Literal["letkf", "etkf", "enkf", "oi"] = "letkf",
+    method: str = "letkf",
     radius: float = 1000.0,
     inflation: float = 1.0,
     variable: str = "",
@@ -263,6 +282,8 @@ def assimilate(
     time: int = 0,
     error: tuple[str, ...] = (),
     mapping: tuple[str, ...] = (),
+    members: int | None = None,
+    seed: int = 0,
 ) -> None:
     """Correct a background of yours by observations of yours and write the analysis.
 
@@ -270,7 +291,8 @@ def assimilate(
         background: NetCDF, Zarr or GRIB file, or a name of `physlab list data`; with a dimension member, except for oi.
         observations: CSV (columns lat, lon, value, error, and variable and level if they vary) or NetCDF of stations.
         output: file to write, .nc or .zarr.
-        method: letkf, etkf or enkf for an ensemble; oi (optimal interpolation) for one state.
+        method: letkf, etkf or enkf for an ensemble; oi (optimal interpolation) for one state; or a trained method of
+            `physlab list models`, such as phyda-s0, for one global state on its grid and whole columns.
         radius: km; an observation has no weight from twice this distance on.
         inflation: of the members' spread before the analysis.
         variable: of all observations, where the file has no such column.
@@ -278,11 +300,15 @@ def assimilate(
         time: which time of the background, counted from 0.
         error: for oi: standard deviation of the background errors, as in t=1.5 z=200.
         mapping: your names and the library's, as in lat_name=latitude.
+        members: of the analysis, for trained methods; without it 8 where members differ.
+        seed: of what is random.
     """
-    from physlab import open_dataset
-    from physlab.assimilate import FieldAssimilator
+    from physlab import load_model, open_dataset
+    from physlab.assimilate import FieldAssimilator, Learned
+    from physlab.assimilate.fields import METHODS
     from physlab.data import read_stations
     from physlab.data.writer import write_dataset
+    from physlab.train.progress import Bar
 
     errors = {name: float(value) for name, value in (pair.split("=", 1) for pair in check_pairs(error))}
     names = dict(pair.split("=", 1) for pair in check_pairs(mapping))
@@ -291,9 +317,16 @@ def assimilate(
         if not 0 <= time < first.sizes["time"]:
             raise ValueError(f"time {time}: the background has {first.sizes['time']} times, counted from 0")
         first = first.isel(time=[time])
-    made = FieldAssimilator(method, 1e3 * radius, inflation, errors).analyse(
-        first.load(), read_stations(observations, variable, level)
-    )
+    table = read_stations(observations, variable, level)
+    if method in METHODS:
+        made = FieldAssimilator(method, 1e3 * radius, inflation, errors, seed).analyse(first.load(), table)
+    else:
+        trained = load_model(method)
+        if not isinstance(trained, Learned):
+            known = ", ".join(METHODS)
+            raise ValueError(f"{method} is not a method of data assimilation: choose {known} or a trained one")
+        with Bar(method, 1) as bar:
+            made = trained.analyse(first.load(), table, members, seed, progress=bar.share)
     print(f"{write_dataset(made, output)}: {made.attrs['analysis']}")
 
 

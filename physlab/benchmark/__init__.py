@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from physlab.benchmark.assimilation import assimilation_summary, benchmark_assimilation, read_assimilation
 from physlab.benchmark.checkpoints import benchmark
 from physlab.benchmark.continuous import benchmark_continuous, continuous_summary, read_continuous
 from physlab.benchmark.downscaling import PLANS, Run, benchmark_downscaling
@@ -14,13 +15,16 @@ __all__ = [
     "PLANS",
     "RESULTS",
     "Run",
+    "assimilation_summary",
     "benchmark",
+    "benchmark_assimilation",
     "benchmark_continuous",
     "benchmark_downscaling",
     "benchmark_forecasting",
     "compare",
     "continuous_summary",
     "forecasting_summary",
+    "read_assimilation",
     "read_continuous",
     "read_forecasting",
     "read_runs",

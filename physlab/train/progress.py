@@ -25,6 +25,10 @@ class Bar:
         """Show that `step` steps are done."""
         self._progress.update(self._task, completed=step)
 
+    def share(self, done: int, total: int) -> None:
+        """Show that `done` of `total` steps are done, for work that finds out how many there are."""
+        self._progress.update(self._task, completed=done, total=total)
+
     def note(self, text: str) -> None:
         """A remark behind the bar."""
         self._progress.update(self._task, note=text)
