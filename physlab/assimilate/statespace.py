@@ -126,13 +126,18 @@ class StateSpace:
                     f"{', '.join(f'{p:g}' for p in self.levels)}"
                 )
             ds = ds.sel(level=list(self.levels))
+        for name in self.variables:
+            own, came = self.names[self.part(name)], ds[name].sizes.get("level", 1)
+            if came != len(own):
+                raise FieldError(f"{name} comes on {came} level(s): this method takes {', '.join(own)}")
         grid = Grid.from_dataset(ds)
         own = (self.latitude, self.longitude)
         if any(len(a) != len(b) or np.abs(a - b).max() > 1e-2 for a, b in zip(own, (grid.latitude, grid.longitude),
                                                                               strict=True)):  # fmt: skip
             raise FieldError(
-                f"the state has {grid.shape[0]} x {grid.shape[1]} points from {grid.latitude[0]:.2f} N: this method "
-                f"was trained on {len(self.latitude)} x {len(self.longitude)} from {self.latitude[0]:.2f} N"
+                f"the state has {grid.shape[0]} x {grid.shape[1]} points from {grid.latitude[0]:.2f} N, "
+                f"{grid.longitude[0]:.2f} E: this method was trained on {len(self.latitude)} x {len(self.longitude)} "
+                f"from {self.latitude[0]:.2f} N, {self.longitude[0]:.2f} E"
             )
         return to_tensor(ds, self.variables)
 
