@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from physlab.assimilate.fields import channels_to_dataset
 from physlab.assimilate.statespace import Columns, StateSpace, columns_from
 from physlab.data.writer import new_folder
-from physlab.errors import CheckpointError, PhysLabError
+from physlab.errors import CheckpointError, FieldError, PhysLabError
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
 Progress = Callable[[int, int], None]  # steps done, steps in all
@@ -110,7 +110,7 @@ class Learned(nn.Module):
             raise PhysLabError(f"{members} members of {type(self).__name__}: "
                                + ("pass at least 1" if self.ensemble else "it gives one analysis, pass 1"))  # fmt: skip
         if background.sizes.get("time", 1) != 1:
-            raise PhysLabError(f"background has {background.sizes['time']} times: select one, e.g. with .isel(time=0)")
+            raise FieldError(f"background has {background.sizes['time']} times: select one, e.g. with .isel(time=0)")
         state = background.squeeze("time", drop=True) if "time" in background.dims else background
         x = self.space.tensor(state)
         keep = state[list(self.space.variables)]
