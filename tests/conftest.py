@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from apps.screenshot import find_browser
 
@@ -42,3 +45,59 @@ def real_data() -> Path:
     folder = os.environ.get("PHYSLAB_DATA")
     assert folder, "mark the test that uses this fixture with @pytest.mark.real_data"
     return Path(folder)
+
+
+class ToyTwin:
+    """A nature run in small: states of 20 channels on a Gaussian grid of 16 x 32 points, with plausible magnitudes."""
+
+    latitude = np.rad2deg(np.arcsin(np.polynomial.legendre.leggauss(16)[0]))
+    longitude = np.arange(32) * 11.25
+    levels = np.array([500.0, 700.0, 850.0])
+    fields: ClassVar = {  # mean, standard deviation of the truth, of the background errors
+        "u": (5.0, 8.0, 2.0), "v": (0.0, 6.0, 2.0), "t": (265.0, 8.0, 1.0), "q": (3e-3, 1e-3, 3e-4),
+        "z": (30000.0, 600.0, 80.0), "t_low": (285.0, 8.0, 1.5), "u_low": (1.0, 5.0, 1.5), "v_low": (0.0, 4.0, 1.5),
+        "sp": (98000.0, 900.0, 120.0), "tcw": (20.0, 6.0, 2.0),
+    }  # fmt: skip
+
+    def smooth(self, rng: np.random.Generator, *lead: int) -> np.ndarray:
+        """(*lead, 16, 32) waves of the first four numbers, variance about 1; all levels and times differ."""
+        modes = np.fft.fft2(rng.standard_normal((*lead, 16, 32)))
+        modes[..., 5:12, :] = modes[..., :, 5:28] = 0
+        x = np.fft.ifft2(modes).real
+        return x / x.std(axis=(-2, -1), keepdims=True)
+
+    def pairs(self, times: int = 6, seed: int = 0, start: str = "2001-01-01T00") -> tuple[xr.Dataset, xr.Dataset]:
+        """Truth and background, every 6 hours."""
+        rng = np.random.default_rng(seed)
+        time = np.datetime64(start, "ns") + np.arange(times) * np.timedelta64(6, "h")
+        coords = {"time": time, "level": ("level", self.levels, {"units": "hPa"}),
+                  "latitude": ("latitude", self.latitude, {"units": "degrees_north"}),
+                  "longitude": ("longitude", self.longitude, {"units": "degrees_east"})}  # fmt: skip
+        made = []
+        for mean, spread, error in self.fields.values():
+            lead = (times, 3) if len(made) < 5 else (times,)
+            truth = mean + spread * self.smooth(rng, *lead)
+            if mean == 30000.0:  # heights of the levels
+                truth += np.array([26000.0, 0.0, -16000.0])[:, None, None]
+            made.append((truth, truth + error * (0.3 + self.smooth(rng, *lead))))
+        names = list(self.fields)
+        dims = [("time", *(("level",) if k < 5 else ()), "latitude", "longitude") for k in range(len(names))]
+        return tuple(
+            xr.Dataset({n: (d, x[k].astype(np.float32)) for n, d, x in zip(names, dims, made, strict=True)}, coords)
+            for k in range(2)
+        )
+
+    def write(self, folder: Path, times: int = 6, seed: int = 0, pieces: int = 1) -> Path:
+        """The files of a nature run whose forecasts begin a day after its states."""
+        folder.mkdir(parents=True)
+        truth, background = self.pairs(times + 4, seed)
+        for kind, ds in (("states", truth), ("forecasts", background.isel(time=slice(4, None)))):
+            for k, part in enumerate(np.array_split(np.arange(ds.sizes["time"]), pieces)):
+                ds.isel(time=part).to_netcdf(folder / f"{kind}-{k:05d}.nc")
+        return folder
+
+
+@pytest.fixture(scope="session")
+def twin() -> ToyTwin:
+    """A nature run in small, see :class:`ToyTwin`."""
+    return ToyTwin()
