@@ -74,7 +74,7 @@ class Analyses:
     def __init__(self, pool: Executor | None = None) -> None:
         self.pool = pool
         self._twin, self._models, self._offers = Cache(1), Cache(16), Cache(2)
-        self._cases, self._made, self._pictures, self._limits = Cache(16), Cache(10), Cache(64), Cache(128)
+        self._cases, self._made, self._pictures, self._limits = Cache(6), Cache(10), Cache(64), Cache(128)
 
     # -- what there is -------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ def card_html(card: Mapping, name: str) -> str:
     if not card:
         return f'<h3>{ASSIMILATORS[name]}</h3><p class="quiet" data-card="{name}">It is not installed here.</p>'
     training, settings = (card.get(k) if isinstance(card.get(k), Mapping) else {} for k in ("training", "settings"))
-    seconds = training.get("wall_time_s") or card.get("wall_time_s")
+    seconds = training.get("wall_time_s") or card.get("train_s")
     rows = {
         "Class": card.get("class"),
         "Parameters": f"{card['parameters']:,}",

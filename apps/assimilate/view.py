@@ -92,7 +92,7 @@ class Assimilate:
         if self.analyses.known(setup):
             self.quick.request(choice)
             return
-        self._strip(f"{ASSIMILATORS[setup.assimilator]}: computing …", busy=True)
+        self._strip(f"{ASSIMILATORS[setup.assimilator]}: waiting for its turn …", busy=True)
         if self._has_to_wait(choice):
             self.quick.request(choice)
         self.slow.request(choice)
@@ -111,6 +111,7 @@ class Assimilate:
     def _make(self, choice: Choice, cancelled: Callable[[], bool]) -> Picture:
         """On a worker: an analysis, telling the page how far it is."""
         last = 0.0
+        self.schedule(lambda: None if cancelled() else self._progress(choice, 0, 0))
 
         def report(done: int, steps: int) -> None:
             nonlocal last
@@ -122,7 +123,8 @@ class Assimilate:
 
     def _progress(self, choice: Choice, done: int, steps: int) -> None:
         if choice == self._asked and self.stop.visible:
-            self._strip(f"{ASSIMILATORS[choice.assimilator]}: step {done} of {steps}", 100 * done / max(steps, 1), True)
+            far = f"step {done} of {steps}" if steps else "computing …"
+            self._strip(f"{ASSIMILATORS[choice.assimilator]}: {far}", 100 * done / max(steps, 1), True)
 
     def _strip(self, sentence: str, percent: float = 0.0, busy: bool = False, stopped: bool = False) -> None:
         """The line above the maps."""

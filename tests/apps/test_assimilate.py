@@ -199,7 +199,7 @@ def test_the_button_stops_and_makes_again(session, analyses):
     view.slow.pool = Executor()  # takes work and never does it
     view.slow.pool.submit = lambda *_: Future()
     page.state.seed = 13
-    assert view.stop.visible and "computing" in view.words.object
+    assert view.stop.visible and "waiting for its turn" in view.words.object
     view.stop.clicks += 1
     assert view.go.visible and not view.stop.visible and "Stopped" in view.words.object
     assert view.maps.silence["analysis"].data["text"] == ["Stopped."]
