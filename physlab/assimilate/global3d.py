@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from physlab.assimilate.harmonics import Harmonics
-from physlab.assimilate.learned import Cancel, Learned, Progress
+from physlab.assimilate.learned import Cancel, Learned, Progress, about
 from physlab.assimilate.sphere import EQUATOR, SphereCovariance, estimate, roots_of
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.assimilate.var3d import Var3D
@@ -121,11 +121,13 @@ class GlobalVar3D(Learned):
             one = columns[k : k + 1]
             r = float(one.noise.clamp(min=self.arguments["floor"]))
             mask = one.mask.expand(-1, B.space.shape[0], -1, -1).reshape(-1)
-            first, d = mean.expand(members, -1), one.innovation.flatten()
-            if members > 1:
-                first = first + B.root(torch.randn(members, B.controls, generator=generator).to(mean))
-                d = d + r * torch.randn(members, B.n, generator=generator).to(mean)
-            made.append(search.analyse(first, d * mask / r, lambda x, m=mask, r=r: x * m / r, 1.0))
+            first, d = mean[None], one.innovation.flatten()[None]
+            if members > 1:  # after the analysis itself those of perturbed backgrounds and observations
+                errors = B.root(torch.randn(members, B.controls, generator=generator).to(mean))
+                noise = r * torch.randn(members, B.n, generator=generator).to(mean)
+                first, d = torch.cat([first, first + errors]), torch.cat([d, d + noise])
+            found = search.analyse(first, d * mask / r, lambda x, m=mask, r=r: x * m / r, 1.0)
+            made.append(found if members == 1 else about(found[None, 1:], found[None, :1])[0])
             if progress is not None:
                 progress(k + 1, len(background))
         return torch.stack(made).unflatten(-1, self.space.shape)

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from physlab.assimilate.learned import Cancel, Learned, Progress
+from physlab.assimilate.learned import Cancel, Learned, Progress, about
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.diffusion import Denoiser, Heun, NoiseSchedule, PredictorCorrector, Sampler
 from physlab.errors import PhysLabError
@@ -122,7 +122,7 @@ class LatentDiffusion(LatentMethod):
             tell = None if progress is None else lambda k, n, _, part=part: progress(part * n + k, parts * n)
             made.append(sampler(c.shape, generator, f, progress=tell, cancel=cancel, device=c.device))
         u = torch.cat(made).unflatten(0, (len(background), members))
-        if members > 1 and self.centred:  # about their centre, with the variance that they had
-            u = (u - u.mean(1, keepdim=True)) * (members / (members - 1)) ** 0.5
+        if members > 1 and self.centred:
+            u = about(u, torch.zeros_like(u[:, :1]))
         latents = (centre + self.rho * u.flatten(0, 1)).split(TOGETHER)
         return torch.cat([self.vae.decode(z, self.space.shape[1:]) for z in latents]).unflatten(0, u.shape[:2])

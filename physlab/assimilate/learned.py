@@ -172,6 +172,15 @@ class Learned(nn.Module):
         return model.eval()
 
 
+def about(draws: Tensor, centre: Tensor) -> Tensor:
+    """Draws (B, M, ...) moved so that their mean is the centre (B, 1, ...), with the variance that they had.
+
+    For a method that knows the mean of what it draws: the mean of a few draws would miss it by their sampling error.
+    """
+    members = draws.shape[1]
+    return centre + (draws - draws.mean(1, keepdim=True)) * (members / (members - 1)) ** 0.5
+
+
 def subclasses(kind: type) -> list[type]:
     """All of them, at any depth."""
     return [k for child in kind.__subclasses__() for k in (child, *subclasses(child))]

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from physlab.assimilate.etkf import transform
-from physlab.assimilate.learned import Cancel, Learned, Progress
+from physlab.assimilate.learned import Cancel, Learned, Progress, about
 from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.errors import Cancelled, FieldError, PhysLabError
@@ -113,8 +113,10 @@ class StaticLETKF(Learned):
         for k in range(len(background)):
             if cancel is not None and cancel():
                 raise Cancelled(f"the LETKF stopped after {k} of {len(background)} states: it was asked to")
-            drawn = None if members == 1 else torch.randperm(size, generator=generator)[:members]
-            weights = self.weights(columns[k : k + 1], drawn)
+            weights = self.weights(columns[k : k + 1], None)
+            if members > 1:
+                drawn = torch.randperm(size, generator=generator)[:members]
+                weights = about(self.weights(columns[k : k + 1], drawn)[None], weights[None])[0]
             anomalies = self.arguments["inflation"] * self.anomalies
             made.append(self.bias + torch.einsum("mnhw,nchw->mchw", weights, anomalies))
             if progress is not None:
