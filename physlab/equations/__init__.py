@@ -16,4 +16,5 @@ __all__ = [
     "operators",
     "relative_residual",
     "saturation",
+    "surface_temperature",
 ]

@@ -1,0 +1,103 @@
+r"""Temperature near the ground over terrain: effective advection and diffusion of what is left without the terrain.
+
+Air that is mixed over hills keeps its temperature reduced to one height, :math:`T_* = T + \Gamma h`, with the height h
+of the ground and a lapse rate :math:`\Gamma` (6.5 K km-1, the standard atmosphere). Of one moment, without a tendency,
+
+.. math:: R = \mathbf u \cdot \nabla T_* - \kappa \nabla^2 T_* - S ,
+
+with the actual wind, an effective diffusivity :math:`\kappa` and a heating S that nobody knows: compare R with that of
+the truth. R does not change if a constant is added to T, as a law of temperature must not.
+
+:func:`flux_ratio` is the form that was published for PDE-informed latent diffusion (arXiv 2510.23866, section 3, as
+coded): no wind, no diffusivity, and a temperature that multiplies a direction, so that it depends on where zero is. It
+is here to be compared.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from physlab.equations.advection import transport
+from physlab.equations.operators import Order, ddx, ddy, laplacian
+from physlab.errors import PhysLabError
+from physlab.grid import Grid
+
+LAPSE_RATE = 6.5e-3
+"""K m-1, of the standard atmosphere (ISO 2533:1975)."""
+
+
+def reduced(t: torch.Tensor, height: torch.Tensor, lapse_rate: float = LAPSE_RATE) -> torch.Tensor:
+    """T + Gamma h in K, of temperature in K and height of the ground in m, broadcast together."""
+    return t + lapse_rate * height
+
+
+def residual(
+    t: torch.Tensor,
+    u: torch.Tensor,
+    v: torch.Tensor,
+    height: torch.Tensor,
+    grid: Grid,
+    diffusivity: float = 0.0,
+    source: torch.Tensor | None = None,
+    lapse_rate: float = LAPSE_RATE,
+    order: Order = 2,
+) -> torch.Tensor:
+    """u . grad T_* - kappa lap T_* - S, (..., H, W), K s-1.
+
+    Parameters
+    ----------
+    t : (..., H, W) temperature, K.  u, v : wind near the ground, m s-1, same shape.
+    height : (H, W) of the ground, m, on the same grid.
+    diffusivity : kappa, m2 s-1.  source : S, K s-1, or None for zero.
+    lapse_rate : Gamma, K m-1; 0 forgets the terrain.
+
+    Raises
+    ------
+    PhysLabError : a negative diffusivity, or a height on another grid.
+    """
+    if not diffusivity >= 0:
+        raise PhysLabError(f"diffusivity is {diffusivity} m2 s-1: pass a number of at least 0")
+    if tuple(height.shape[-2:]) != tuple(t.shape[-2:]):
+        raise PhysLabError(f"height has shape {tuple(height.shape)}, the field {tuple(t.shape)}: they share their grid")
+    star = reduced(t, height.to(t), lapse_rate)
+    total = -transport(u, v, ddx(star, grid, order), ddy(star, grid, order))
+    if diffusivity:
+        total = total - diffusivity * laplacian(star, grid, order)
+    return total if source is None else total - source
+
+
+def flux_ratio(t: torch.Tensor, block: int = 8, eps: float = 1e-4) -> torch.Tensor:
+    """The published ratio of "advection" to "diffusion" of each super-cell, (..., H / block, W / block).
+
+    On the perimeter of a block the mean of T times the part of the direction of grad T along the outward normal, over
+    the mean of the size of grad T. Differences are per cell (dx = 1), whatever the distance of the cells.
+
+    Parameters
+    ----------
+    t : (..., H, W) temperature, any unit; the ratio depends on its zero.
+
+    Raises
+    ------
+    PhysLabError : blocks below 2 or that do not fit the field.
+    """
+    H, W = t.shape[-2:]
+    if block < 2 or H % block or W % block:
+        raise PhysLabError(f"blocks of {block} do not fit a field of {H} x {W}: pass a divisor of both, at least 2")
+    cells = t.unflatten(-1, (W // block, block)).unflatten(-3, (H // block, block)).transpose(-3, -2)
+    east, north = torch.gradient(cells, dim=-1)[0], torch.gradient(cells, dim=-2)[0]
+    size = (east.square() + north.square()).sqrt()
+    x, y = cells * east / (size + eps), cells * north / (size + eps)
+    flux = torch.cat([-x[..., 0], x[..., -1], -y[..., 0, :], y[..., -1, :]], -1).mean(-1)
+    edge = torch.cat([size[..., 0], size[..., -1], size[..., 0, :], size[..., -1, :]], -1).mean(-1)
+    return flux / (edge + eps)
+
+
+def flux_ratio_misfit(fine: torch.Tensor, coarse: torch.Tensor, block: int = 8) -> torch.Tensor:
+    """Mean absolute difference of the ratios of a fine (..., H, W) and a coarse field (..., h, w), as published.
+
+    The coarse field is repeated to the size of the fine one, so that both have the same super-cells.
+    """
+    factor = fine.shape[-1] // coarse.shape[-1]
+    spread = functional.interpolate(coarse.flatten(0, -3)[:, None], scale_factor=factor, mode="bilinear")[:, 0]
+    return (flux_ratio(fine, block) - flux_ratio(spread.reshape(fine.shape), block)).abs().mean()
