@@ -144,3 +144,38 @@ def test_wrong_arguments() -> None:
         network.calibrate([])
     with pytest.raises(PhysLabError, match="does not vary"):
         network.calibrate([torch.zeros(4, 1, 8, 8)])
+
+
+@pytest.mark.parametrize(("patch", "widths"), [(2, (8,)), (2, (8, 12)), (3, (8,))])
+def test_patches_stand_for_points(patch: int, widths: tuple[int, ...]) -> None:
+    """The first layer takes p x p points as one, the last gives them back; the rest sees a grid of 1 / p."""
+    network = random_weights(VAE(2, 3, widths, periodic=True, patch=patch))
+    plain = VAE(2, 3, widths, periodic=True)
+    assert network.factor == patch * plain.factor
+    first = 2 * patch**2 * widths[0] - 2 * 9 * widths[0]
+    last = (9 * widths[0] + 1) * 2 * (patch**2 - 1)
+    assert count_parameters(network) == count_parameters(plain) + first + last
+    f = network.factor
+    x = torch.randn(2, 2, 4 * f, 6 * f, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        z, y = network.encode(x), network(x)
+        assert z.shape == (2, 3, 4, 6) and y.shape == x.shape
+        assert torch.allclose(network.encode(x.roll(f, -1)), z.roll(1, -1), atol=1e-5)  # the globe has no seam
+        assert torch.allclose(network(x.roll(f, -1)), y.roll(f, -1), atol=1e-5)
+        assert (network(x.roll(1, -1)) - y.roll(1, -1)).abs().max() > 1e-3
+        odd = x[..., :-1, :-1]
+        assert network.encode(odd).shape == z.shape and network(odd).shape == odd.shape
+        with pytest.raises(FieldError, match="do not make a field"):
+            network.decode(z, (4 * f + 1, 6 * f))
+
+
+def test_patches_of_one_are_no_patches() -> None:
+    torch.manual_seed(0)
+    one = VAE(2, 3, (8, 12), patch=1)
+    torch.manual_seed(0)
+    plain = VAE(2, 3, (8, 12))
+    assert one.state_dict().keys() == plain.state_dict().keys()
+    x = torch.randn(1, 2, 8, 8)
+    assert torch.equal(one.encode(x), plain.encode(x))
+    with pytest.raises(PhysLabError, match="patches of 0: pass at least 1"):
+        VAE(2, 3, (8,), patch=0)

@@ -114,3 +114,25 @@ def test_spectra_are_averaged_after_the_transform():
 def test_one_dimension_is_refused():
     with pytest.raises(PhysLabError, match="at least 2"):
         radial_spectrum(torch.zeros(16))
+
+
+@pytest.mark.parametrize("top", [False, True])
+def test_wavenumbers_beyond_the_largest_do_not_count(top):
+    """By the definition on the rings that are left; what happens above them has no effect."""
+    truth, pred = noise(3, 48, 48).cumsum(-1), noise(3, 48, 48, seed=1).cumsum(-2)
+    k = np.rint(np.hypot(np.fft.fftfreq(48)[:, None], np.fft.fftfreq(48)[None]) * 48)
+    rings, expected = np.arange(1, 11), []
+    for p, t in zip(pred.numpy(), truth.numpy(), strict=True):
+        p, t = (np.array([np.abs(np.fft.fft2(a))[k == r].__pow__(2).mean() for r in rings]) for a in (p, t))
+        if top:
+            p, t = (s[rings >= np.quantile(rings, 0.9)] for s in (p, t))
+        p, t = p / p.sum(), t / t.sum()
+        expected.append((t * np.log(t / p)).sum())
+    found = spectral_divergence(pred, truth, top_decile=top, largest=10)
+    assert float(found) == pytest.approx(np.mean(expected), rel=1e-8, abs=1e-12)
+    modes = torch.from_numpy(np.fft.ifft2(np.where(k > 10.5, 50.0, 0) * np.fft.fft2(noise(48, 48).numpy())).real)
+    assert float(spectral_divergence(pred + modes, truth, top, largest=10)) == pytest.approx(float(found), abs=1e-9)
+    assert abs(float(spectral_divergence(pred + modes, truth, top)) - float(found)) > 1e-3
+    whole = spectral_divergence(pred, truth, top)
+    assert torch.equal(spectral_divergence(pred, truth, top, largest=24), whole)
+    assert torch.equal(spectral_divergence(pred, truth, top, largest=999), whole)
