@@ -12,7 +12,7 @@ from dinosaur import spherical_harmonic
 
 from physlab.errors import PhysLabError
 from physlab.simulate.harmonics import FourierSphericalHarmonics
-from physlab.simulate.run import NatureRun, simulate
+from physlab.simulate.run import NatureRun, _claim, _Models, simulate
 
 SETTINGS = {"preset": "t21", "spinup_t42": 20, "spinup": 0, "piece": 1, "hourly": (0, 1), "forecasts": True}
 
@@ -87,3 +87,58 @@ def test_broken_restart_says_what_to_do(runs, tmp_path):
 def test_bad_settings_are_named(bad):
     with pytest.raises(PhysLabError):
         NatureRun(**bad)
+
+
+class Clock:
+    """A model whose state is the hour."""
+
+    def advance(self, state, hours):
+        return {"hour": state["hour"] + hours, "budget": {}}
+
+    def regrid(self, state, _other):
+        return state
+
+    def empty_budget(self):
+        return {}
+
+    def fix_mass(self, state, _target):
+        return state, 0.0
+
+    def surface(self, state):
+        return state["hour"]
+
+
+@pytest.mark.parametrize(("every", "starts"), [(24, [0]), (12, [0, 12]), (6, [0, 6, 12, 18])])
+def test_forecasts_are_as_many_as_asked(every, starts):
+    """A day of the run with a model that only counts hours: starts, lead and valid times."""
+    models = _Models.__new__(_Models)
+    models.run, models.start = NatureRun(**SETTINGS, forecast_every=every), np.datetime64("2001-01-01T00", "ns")
+    models.truth = models.forecast = models.view = Clock()
+    models.full = lambda state: state["hour"]
+    frames = {"surface": [], "states": [], "forecasts": []}
+    state = models.day(3, {"hour": 72, "budget": {}}, {"pressure": 0.0, "mass": 0.0}, frames)
+    assert state["hour"] == 96 and [hour for _, hour in frames["states"]] == [72, 78, 84, 90]
+    hour = np.timedelta64(1, "h")
+    assert [(time - models.start) / hour for time, _ in frames["forecasts"]] == [96 + s for s in starts]
+    assert [ahead for _, ahead in frames["forecasts"]] == [96 + s for s in starts]  # what the model had to count to
+    models.run = NatureRun(**{**SETTINGS, "forecasts": False}, forecast_every=every)
+    frames = {"surface": [], "states": [], "forecasts": []}
+    models.day(3, {"hour": 72, "budget": {}}, {"pressure": 0.0, "mass": 0.0}, frames)
+    assert not frames["forecasts"] and len(frames["states"]) == 4
+
+
+def test_runs_from_before_the_choice_of_forecasts_go_on(tmp_path):
+    _claim(NatureRun(days=2, **SETTINGS), tmp_path)
+    path = tmp_path / "run.json"
+    config = json.loads(path.read_text())
+    assert config.pop("forecast_every") == 24
+    path.write_text(json.dumps(config))
+    _claim(NatureRun(days=9, **SETTINGS), tmp_path)  # longer, and midnight, as it was
+    assert "forecast_every" not in json.loads(path.read_text())  # what is there is left
+    with pytest.raises(PhysLabError, match="another configuration"):
+        _claim(NatureRun(days=2, **SETTINGS, forecast_every=6), tmp_path)
+    _claim(NatureRun(days=2, **SETTINGS, forecast_every=6), tmp_path / "new")
+    with pytest.raises(PhysLabError, match="another configuration"):
+        _claim(NatureRun(days=2, **SETTINGS), tmp_path / "new")
+    with pytest.raises(PhysLabError, match="forecast_every is 5 hours: use 6, 12 or 24"):
+        NatureRun(forecast_every=5)
