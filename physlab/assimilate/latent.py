@@ -74,6 +74,8 @@ class LatentDiffusion(LatentMethod):
         self, space: StateSpace, latent: int, vae_width: int, features: int, levels: tuple[int, ...], **arguments
     ) -> None:
         super().__init__(space, latent, vae_width, levels=list(levels), **arguments)
+        if space.shape[1] % 2 or space.shape[2] % 2:
+            raise PhysLabError(f"states of {space.shape[1]} x {space.shape[2]} points: pass even numbers of both")
         network = UNet(latent, latent, levels, 1, level=True, condition=features, attention=True, periodic=True)
         self.denoiser = Denoiser(network, NoiseSchedule("cosine"))
         self.register_buffer("rho", torch.ones(latent, 1, 1))

@@ -36,6 +36,8 @@ class SDA(Learned):
 
     def __init__(self, space: StateSpace, levels: tuple = (64, 96), steps: int = 10, iterations: int = 2) -> None:
         super().__init__(space, levels=list(levels), steps=steps, iterations=iterations)
+        if space.shape[1] % 2 or space.shape[2] % 2:
+            raise PhysLabError(f"states of {space.shape[1]} x {space.shape[2]} points: pass even numbers of both")
         inputs = 4 * space.shape[0]
         network = UNet(inputs, inputs, levels, 1, level=True, attention=True, periodic=True)
         self.denoiser = Denoiser(network, NoiseSchedule("cosine"))

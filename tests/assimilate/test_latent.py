@@ -382,3 +382,11 @@ def test_sda_learns_all_points_by_their_area(space, data) -> None:
             method.loss(background, x, columns, torch.Generator().manual_seed(0)) for x in (north, tropics)
         )
     assert middle > 3 * polar
+
+
+@pytest.mark.parametrize("kind", [SLAM, PhyDA, SDA])
+def test_grids_that_do_not_halve_are_refused(kind) -> None:
+    for H, W in ((15, 32), (16, 31)):
+        with pytest.raises(PhysLabError, match=f"states of {H} x {W} points: pass even numbers of both"):
+            kind(space_of(2, H, W))
+    assert VAEVar(space_of(2, 15, 31), latent=2, vae_width=4).lost.shape == (2, 1, 1)  # pads
