@@ -147,7 +147,7 @@ def estimate(
 
 def regimes(space: StateSpace, equator: float) -> Tensor:
     """(2, 2, 1, H, 1): weights of the streamfunction, and of all else, in the extratropics and at the equator."""
-    a = torch.tanh(torch.from_numpy(np.asarray(space.latitude, dtype=np.float64)) / equator)
+    a = torch.tanh(torch.from_numpy(np.array(space.latitude, dtype=np.float64)) / equator)
     b = (1 - a.square()).sqrt()
     return torch.stack([torch.stack([a, b]), torch.stack([a.abs(), b])])[:, :, None, :, None]
 
