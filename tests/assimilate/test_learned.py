@@ -12,7 +12,7 @@ import xarray as xr
 from physlab import assimilate
 from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, GlobalVar3D, PhyDA, StateSpace, StaticLETKF, VAEVar
 from physlab.assimilate.latent import LatentDiffusion, LatentMethod
-from physlab.assimilate.learned import CARD, WEIGHTS, Learned, subclasses
+from physlab.assimilate.learned import CARD, WEIGHTS, Learned, about, subclasses
 from physlab.assimilate.regression import GaussianRegression, Regression
 from physlab.assimilate.statespace import Columns, observe_columns
 from physlab.data.observe import observe, table
@@ -187,6 +187,17 @@ def test_every_method_analyses_datasets(kind, space, pairs, seen) -> None:
     else:
         with pytest.raises(PhysLabError, match="it gives one analysis, pass 1"):
             method.analyse(background, seen, members=2)
+
+
+@pytest.mark.parametrize("members", [2, 8])
+def test_draws_are_moved_about_their_centre(members: int) -> None:
+    """Their mean is the centre, and each is as far from it as it was from the mean of all draws."""
+    draws = 3 + 2 * torch.randn(2, members, 40000, generator=torch.Generator().manual_seed(0))
+    centre = torch.randn(2, 1, 40000, generator=torch.Generator().manual_seed(1))
+    made = about(draws, centre)
+    assert made.shape == draws.shape and torch.allclose(made.mean(1, keepdim=True), centre, atol=1e-5)
+    assert float((made - centre).square().mean()) == pytest.approx(4, rel=0.02)
+    assert torch.allclose(about(draws + 5, centre), made, atol=1e-4)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
