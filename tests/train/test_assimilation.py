@@ -127,7 +127,7 @@ def test_averaged_weights_come_back(data) -> None:
         decay = min(0.9, (1 + k) / (10 + k))
         average = decay * average + (1 - decay) * w
         averages[k + 1] = average
-    assert float(method.guess) == pytest.approx(average, rel=1e-3) and abs(average - w) > 1e-3 * abs(w)
+    assert method.guess.item() == pytest.approx(average, rel=1e-3) and abs(average - w) > 1e-3 * abs(w)
     assert [k for k, _ in seen] == [50, 52] and seen[0][1] == pytest.approx(averages[50], rel=1e-3)
     assert [h["step"] for h in report.history] == [50, 52] and report.steps == 52 and report.wall_time_s > 0
     assert report.history[0]["loss"] == pytest.approx(np.mean(losses[:50]), rel=1e-3)
