@@ -460,8 +460,12 @@ def flatness(runs: pd.DataFrame) -> str:
             for model in ("PhyDA", "3D-Var") if model in few and model in many]  # fmt: skip
     if not said:
         return ""
+    end = "."
+    gain = {model: few[model] - many[model] for model in ("PhyDA", "3D-Var")} if len(said) == 2 else {}
+    if gain and few["PhyDA"] < few["3D-Var"] and gain["PhyDA"] < gain["3D-Var"]:
+        end = ": who gains most from stations is not who is best without them."
     return f"Between {100 * shares[0]:g} and {100 * shares[-1]:g} % of the columns the mean square error of " + (
-        ", that of ".join(said) + ": who gains most from stations is not who is best without them."
+        ", that of ".join(said) + end
     )
 
 
