@@ -132,6 +132,7 @@ def slider(draw: Callable[[Any], Figure], values: Sequence[Any], start: Any, lab
         return draw(start)
     try:
         import ipywidgets
+        from IPython.core.interactiveshell import InteractiveShell
         from IPython.display import display
     except ImportError:
         return draw(start)
@@ -139,9 +140,9 @@ def slider(draw: Callable[[Any], Figure], values: Sequence[Any], start: Any, lab
     control = ipywidgets.SelectionSlider(options=list(values), value=start, description=label, continuous_update=False)
 
     def redraw(change: dict) -> None:
-        out.clear_output(wait=True)
-        with out:
-            display(draw(change["new"]))
+        # not `with out`: that swallows the errors of `draw`, and nbclient may wait for its messages until its limit
+        data, metadata = InteractiveShell.instance().display_formatter.format(draw(change["new"]))
+        out.outputs = ({"output_type": "display_data", "data": data, "metadata": metadata},)
 
     control.observe(redraw, names="value")
     redraw({"new": start})

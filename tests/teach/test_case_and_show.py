@@ -128,6 +128,14 @@ def test_slider_moves_in_a_notebook(monkeypatch):
     (box,) = [x for x in shown if isinstance(x, ipywidgets.VBox)]
     box.children[0].value = 4
     assert drawn == [2, 4]
+    (output,) = box.children[1].outputs  # the last picture, once
+    assert output["output_type"] == "display_data" and output["data"]["text/plain"] == "None"
+
+
+def test_an_error_of_a_slider_is_not_hidden(monkeypatch):
+    monkeypatch.delenv("PHYSLAB_STATIC", raising=False)
+    with pytest.raises(ZeroDivisionError):
+        slider(lambda value: 1 / value, [0, 1], start=0, label="x")
 
 
 def test_slider_without_widgets_is_a_picture(monkeypatch):
