@@ -260,7 +260,10 @@ def address():
 
 @pytest.fixture
 def open_page(browser, address):
-    """open_page(query) -> a page that is drawn; afterwards: no error on the console, no request to another host."""
+    """open_page(query) -> a page that is drawn; afterwards: no error on the console, no request to another host.
+
+    With another status than "ready" the page is returned as soon as it says so.
+    """
     pages, problems = [], []
 
     def note(page):
@@ -272,13 +275,16 @@ def open_page(browser, address):
     def inside(url: str) -> bool:
         return url.startswith((address.rsplit("/", 1)[0], "data:", "blob:"))
 
-    def open_(query: str = ""):
+    def open_(query: str = "", status: str = "ready"):
         page = browser.new_page(viewport=VIEWPORT)
         page.set_default_timeout(TIMEOUT)
         pages.append(page)
         note(page)
         page.goto(address + query)
-        wait_until_drawn(page, timeout=TIMEOUT / 1000)
+        if status == "ready":
+            wait_until_drawn(page, timeout=TIMEOUT / 1000)
+        else:
+            page.wait_for_selector(f'[data-status="{status}"]', state="attached")
         return page
 
     yield open_

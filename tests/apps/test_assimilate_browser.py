@@ -139,10 +139,8 @@ def test_a_method_that_is_not_there_is_said(open_page):
     missing = next((name for name in ASSIMILATORS if name not in Analyses().offers()), None)
     if missing is None:
         pytest.skip("all methods are installed")
-    page = open_page(to_query(START))
-    page.wait_for_load_state("networkidle")  # leaving a page that still loads would count as failed requests
-    page.goto(page.url.split("?")[0] + to_query(START.with_(assimilator=missing)))
-    page.wait_for_selector('[data-status="failed"]', state="attached")
+    page = open_page(to_query(START.with_(assimilator=missing)), status="failed")
+    page.wait_for_load_state("networkidle")  # closing a page that still loads would count as failed requests
     assert page.get_by_text(f"{ASSIMILATORS[missing]} is not installed; here are:").is_visible()
 
 
