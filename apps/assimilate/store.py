@@ -205,7 +205,7 @@ class Analyses:
             members=0 if members is None else len(members),
             wavenumber=spectrum(known["truth"][k], space)[0].astype(float),
             spectra=spectra,
-            scores={} if members is None else case.scores(members, names),
+            scores={} if members is None else case.scores(members, names, self.model(setup.assimilator).centred),
             balance={} if members is None else case.balance(members),
             divergence={} if members is None else case.divergence(members, setup.channel),
             seconds=seconds,

@@ -57,7 +57,7 @@ class GlobalVar3D(Learned):
     About 1 s per state and member on one core of a CPU. Eight members at 2 %: spread over error of the mean 0.96.
     """
 
-    ensemble = True
+    ensemble = centred = True
 
     def __init__(
         self, space: StateSpace, truncation: int = 42, modes: int = 24, equator: float = EQUATOR, floor: float = 0.1,

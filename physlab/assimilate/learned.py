@@ -40,10 +40,11 @@ class Learned(nn.Module):
     Attributes
     ----------
     ensemble : whether members differ; a method without an ensemble gives one analysis.
+    centred : whether two or more members lie about a mean that the method knows, see :func:`about`.
     card : what is known of the training; written beside the weights.
     """
 
-    ensemble = False
+    ensemble = centred = False
 
     def __init__(self, space: StateSpace, **arguments) -> None:
         super().__init__()
@@ -125,7 +126,8 @@ class Learned(nn.Module):
         left = ", ".join(f"{used[k]} {k}" for k in ("missing", "merged"))
         note = f"{type(self).__name__}, {used['used']} observations ({left})"
         out = out.expand_dims("time").assign_coords(time=background["time"]) if "time" in background.dims else out
-        return out.assign_attrs({**background.attrs, "analysis": note, "members": members, "seed": seed})
+        return out.assign_attrs({**background.attrs, "analysis": note, "members": members, "seed": seed,
+                                  "centred": int(self.centred)})  # fmt: skip
 
     def bounded(self, x: Tensor) -> Tensor:
         """States (..., C, H, W) in SI units with humidity and column water not below zero."""

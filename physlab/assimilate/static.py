@@ -61,7 +61,7 @@ class StaticLETKF(Learned):
     of the mean 0.94.
     """
 
-    ensemble = True
+    ensemble = centred = True
 
     def __init__(
         self, space: StateSpace, size: int = 128, radius: float = 6e5, floor: float = 0.4, inflation: float = 1.0

@@ -29,7 +29,6 @@ from physlab.assimilate.statespace import observe_columns
 from physlab.benchmark.table import replace_table
 from physlab.data.assets import asset
 from physlab.errors import PhysLabError
-from physlab.nn import count_parameters
 from physlab.score.analysis import FIELDS, analysis_scores
 from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator
 from physlab.train.checkpoint import commit, device_name, versions
@@ -163,7 +162,7 @@ def trained(run: Run, data: str, output: str, changes: dict) -> Learned | None:
 @torch.no_grad()
 def score(method: Learned | None, pairs: Pairs, share: float, noise: float, members: int = MEMBERS) -> dict[str, float]:
     """Mean scores over all pairs; the stations depend on the pair and the setting alone."""
-    space, rows, start = pairs.space, [], 0.0
+    space, rows, seconds = pairs.space, [], 0.0
     members = members if method is not None and method.ensemble else 1
     for k in range(len(pairs)):
         background, increment = pairs.take(slice(k, k + 1))
@@ -173,13 +172,14 @@ def score(method: Learned | None, pairs: Pairs, share: float, noise: float, memb
         made = torch.zeros(1, *increment.shape)
         if method is not None:
             made = method.increments(background, columns, members, generator).detach()
-        start += time.perf_counter() - begun
+        seconds += time.perf_counter() - begun
         base = space.mean + space.std * background[0]
         analysis = base + space.error * made[0]
         analysis = analysis if method is None else method.bounded(analysis)
-        rows.append(analysis_scores(analysis, base + space.error * increment[0], space))
+        centred = members > 1 and method.centred
+        rows.append(analysis_scores(analysis, base + space.error * increment[0], space, centred))
     table = pd.DataFrame(rows)
-    return {**table.mean().to_dict(), "members": members, "states": len(rows), "s_per_state": start / len(rows)}
+    return {**table.mean().to_dict(), "members": members, "states": len(rows), "s_per_state": seconds / len(rows)}
 
 
 def one(run: Run, data: str, output: str, changes: dict, split: str = "test") -> list[dict]:
@@ -187,7 +187,7 @@ def one(run: Run, data: str, output: str, changes: dict, split: str = "test") ->
     method, entry = trained(run, data, output, changes), ENTRIES[run.model]
     cost = {"parameters": 0, "train_s": float("nan")}
     if method is not None:
-        cost = {"parameters": count_parameters(method), "train_s": method.card.get("train_s")}
+        cost = {"parameters": sum(p.numel() for p in method.parameters()), "train_s": method.card.get("train_s")}
     pairs = pairs_of(data, output, split)
     return [{"model": run.model, "seed": run.seed, "share": share, "noise": noise, **cost,
              **score(method, pairs, share, noise, MEMBERS if (share, noise) == MAIN else MEMBERS_CURVE)}

@@ -137,8 +137,13 @@ class Case:
         x = states(analysis, self.space)
         return x if x.ndim == 4 else x[None]
 
-    def scores(self, analysis: xr.Dataset | Tensor, names: Iterable[str] = HEADLINE) -> dict[str, dict[str, float]]:
+    def scores(
+        self, analysis: xr.Dataset | Tensor, names: Iterable[str] = HEADLINE, centred: bool | None = None
+    ) -> dict[str, dict[str, float]]:
         """Of each field, in its unit, weighted by area.
+
+        `centred` says whether members lie about a known mean (see :mod:`physlab.score.ensemble`); None for what the
+        attributes of the analysis say.
 
         Returns
         -------
@@ -146,14 +151,17 @@ class Case:
         error, 1 is all), and with members `crps` (fair) and `spread_skill`.
         """
         members, out = self._members(analysis), {}
+        moved = bool(centred)
+        if centred is None and isinstance(analysis, xr.Dataset):
+            moved = bool(analysis.attrs.get("centred", 0))
         for name in names:
             k = self.space.index(name)
             truth, background, made = self.known["truth"][k], self.known["background"][k], members[:, k]
             before, after = (float(rmse(x, truth, self.space.area)) for x in (background, made.mean(0)))
             out[name] = {"background": before, "analysis": after, "gain": 1 - after / before}
             if len(made) > 1:
-                out[name]["crps"] = float(crps(made, truth, weights=self.space.area))
-                out[name]["spread_skill"] = float(spread_skill(made, truth, weights=self.space.area))
+                out[name]["crps"] = float(crps(made, truth, weights=self.space.area, centred=moved))
+                out[name]["spread_skill"] = float(spread_skill(made, truth, weights=self.space.area, centred=moved))
         return out
 
     def balance(self, analysis: xr.Dataset | Tensor) -> dict[str, dict[str, float]]:

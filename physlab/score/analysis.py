@@ -27,12 +27,13 @@ def eddies(x: Tensor) -> Tensor:
     return x - x.mean(-1, keepdim=True)
 
 
-def analysis_scores(members: Tensor, truth: Tensor, space: StateSpace) -> dict[str, float]:
+def analysis_scores(members: Tensor, truth: Tensor, space: StateSpace, centred: bool = False) -> dict[str, float]:
     """Scores of one analysis.
 
     Parameters
     ----------
     members : (N, C, H, W), SI units.  truth : (C, H, W).
+    centred : the members lie about a known mean, see :mod:`physlab.score.ensemble`.
 
     Returns
     -------
@@ -62,9 +63,10 @@ def analysis_scores(members: Tensor, truth: Tensor, space: StateSpace) -> dict[s
     for name in FIELDS:
         c = space.index(name)
         row[f"rmse_{name}"] = float(((mean[c] - truth[c]).square() * area).mean().sqrt())
-    row["crps"] = float(crps(members / std, truth / std, weights=area))
+    row["crps"] = float(crps(members / std, truth / std, weights=area, centred=centred))
     row["spread_skill"] = (
-        float(spread_skill(members / std, truth / std, weights=area)) if len(members) > 1 else float("nan")
+        float(spread_skill(members / std, truth / std, weights=area, centred=centred)) if len(members) > 1
+        else float("nan")
     )
     found, true = residuals(members, space), residuals(truth, space)
     for law, values in found.items():

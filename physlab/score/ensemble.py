@@ -8,6 +8,11 @@ The continuous ranked probability score of members f_1 ... f_M and an observatio
 K = M^2 for the ensemble as a distribution, K = M (M - 1) for the fair score (Ferro 2014), which does not depend on
 the size of the ensemble on average. With one member both are the absolute error. The double sum is computed from the
 sorted members in O(M log M): sum_ij |f_i - f_j| = 2 sum_i (2 i - M - 1) f_(i), i = 1 ... M.
+
+Members that were moved so that their mean is one known beforehand (`centred`, see ``assimilate.learned.about``) are not
+interchangeable with the truth: each keeps its variance about that mean, but two of them lie sqrt(M / (M - 1)) times too
+far apart. For these the double sum is divided by that factor, exact for Gaussian members, and the spread is the mean
+square distance from their mean, against an error without the sampling error of a mean.
 """
 
 from __future__ import annotations
@@ -30,7 +35,9 @@ def _members_first(members, truth, dim: int) -> tuple[torch.Tensor, torch.Tensor
     return members, truth.to(members.device)
 
 
-def crps(members, truth, fair: bool = True, dim: int = 0, weights=None, mean: bool = True) -> torch.Tensor:
+def crps(
+    members, truth, fair: bool = True, dim: int = 0, weights=None, mean: bool = True, centred: bool = False
+) -> torch.Tensor:
     """Continuous ranked probability score, in the unit of the field; smaller is better.
 
     Parameters
@@ -41,6 +48,7 @@ def crps(members, truth, fair: bool = True, dim: int = 0, weights=None, mean: bo
         distribution.
     weights : broadcastable to `truth`, e.g. cell areas.
     mean : average over everything (0-dim); False for the score at every point (...).
+    centred : the members were moved about a known mean; takes the fair form.
     """
     members, truth = _members_first(members, truth, dim)
     count = members.shape[0]
@@ -49,7 +57,8 @@ def crps(members, truth, fair: bool = True, dim: int = 0, weights=None, mean: bo
         order = members.sort(0).values
         factor = 2.0 * torch.arange(1, count + 1, dtype=order.dtype, device=order.device) - count - 1
         spread = torch.tensordot(factor, order, dims=1)  # = sum_ij |f_i - f_j| / 2
-        error = error - spread / (count * (count - 1) if fair else count**2)
+        pairs = count * (count - 1) if fair or centred else count**2
+        error = error - spread / pairs * (((count - 1) / count) ** 0.5 if centred else 1.0)
     return weighted_mean(error, weights) if mean else error
 
 
@@ -67,13 +76,14 @@ def ensemble_mean_rmse(members, truth, dim: int = 0, weights=None) -> torch.Tens
     return weighted_mean((members.mean(0) - truth) ** 2, weights).sqrt()
 
 
-def spread_skill(members, truth, dim: int = 0, weights=None) -> torch.Tensor:
+def spread_skill(members, truth, dim: int = 0, weights=None, centred: bool = False) -> torch.Tensor:
     """Spread-skill ratio sqrt((M+1)/M) spread / RMSE of the mean (Fortin et al. 2014): 1 for exchangeable members.
 
+    With `centred` members, moved about a known mean, the factor is sqrt((M-1)/M): their mean has no sampling error.
     Below 1 the ensemble is over-confident (under-dispersive), above 1 its members scatter too much.
     """
     count = as_double(members).shape[dim]
-    factor = ((count + 1) / count) ** 0.5
+    factor = ((count - 1) / count) ** 0.5 if centred else ((count + 1) / count) ** 0.5
     return factor * ensemble_spread(members, dim, weights) / ensemble_mean_rmse(members, truth, dim, weights)
 
 

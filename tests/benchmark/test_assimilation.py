@@ -144,7 +144,6 @@ def test_a_small_plan_gives_a_row_for_each_setting(done, data) -> None:
     assert then.calibrated and not first.calibrated
 
 
-@pytest.mark.xfail(strict=True, reason="a frozen autoencoder is counted only once the method comes from its folder")
 def test_parameters_are_those_of_the_whole_method(data, tmp_path) -> None:
     launch(data, tmp_path, RUNS[2:3])
     table, method = read_assimilation(tmp_path / TABLE), Learned.load(checkpoint(tmp_path, "SLAM", 0))

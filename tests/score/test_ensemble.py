@@ -106,3 +106,17 @@ def test_member_axis_must_fit():
     with pytest.raises(PhysLabError, match="dim= the member axis"):
         score.crps(torch.zeros(4, 5, 10), torch.zeros(4, 5))
     assert score.crps(torch.zeros(4, 5, 10), torch.zeros(4, 5), dim=-1) == 0
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_members_about_a_known_mean_are_scored_like_free_ones(count):
+    """A calibrated Gaussian ensemble about its true mean: CRPS 1 / sqrt(pi), spread over error 1, whatever its size."""
+    from physlab.assimilate.learned import about
+
+    generator = torch.Generator().manual_seed(count)
+    draws = torch.randn(1, count, 400_000, generator=generator, dtype=torch.float64)
+    truth = torch.randn(400_000, generator=generator, dtype=torch.float64)
+    members = about(draws, torch.zeros(1, 1, 400_000, dtype=torch.float64))[0]
+    assert float(score.crps(members, truth, centred=True)) == pytest.approx(math.pi**-0.5, rel=5e-3)
+    assert float(score.spread_skill(members, truth, centred=True)) == pytest.approx(1.0, rel=5e-3)
+    assert float(score.crps(members, truth)) < 0.95 * math.pi**-0.5  # as free draws they look better than they are
