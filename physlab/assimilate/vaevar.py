@@ -67,11 +67,10 @@ class VAEVar(LatentMethod):
             nonlocal done
             if cancel is not None and cancel():
                 raise Cancelled("the analysis was cancelled")
-            optimiser.zero_grad()
             made = self.vae.decode(z, self.space.shape[1:])
             misfit = (columns.mask * (columns.innovation - made).square() / variance).sum()
             value = 0.5 * (z.square().sum() + misfit)
-            value.backward()
+            z.grad = torch.autograd.grad(value, z)[0]  # not that of the autoencoder's weights
             done += 1
             if progress is not None:
                 progress(min(done, limit), limit)

@@ -87,7 +87,8 @@ class VirtualReconstruction(nn.Module):
             wide = self._attend(known, tokens[1:], background[0, -2:, :, :1])
         else:
             wide = self._pass(tokens)
-        wide = functional.interpolate(wide, size=known.shape[-2:], mode="bilinear")
+        wide = functional.pad(wide, (1, 1, 0, 0), mode="circular")  # no seam at the date line
+        wide = functional.interpolate(wide, scale_factor=2.0, mode="bilinear")[..., 2:-2]
         y = self.mix(torch.cat([known, seen, wide], 1))
         scale, shift = self.statistics(torch.cat([mean, std.log()], 1).flatten(1))[..., None, None].chunk(2, 1)
         features = self.refine(y * (1 + scale) + shift)  # gives back what the normalisation took

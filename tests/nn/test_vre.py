@@ -65,7 +65,6 @@ def test_a_shift_along_longitude_stays_a_shift_away_from_the_seam() -> None:
         assert difference[~seam].max() < 5e-3 * a.std()  # what is left comes by the means of the normalisation
 
 
-@pytest.mark.xfail(strict=True, reason="the last interpolation holds the edge instead of wrapping around")
 @torch.no_grad()
 def test_the_globe_has_no_seam() -> None:
     network, inputs = make("convolution"), problem()
