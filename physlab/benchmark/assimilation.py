@@ -12,10 +12,8 @@ random whole columns. Every method sees the same stations.
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,13 +24,13 @@ from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, GlobalVar3D, PhyDA
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.proxy import LAWS, PhysicsProxy
 from physlab.assimilate.statespace import observe_columns
+from physlab.benchmark.parallel import collect, results
 from physlab.benchmark.table import replace_table
 from physlab.data.assets import asset
 from physlab.errors import PhysLabError
 from physlab.score.analysis import FIELDS, analysis_scores
 from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator
 from physlab.train.checkpoint import commit, device_name, versions
-from physlab.train.workers import begin
 
 RESULTS, TABLE = "results/assimilation.csv", "assimilation.csv"
 TRAINING, HELD_OUT = "run-8", "run-9"
@@ -227,29 +225,18 @@ def benchmark_assimilation(
     known = {(m, None if pd.isna(s) else int(s)) for m, s in table[["model", "seed"]].itertuples(index=False)}
     todo = [r for r in runs if (r.model, r.seed) not in known]
     say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
-    failed: dict[str, Exception] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
-        # what others build on is trained first, each by one process
-        base = {ENTRIES[r.model].after for r in todo} - {""}
-        stages = [[r for r in todo if r.model in base], [r for r in todo if r.model not in base]]
-        count = 0
-        for stage in stages:
-            futures = {pool.submit(one, run, str(data), str(output), changes): run for run in stage}
-            for future in as_completed(futures):
-                run, count = futures[future], count + 1
-                label = run.model if run.seed is None else f"{run.model}, seed {run.seed}"
-                try:
-                    rows = pd.DataFrame(future.result())
-                except (PhysLabError, OSError, RuntimeError, ValueError) as error:
-                    failed[label] = error
-                    say(f"[{count}/{len(todo)}] {label} failed: {error}")
-                    continue
-                table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-                write_assimilation(table, path)
-                say(f"[{count}/{len(todo)}] {label}: MSE {rows['mse'].iloc[0]:.5f}")
-    if failed:
-        raise PhysLabError(f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed)}): run again to resume")
+    base = {ENTRIES[r.model].after for r in todo}  # what others build on is trained first, each by one process
+    stages = [[r for r in todo if r.model in base], [r for r in todo if r.model not in base]]
+
+    def keep(run: Run, rows: object) -> str:
+        nonlocal table
+        rows = pd.DataFrame(rows)
+        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
+        write_assimilation(table, path)
+        return f"MSE {rows['mse'].iloc[0]:.5f}"
+
+    found = results(stages, one, (str(data), str(output), changes), workers)
+    collect(found, len(todo), lambda r: r.model if r.seed is None else f"{r.model}, seed {r.seed}", keep, say)
     return path
 
 

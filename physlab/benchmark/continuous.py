@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +24,7 @@ import torch
 import xarray as xr
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFInterpolator, make_interp_spline
 
+from physlab.benchmark.parallel import collect, results
 from physlab.benchmark.table import replace_table
 from physlab.data import open_dataset
 from physlab.data.assets import asset
@@ -35,7 +34,6 @@ from physlab.phydl import FitSettings, PhyDL, SmoothForce, atmosphere
 from physlab.phydl.domain import Domain, grid_points
 from physlab.phydl.surrogate import frequencies
 from physlab.train.checkpoint import commit, device_name, versions
-from physlab.train.workers import begin
 
 RESULTS, TABLE = "results/continuous.csv", "continuous.csv"
 FRESH = "results/continuous-fresh.csv"  # a window on which nothing was tuned
@@ -227,24 +225,16 @@ def benchmark_continuous(
     lines = {_key(r): r for r in read_continuous(path).to_dict("records")} if path.exists() else {}
     todo = [run for run in runs if (run.data, run.method, -1 if run.seed is None else run.seed) not in lines]
     say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
-    failed: dict[str, Exception] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
-        futures = {pool.submit(one, run, str(source), changes): run for run in todo}
-        for number, future in enumerate(as_completed(futures), 1):
-            run = futures[future]
-            label = f"{run.data}, {run.method}" + ("" if run.seed is None else f", seed {run.seed}")
-            try:
-                line = future.result()
-            except (PhysLabError, OSError, RuntimeError, ValueError) as error:
-                failed[label] = error
-                say(f"[{number}/{len(todo)}] {label} failed: {error}")
-                continue
-            lines[_key(line)] = line
-            write_continuous(pd.DataFrame(list(lines.values())), path)
-            say(f"[{number}/{len(todo)}] {label}: RMSE of u {line['rmse_u']:.3f} m/s, {line['train_s']:.0f} s")
-    if failed:
-        raise PhysLabError(f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed)}): run again to resume")
+
+    def keep(run: Run, line: object) -> str:
+        lines[_key(line)] = line
+        write_continuous(pd.DataFrame(list(lines.values())), path)
+        return f"RMSE of u {line['rmse_u']:.3f} m/s, {line['train_s']:.0f} s"
+
+    def label(run: Run) -> str:
+        return f"{run.data}, {run.method}" + ("" if run.seed is None else f", seed {run.seed}")
+
+    collect(results([todo], one, (str(source), changes), workers), len(todo), label, keep, say)
     return path
 
 

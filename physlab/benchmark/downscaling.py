@@ -10,15 +10,14 @@ an interrupted training has its state. The cpu sizes take some hours on two core
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
+from physlab.benchmark.parallel import collect, results
 from physlab.benchmark.table import COLUMNS, SCORES, read_runs, write_runs
 from physlab.data import sr_pairs
 from physlab.data.patches import SRData
@@ -29,7 +28,6 @@ from physlab.train import evaluate, list_recipes, load_checkpoint, predict_membe
 from physlab.train.checkpoint import CARD
 from physlab.train.evaluate import baselines
 from physlab.train.recipe import checkpoint_name, get_recipe
-from physlab.train.workers import begin
 from physlab.zoo import checkpoint_folders, kind_of
 
 SEEDS = (0, 1, 2)
@@ -125,47 +123,21 @@ def benchmark_downscaling(
     lines = {_key(row): row for row in known.to_dict("records")}
     todo = [run for run in runs if run.key() not in lines]
     say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}" if known.size else f"{len(runs)} runs")
-    failed, start = {}, time.perf_counter()
-    for number, (run, result) in enumerate(results(todo, output / CHECKPOINTS, workers, changes), 1):
-        left = (time.perf_counter() - start) / number * (len(todo) - number) / 60
-        if isinstance(result, Exception):
-            failed[str(run)] = result
-            say(f"[{number}/{len(todo)}] {run} failed: {result}")
-            continue
-        lines[run.key()] = result
-        write_runs(pd.DataFrame(list(lines.values())), path)
-        say(f"[{number}/{len(todo)}, {left:.0f} min left] {run}: RMSE {result['rmse']:.4g}")
-    if failed:
-        raise PhysLabError(f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed)}): run again to resume")
-    return path
-
-
-def results(todo: list[Run], folder: Path, workers: int, changes: dict) -> Iterator[tuple[Run, dict | Exception]]:
-    """Each run with its line, as they come; those that learn from others wait for them."""
-    if workers <= 1:
-        for run in todo:
-            yield run, attempt(run, folder, changes)
-        return
     known = list_recipes()
     students = [run for run in todo if run.recipe and (known[run.recipe].teacher or known[run.recipe].start)]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
-        try:
-            for stage in ([run for run in todo if run not in students], students):
-                futures = {pool.submit(attempt, run, folder, changes): run for run in stage}
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-        except (KeyboardInterrupt, GeneratorExit):
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    stages = [[run for run in todo if run not in students], students]
+    start, count = time.perf_counter(), 0
 
+    def keep(run: Run, line: object) -> str:
+        nonlocal count
+        count += 1
+        left = (time.perf_counter() - start) / count * (len(todo) - count) / 60
+        lines[run.key()] = line
+        write_runs(pd.DataFrame(list(lines.values())), path)
+        return f"RMSE {line['rmse']:.4g}, {left:.0f} min left"
 
-def attempt(run: Run, folder: Path, changes: dict) -> dict | Exception:
-    """The line of a run, or what went wrong with it."""
-    try:
-        return one(run, folder, changes)
-    except (PhysLabError, OSError, RuntimeError, ValueError) as error:
-        return error
+    collect(results(stages, one, (output / CHECKPOINTS, changes), workers), len(todo), str, keep, say)
+    return path
 
 
 _PAIRS: dict[tuple[str, int], SRData] = {}

@@ -17,10 +17,8 @@ gain of the equations is that over the control, not over the start.
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +27,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from physlab.benchmark.parallel import collect, results
 from physlab.benchmark.table import replace_table
 from physlab.data.assets import asset
 from physlab.errors import PhysLabError
@@ -36,7 +35,6 @@ from physlab.nn import count_parameters
 from physlab.phydl.finetune import ForecastSettings, GridResidual, Windows, finetune
 from physlab.phydl.forecast import LEADS, Forecaster
 from physlab.train.checkpoint import commit, device_name, versions
-from physlab.train.workers import begin
 
 RESULTS, TABLE = "results/forecasting.csv", "forecasting.csv"
 VARIABLES = ("u", "v", "t", "z", "q", "tcw")
@@ -213,26 +211,19 @@ def benchmark_forecasting(
     done = {(m, s) for m, s in table[["model", "seed"]].dropna().itertuples(index=False)}
     todo = [r for r in runs if ("persistence" not in known if not r.model else (r.model, r.seed) not in done)]
     say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
-    failed: dict[str, Exception] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
-        futures = {pool.submit(one, run, str(data), str(output), changes): run for run in todo}
-        for number, future in enumerate(as_completed(futures), 1):
-            run = futures[future]
-            label = f"{run.model or 'references'}" + ("" if run.seed is None else f", seed {run.seed}")
-            try:
-                rows = pd.DataFrame(future.result())
-            except (PhysLabError, OSError, RuntimeError, ValueError) as error:
-                failed[label] = error
-                say(f"[{number}/{len(todo)}] {label} failed: {error}")
-                continue
-            table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-            write_forecasting(table, path)
-            last = rows[rows["lead"] == SCORED[-1]]
-            say(f"[{number}/{len(todo)}] {label}: RMSE of u at {SCORED[-1]} h "
-                + ", ".join(f"{x:.2f}" for x in last["rmse_u"]) + " m/s")  # fmt: skip
-    if failed:
-        raise PhysLabError(f"{len(failed)} of {len(runs)} runs failed ({'; '.join(failed)}): run again to resume")
+
+    def keep(run: Run, rows: object) -> str:
+        nonlocal table
+        rows = pd.DataFrame(rows)
+        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
+        write_forecasting(table, path)
+        last = rows[rows["lead"] == SCORED[-1]]
+        return f"RMSE of u at {SCORED[-1]} h " + ", ".join(f"{x:.2f}" for x in last["rmse_u"]) + " m/s"
+
+    def label(run: Run) -> str:
+        return f"{run.model or 'references'}" + ("" if run.seed is None else f", seed {run.seed}")
+
+    collect(results([todo], one, (str(data), str(output), changes), workers), len(todo), label, keep, say)
     return path
 
 

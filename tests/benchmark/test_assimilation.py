@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,27 +34,6 @@ RUNS = [Run("background", None), Run("VAE-Var", 0), Run("SLAM", 0), Run("PhyDA w
 QUICK = {"steps": 2, "batch": 2, "precision": "fp32"}
 
 
-class Inline:
-    """Stands for the pool of processes: the same work, here and now."""
-
-    def __init__(self, *_args, **_options) -> None:
-        pass
-
-    def __enter__(self) -> Inline:
-        return self
-
-    def __exit__(self, *_error) -> None:
-        pass
-
-    def submit(self, function, *arguments) -> Future:
-        future: Future = Future()
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
 @pytest.fixture(autouse=True)
 def one_thread():
     before = torch.get_num_threads()
@@ -76,9 +53,7 @@ def data(twin, tmp_path_factory) -> str:
 
 def launch(data: str, output, runs=RUNS, **changes) -> list[str]:
     said: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "ProcessPoolExecutor", Inline)
-        benchmark_assimilation(data, output, runs=runs, say=said.append, **{**QUICK, **changes})
+    benchmark_assimilation(data, output, 1, runs, said.append, **{**QUICK, **changes})
     return said
 
 
