@@ -12,10 +12,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from physlab.assimilate.learned import Learned, subclasses
+from physlab.assimilate.learned import Learned
 from physlab.data.assets import asset_folders
 from physlab.downscale import FieldDownscaler, Interpolate
 from physlab.errors import CheckpointError
+from physlab.nn.stored import Stored, subclasses
 from physlab.phydl import Forecaster, PhyDL
 from physlab.train.checkpoint import CARD, WEIGHTS, load_checkpoint, read_card
 
@@ -120,10 +121,9 @@ def kind_of(card: Mapping) -> str:
     return "ensemble" if noisy else "network"
 
 
-def loaders() -> dict[str, Callable[[Path], PhyDL | Forecaster | Learned]]:
-    """Class on the card -> what opens the folder; every subclass of Learned that has been imported is known."""
-    learned = {kind.__name__: Learned.load for kind in subclasses(Learned)}
-    return {"PhyDL": PhyDL.load, "Forecaster": Forecaster.load, **learned}
+def loaders() -> dict[str, Callable[[Path], PhyDL | Stored]]:
+    """Class on the card -> what opens the folder; every subclass of Stored that has been imported is known."""
+    return {"PhyDL": PhyDL.load, **{kind.__name__: kind.load for kind in subclasses(Stored)}}
 
 
 def class_of(folder: Path) -> str:

@@ -9,27 +9,23 @@ units of :mod:`~physlab.assimilate.statespace`; reading, checking, writing and m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from physlab.assimilate.fields import channels_to_dataset
 from physlab.assimilate.statespace import Columns, StateSpace, columns_from
-from physlab.data.writer import new_folder
-from physlab.errors import CheckpointError, FieldError, PhysLabError
+from physlab.errors import FieldError, PhysLabError
+from physlab.nn.stored import Stored
 
-WEIGHTS, CARD = "model.safetensors", "card.json"
 Progress = Callable[[int, int], None]  # steps done, steps in all
 Cancel = Callable[[], bool]  # asked between steps; True raises physlab.errors.Cancelled
 
 
-class Learned(nn.Module):
+class Learned(Stored):
     """Base of the learned methods.
 
     Parameters
@@ -41,14 +37,14 @@ class Learned(nn.Module):
     ----------
     ensemble : whether members differ; a method without an ensemble gives one analysis.
     centred : whether two or more members lie about a mean that the method knows, see :func:`about`.
-    card : what is known of the training; written beside the weights.
     """
 
+    title = "assimilation method"
     ensemble = centred = False
 
     def __init__(self, space: StateSpace, **arguments) -> None:
         super().__init__()
-        self.space, self.arguments, self.card = space, arguments, {}
+        self.space, self.arguments = space, arguments
         rows = torch.from_numpy(np.deg2rad(space.latitude)).float()
         place = torch.stack([rows.sin(), rows.cos()])[None, :, :, None].expand(1, 2, *space.shape[1:])
         self.register_buffer("place", place.contiguous(), persistent=False)
@@ -137,41 +133,13 @@ class Learned(nn.Module):
                 x[..., self.space.part(name), :, :].clamp_(min=0.0)
         return x
 
-    # --- files --------------------------------------------------------------------------------------------------------
-    def save(self, folder: str | Path, half: bool = False) -> Path:
-        """Write weights and card; `half` rounds the weights to float16."""
-        tensors = {k: v.half() if half and v.is_floating_point() else v for k, v in self.state_dict().items()}
-        card = {
-            "class": type(self).__name__, "arguments": self.arguments, "space": self.space.card(),
-            "parameters": sum(p.numel() for p in self.parameters()), **self.card,
-        }  # fmt: skip
-        with new_folder(folder) as part:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part / WEIGHTS)
-            (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return Path(folder)
+    # --- files, see Stored --------------------------------------------------------------------------------------------
+    def describe(self) -> dict:
+        return {"arguments": self.arguments, "space": self.space.card()}
 
     @classmethod
-    def load(cls, folder: str | Path) -> Learned:
-        """A trained method, of whichever subclass its card names.
-
-        Raises
-        ------
-        CheckpointError : missing or damaged files, or weights that are not of the method on the card.
-        """
-        try:
-            card: Mapping = json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))
-            tensors = load_file(Path(folder) / WEIGHTS)
-            kinds = {kind.__name__: kind for kind in subclasses(Learned)}
-            model = kinds[card["class"]](StateSpace.from_card(card["space"]), **card["arguments"])
-            model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-            own = ("class", "arguments", "space", "parameters")
-            model.card = {k: v for k, v in card.items() if k not in own}
-        except Exception as error:  # safetensors, JSON and torch raise their own
-            line = " ".join(str(error).split())[:160]
-            raise CheckpointError(
-                f"no assimilation method in {folder} ({type(error).__name__}: {line}): train it and save it again"
-            ) from None
-        return model.eval()
+    def build(cls, card: Mapping, tensors: Mapping[str, Tensor]) -> Learned:
+        return cls(StateSpace.from_card(card["space"]), **card["arguments"])
 
 
 def about(draws: Tensor, centre: Tensor) -> Tensor:
@@ -181,8 +149,3 @@ def about(draws: Tensor, centre: Tensor) -> Tensor:
     """
     members = draws.shape[1]
     return centre + (draws - draws.mean(1, keepdim=True)) * (members / (members - 1)) ** 0.5
-
-
-def subclasses(kind: type) -> list[type]:
-    """All of them, at any depth."""
-    return [k for child in kind.__subclasses__() for k in (child, *subclasses(child))]

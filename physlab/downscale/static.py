@@ -9,10 +9,18 @@ import torch
 from torch import Tensor
 
 from physlab.errors import PhysLabError
-from physlab.simulate.surface import orography
+from physlab.simulate.surface import orography, sea_fraction
 
-FIELDS = {"elevation": lambda latitude, longitude: orography(latitude, longitude) / 1000.0}
-"""Name -> function of latitude and longitude. Elevation: that of the laboratory atmosphere, in km."""
+FIELDS = {
+    "elevation": lambda latitude, longitude: orography(latitude, longitude) / 1000.0,
+    "land": lambda latitude, longitude: 1.0 - sea_fraction(latitude[..., 0], longitude[..., 0, :]),
+    "latitude": lambda latitude, longitude: np.sin(np.deg2rad(latitude)) + 0.0 * longitude,
+}
+"""Name -> function of latitude (H, 1) and longitude (..., 1, W) in degrees.
+
+Elevation: that of the laboratory atmosphere, in km. Land: share of land in a cell, by the package
+``global-land-mask`` (GLOBE, NOAA), of one grid. Latitude: its sine.
+"""
 
 
 def static_fields(names: Sequence[str], latitude: np.ndarray, longitude: np.ndarray) -> Tensor:

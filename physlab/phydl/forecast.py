@@ -10,26 +10,22 @@ A network that says zero forecasts persistence.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from physlab.data.writer import new_folder
-from physlab.errors import CheckpointError, FieldError, PhysLabError
+from physlab.errors import FieldError, PhysLabError
 from physlab.nn.afno import AFNO
 from physlab.nn.convlstm import ConvLSTM
 from physlab.nn.erunet import ResidualUNet
+from physlab.nn.stored import Stored
 from physlab.phydl.domain import seconds_of
 
 HOURS = (-6, -4, -2, 0)  # of the frames that are given
 LEADS = tuple(range(2, 25, 2))  # hours ahead
-WEIGHTS, CARD = "model.safetensors", "card.json"
 
 
 def make_network(kind: str, variables: int, frames: int, leads: int) -> nn.Module:
@@ -49,7 +45,7 @@ def make_network(kind: str, variables: int, frames: int, leads: int) -> nn.Modul
     raise PhysLabError(f"unknown forecast network {kind!r}: choose convlstm, afno or unet")
 
 
-class Forecaster(nn.Module):
+class Forecaster(Stored):
     """See the head of this module.
 
     Parameters
@@ -62,6 +58,8 @@ class Forecaster(nn.Module):
     change : (K, V) root mean square change from the last frame to each lead.
     hours, leads : of the frames in and out, hours from the last given one.
     """
+
+    title, kept = "forecaster", "network."
 
     def __init__(
         self, kind: str, variables: Sequence[str], latitude: np.ndarray, climatology: Tensor, std: Tensor,
@@ -81,7 +79,6 @@ class Forecaster(nn.Module):
                              ("change", change[:, :, None, None])):  # fmt: skip
             self.register_buffer(name, values.float())
         self.network = make_network(kind, count, len(self.hours), len(self.leads))
-        self.card: dict = {}
 
     @classmethod
     def of(cls, kind: str, ds: xr.Dataset, variables: Sequence[str], seed: int = 0, **frames) -> Forecaster:
@@ -159,41 +156,14 @@ class Forecaster(nn.Module):
                        "latitude": history["latitude"], "longitude": history["longitude"]}  # fmt: skip
         return xr.Dataset(fields, coordinates, {"title": f"forecast ({self.network.__class__.__name__})"})
 
-    # --- files --------------------------------------------------------------------------------------------------------
-    def save(self, folder: str | Path, half: bool = False) -> Path:
-        """Write weights and card; `half` rounds the network's weights to float16."""
-        tensors = {k: v.half() if half and k.startswith("network.") else v for k, v in self.state_dict().items()}
-        card = {
-            "class": "Forecaster", "kind": self.kind, "variables": self.variables, "hours": self.hours,
-            "leads": self.leads, "latitude": self.latitude.tolist(),
-            "parameters": sum(p.numel() for p in self.network.parameters()), **self.card,
-        }  # fmt: skip
-        with new_folder(folder) as part:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, part / WEIGHTS)
-            (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return Path(folder)
+    # --- files, see Stored --------------------------------------------------------------------------------------------
+    def describe(self) -> dict:
+        return {"kind": self.kind, "variables": self.variables, "hours": self.hours, "leads": self.leads,
+                "latitude": self.latitude.tolist()}  # fmt: skip
 
     @classmethod
-    def load(cls, folder: str | Path) -> Forecaster:
-        """A trained forecaster.
-
-        Raises
-        ------
-        CheckpointError : missing or damaged files, or weights that are not of the network on the card.
-        """
-        try:
-            card: Mapping = json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))
-            tensors = load_file(Path(folder) / WEIGHTS)
-            own = ("class", "kind", "variables", "hours", "leads", "latitude", "parameters")
-            model = cls(
-                card["kind"], card["variables"], np.array(card["latitude"]), tensors["climatology"][..., 0],
-                tensors["std"][:, 0, 0], tensors["change"][:, :, 0, 0], card["hours"], card["leads"],
-            )  # fmt: skip
-            model.load_state_dict({k: v.float() for k, v in tensors.items()})
-            model.card = {k: v for k, v in card.items() if k not in own}
-        except Exception as error:  # safetensors, JSON and torch raise their own
-            line = " ".join(str(error).split())[:160]
-            raise CheckpointError(
-                f"no forecaster in {folder} ({type(error).__name__}: {line}): train it and save it again"
-            ) from None
-        return model.eval()
+    def build(cls, card: Mapping, tensors: Mapping[str, Tensor]) -> Forecaster:
+        return cls(
+            card["kind"], card["variables"], np.array(card["latitude"]), tensors["climatology"][..., 0],
+            tensors["std"][:, 0, 0], tensors["change"][:, :, 0, 0], card["hours"], card["leads"],
+        )  # fmt: skip

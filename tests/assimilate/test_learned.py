@@ -12,11 +12,12 @@ import xarray as xr
 from physlab import assimilate
 from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, GlobalVar3D, PhyDA, StateSpace, StaticLETKF, VAEVar
 from physlab.assimilate.latent import LatentDiffusion, LatentMethod
-from physlab.assimilate.learned import CARD, WEIGHTS, Learned, about, subclasses
+from physlab.assimilate.learned import Learned, about
 from physlab.assimilate.regression import GaussianRegression, Regression
 from physlab.assimilate.statespace import Columns, observe_columns
 from physlab.data.observe import observe, table
 from physlab.errors import Cancelled, CheckpointError, FieldError, PhysLabError
+from physlab.nn.stored import CARD, WEIGHTS, subclasses
 
 LATENT = {"latent": 3, "vae_width": 8}
 SMALL = {
