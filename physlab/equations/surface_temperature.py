@@ -15,13 +15,15 @@ is here to be compared.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch.nn import functional
 
 from physlab.equations.advection import transport
 from physlab.equations.operators import Order, ddx, ddy, laplacian
 from physlab.errors import PhysLabError
-from physlab.grid import Grid
+from physlab.grid import Grid, coarsen
 
 LAPSE_RATE = 6.5e-3
 """K m-1, of the standard atmosphere (ISO 2533:1975)."""
@@ -65,6 +67,73 @@ def residual(
     if diffusivity:
         total = total - diffusivity * laplacian(star, grid, order)
     return total if source is None else total - source
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveBalance:
+    r"""The law between a fine and a coarse field: what drives the fine one is what the coarse one shows.
+
+    The heating, and the tendency that one moment does not have, are taken from the coarse field:
+    :math:`S = \uparrow R(\bar T, \bar u, \bar v)`, interpolated. What is left, R - S, says how far the *detail* is from
+    being balanced by itself, and is compared with the root mean square that the truth leaves.
+
+    Attributes
+    ----------
+    grid : fine grid.  factor : N.
+    height : (H, W) of the ground, m, on the fine grid.
+    lapse_rate : Gamma, K m-1.  diffusivity : kappa, m2 s-1.
+    scale : root mean square of R - S over true fields, K s-1.
+    """
+
+    grid: Grid
+    factor: int
+    height: torch.Tensor
+    lapse_rate: float = LAPSE_RATE
+    diffusivity: float = 0.0
+    scale: float = 1.0
+
+    @classmethod
+    def fit(cls, t: torch.Tensor, u: torch.Tensor, v: torch.Tensor, height: torch.Tensor, grid: Grid, factor: int):
+        """With the lapse rate and the diffusivity of least area-weighted squares over true fields (N, H, W).
+
+        Both enter R - S linearly. A negative diffusivity, which no law allows, becomes 0.
+        """
+        raw = cls(grid, factor, height, 0.0, 0.0)
+        t, u, v = (x.double() for x in (t, u, v))
+        level = height.to(t).expand_as(t)
+        base, terrain = raw.residual(t, u, v), raw.residual(level, u, v)
+        mixing = cls(grid, factor, height, 0.0, 1.0).residual(t, u, v) - base
+        area = torch.from_numpy(grid.area_weights)[:, :1].sqrt()
+        for columns in ([terrain, mixing], [terrain]):
+            A = torch.stack([(c * area).flatten() for c in columns], dim=1)
+            unit = A.square().mean(0).sqrt().clamp_min(1e-300)
+            found = torch.linalg.lstsq(A / unit, -(base * area).flatten()[:, None]).solution[:, 0] / unit
+            if len(found) == 1 or found[1] >= 0:
+                break
+        kappa = float(found[1]) if len(found) > 1 else 0.0
+        made = cls(grid, factor, height, float(found[0]), kappa)
+        return replace(made, scale=float((made.residual(t, u, v) * area).square().mean().sqrt()))
+
+    def residual(self, t: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """R - S of temperature (K) and wind (m s-1), (..., H, W) each, K s-1."""
+        law = {"diffusivity": self.diffusivity, "lapse_rate": self.lapse_rate}
+        weights = torch.from_numpy(self.grid.area_weights)[:, :1].to(t)
+        coarse = [coarsen(x, self.factor, weights) for x in (t, u, v, self.height.to(t))]
+        source = residual(*coarse, self.grid.coarsen(self.factor), **law)
+        return residual(t, u, v, self.height, self.grid, source=self._interpolate(source), **law)
+
+    def relative(self, t: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """(...) area-weighted mean square of R - S over that of the truth: 1 for a field as balanced as the truth."""
+        area = torch.from_numpy(self.grid.area_weights)[:, :1].to(t)
+        return ((self.residual(t, u, v) / self.scale).square() * area).mean((-2, -1))
+
+    def _interpolate(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., h, w) -> (..., H, W), linear between the centres of cells."""
+        n, wrap = self.factor, self.grid.periodic
+        flat = x.reshape(-1, 1, *x.shape[-2:])
+        flat = functional.pad(flat, (1, 1, 0, 0), mode="circular" if wrap else "replicate")
+        fine = functional.interpolate(flat, scale_factor=n, mode="bilinear")[..., n:-n]
+        return fine.reshape(*x.shape[:-2], *fine.shape[-2:])
 
 
 def flux_ratio(t: torch.Tensor, block: int = 8, eps: float = 1e-4) -> torch.Tensor:

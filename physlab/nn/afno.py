@@ -79,16 +79,17 @@ class AFNO(nn.Module):
     groups : blocks of the spectral weights, a divisor of the width.
     expansion : of the pointwise networks.
     margin : tokens of reflection on each side.
+    periodic : columns are longitudes of a whole globe: they are continued by themselves.
     """
 
     def __init__(
         self, inputs: int, outputs: int, channels: int = 64, depth: int = 4, patch: int = 2, groups: int = 4,
-        expansion: int = 2, margin: int = 3,
+        expansion: int = 2, margin: int = 3, periodic: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         if channels % groups or min(inputs, outputs, depth, patch) < 1 or margin < 0:
             raise PhysLabError(f"AFNO has {channels} channels in {groups} groups: pass a multiple, and counts above 0")
-        self.patch, self.margin = patch, margin
+        self.patch, self.margin, self.periodic = patch, margin, periodic
         self.embed = nn.Conv2d(inputs, channels, patch, stride=patch)
         self.blocks = nn.ModuleList(AFNOBlock(channels, groups, expansion) for _ in range(depth))
         self.last = zero(same(channels, outputs * patch**2))
@@ -96,7 +97,8 @@ class AFNO(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         m = self.margin
-        y = functional.pad(self.embed(pad_to(x, self.patch)), (m, m, m, m), mode="reflect")
+        y = functional.pad(self.embed(pad_to(x, self.patch)), (0, 0, m, m), mode="reflect")
+        y = functional.pad(y, (m, m, 0, 0), mode="circular" if self.periodic else "reflect")
         for block in self.blocks:
             y = block(y)
         y = y[..., m : y.shape[-2] - m, m : y.shape[-1] - m]

@@ -54,6 +54,15 @@ def pad_grid(x: Tensor, multiple: int, periodic: bool = False) -> Tensor:
     return x
 
 
+def wrap_columns(module: nn.Module, periodic: bool) -> None:
+    """Use networks of this module on whole latitude circles, or on a region, whatever they were built for."""
+    for part in module.modules():
+        if isinstance(part, GridConv):
+            part.columns = "circular" if periodic else "replicate"
+        elif hasattr(part, "periodic"):
+            part.periodic = periodic
+
+
 def norm(channels: int, use: bool = True) -> nn.Module:
     """Group normalisation with up to 8 groups, or nothing."""
     return nn.GroupNorm(math.gcd(channels, 8), channels) if use else nn.Identity()

@@ -52,11 +52,11 @@ def sea_fraction(latitude: np.ndarray, longitude: np.ndarray, samples: int = 5) 
     Parameters
     ----------
     latitude, longitude : (H,), (W,)
-        Cell centres (degrees), longitude evenly spaced.
+        Cell centres (degrees), longitude evenly spaced, of the globe or of a region.
     """
     from global_land_mask import globe
 
-    d_lat, d_lon = np.abs(np.gradient(latitude)), 360 / len(longitude)
+    d_lat, d_lon = np.abs(np.gradient(latitude)), abs(longitude[-1] - longitude[0]) / (len(longitude) - 1)
     offsets = (np.arange(samples) + 0.5) / samples - 0.5
     total = np.zeros((len(latitude), len(longitude)))
     for a in offsets:

@@ -1,0 +1,370 @@
+r"""Residual latent diffusion: an ensemble of fine temperature fields from coarse temperature and wind over terrain.
+
+After Tomasi et al. (2025, LDM_res) and its PDE-informed form (arXiv 2510.23866), in four networks:
+
+1. a U-Net gives the mean field, :math:`U = \uparrow\bar T + d\, u(\uparrow\bar x, s)`, from the coarse drivers x,
+   interpolated, and static fields s of the fine grid;
+2. an autoencoder (:class:`~physlab.nn.vae.VAE`) takes the residual :math:`(T - U) / \rho` to latents z, one column of
+   channels for each coarse cell, so that latents and drivers share a grid;
+3. a conditioner makes features of the drivers (1x1 convolution, then residual or AFNO blocks on the coarse grid) and of
+   the static fields (convolutions of stride 2 down to it);
+4. a denoiser names the velocity v of noisy latents, given the features (:mod:`physlab.diffusion`).
+
+A member is :math:`T = U + \rho\, G(z)`, G the decoder and z a draw. That field, in kelvin, is what a physical law is
+about: see :func:`physlab.train.latent.penalty`.
+
+None of the networks normalises over a field and none but the AFNO blocks, which see the whole coarse grid, looks
+further than :data:`HALO` coarse cells: a large domain is computed in tiles, each network call on overlapping ones, and
+gives what the whole domain would have given.
+
+>>> model = physlab.load_model("nature-t-low-x4-latent-s0")
+>>> fine = model.downscale(coarse, members=16)       # coarse: t_low, u_low, v_low; fine: (member, ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+import xarray as xr
+from torch import Tensor, nn
+from torch.nn import functional
+
+from physlab.constrain import make_constraint
+from physlab.diffusion import DDIM, Denoiser, Heun, NoiseSchedule, Sampler
+from physlab.diffusion.denoise import PosteriorMean
+from physlab.downscale.base import FieldDownscaler, check_units
+from physlab.downscale.static import static_fields
+from physlab.errors import FieldError, PhysLabError
+from physlab.fields import standardise, to_dataset, to_tensor
+from physlab.grid import Grid
+from physlab.nn.afno import AFNOBlock
+from physlab.nn.parts import choose
+from physlab.nn.stored import Stored
+from physlab.nn.unet import GridConv, ResBlock, UNet, wrap_columns
+from physlab.nn.upscaler import bicubic
+from physlab.nn.vae import VAE
+
+MEMBERS = 8
+TILE, HALO = 96, 24  # coarse cells; multiples of 8, so that strided convolutions meet the same cells in every tile
+TOGETHER = 16  # fields that go through a network at a time
+SAMPLERS = {"heun": Heun, "ddim": DDIM}
+MIXING = ("convolution", "afno")
+CONSTRAINTS = ("none", "add")
+
+
+class Conditioner(nn.Module):
+    """Drivers (B, D, h, w) and static fields (S, h*N, w*N) -> features (B, width, h, w)."""
+
+    def __init__(self, drivers: int, statics: int, width: int, factor: int, mixing: str, periodic: bool) -> None:
+        super().__init__()
+        self.periodic = periodic
+        options = {"periodic": periodic, "normalise": False}
+        blocks = [AFNOBlock(width, 4, 2) for _ in range(2)] if mixing == "afno" else [ResBlock(width, width, **options)]
+        self.dynamics = nn.Sequential(nn.Conv2d(drivers, width, 1), *blocks)
+        steps, ground = factor.bit_length() - 1, []
+        for k in range(steps):
+            ground += [GridConv(statics if k == 0 else width, width, stride=2, periodic=periodic), nn.SiLU()]
+        self.ground = nn.Sequential(*ground) if statics else None
+        self.blend = nn.Sequential(
+            GridConv(width * (2 if statics else 1), width, periodic=periodic), ResBlock(width, width, **options)
+        )
+
+    def flow(self, drivers: Tensor) -> Tensor:
+        """Features of the drivers alone, from the whole domain."""
+        margin = 3  # the transform of the AFNO blocks takes its field as periodic
+        x = functional.pad(drivers, (0, 0, margin, margin), mode="replicate")
+        x = functional.pad(x, (margin, margin, 0, 0), mode="circular" if self.periodic else "replicate")
+        return self.dynamics(x)[..., margin:-margin, margin:-margin]
+
+    def forward(self, flow: Tensor, static: Tensor) -> Tensor:
+        """Features of the drivers (B, width, h, w) and static fields (1, S, h*N, w*N) -> (B, width, h, w)."""
+        if self.ground is None:
+            return self.blend(flow)
+        return self.blend(torch.cat([flow, self.ground(static).expand(len(flow), -1, -1, -1)], dim=1))
+
+
+class LatentDownscaler(Stored, FieldDownscaler):
+    """See the head of this module.
+
+    Parameters
+    ----------
+    variable : what is refined; the first of the drivers.
+    drivers : coarse fields that are given, e.g. t_low, u_low, v_low.
+    statics : names of fine static fields, see :data:`physlab.downscale.static.FIELDS`, or others if `static` is given.
+    factor : N, a power of two.
+    latitude, longitude : of the fine training grid, degrees; longitude only where the method is bound to its place.
+    periodic : the training fields were whole latitude circles.
+    static : (S, H, W) static fields of a domain of one's own; they go with the weights, and bind the method to it.
+    unet, vae, levels : widths of the U-Net, the autoencoder (as many as there are doublings in N / patch, and one) and
+        the denoiser.
+    latent, features : channels of the latents and of the conditioner.
+    mixing : "convolution" or "afno", of the conditioner.
+    patch : edge of the square of fine cells that U-Net and autoencoder take as one (sub-pixel convolution): 1 / patch^2
+        of the time.
+
+    Attributes
+    ----------
+    sampler, steps : "heun" or "ddim", and its steps.
+    constraint : "none", or "add": members are moved to agree with the coarse field, cell by cell.
+    tile : coarse cells along an edge of a tile.
+    """
+
+    title = "latent diffusion"
+
+    def __init__(
+        self, variable: str, drivers: Sequence[str], statics: Sequence[str], factor: int, latitude: Sequence[float],
+        longitude: Sequence[float] | None = None, periodic: bool = False, static: Tensor | None = None,
+        unet: Sequence[int] = (32, 64), vae: Sequence[int] | None = None, levels: Sequence[int] = (40, 80),
+        latent: int = 4, features: int = 24, mixing: str = "convolution", patch: int = 2,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if factor < 2 or factor & (factor - 1):
+            raise PhysLabError(f"factor {factor}: latent diffusion refines by a power of two, pass 2, 4 or 8")
+        if not drivers or drivers[0] != variable:
+            raise PhysLabError(f"drivers {tuple(drivers)}: the first one must be {variable}, which is refined")
+        choose("mixing", mixing, MIXING)
+        if patch not in (1, 2) or patch > factor:
+            raise PhysLabError(f"patch is {patch}: pass 1 or 2")
+        count = (factor // patch).bit_length()
+        vae = (24, *[48] * (count - 1)) if vae is None else tuple(vae)
+        if len(vae) != count:
+            raise PhysLabError(f"autoencoder of widths {vae}: factor {factor} in patches of {patch} has {count} levels")
+        self.arguments = {
+            "variable": variable, "drivers": list(drivers), "statics": list(statics), "factor": factor,
+            "latitude": [float(x) for x in latitude], "periodic": bool(periodic),
+            "longitude": None if longitude is None else [float(x) for x in longitude],
+            "unet": list(unet), "vae": list(vae), "levels": list(levels), "latent": latent, "features": features,
+            "mixing": mixing, "patch": patch,
+        }  # fmt: skip
+        self.variable, self.factor, self.name = variable, factor, f"latent diffusion, x{factor}"
+        self.drivers, self.statics, self.periodic = tuple(drivers), tuple(statics), bool(periodic)
+        self.training_grid = {"latitude": latitude} | ({} if longitude is None else {"longitude": longitude})
+        self.domain = None if longitude is None else (len(latitude) // factor, len(longitude) // factor)
+        self.sampler, self.steps, self.constraint, self.tile = "heun", 16, "none", TILE
+        count = len(self.drivers)
+        options = {"periodic": periodic, "normalise": False}
+        self.unet = UNet((count + len(self.statics)) * patch**2, patch**2, unet, 1, **options)
+        self.vae = VAE(1, latent, vae, 1, periodic, patch)
+        self.conditioner = Conditioner(count, len(self.statics), features, factor, mixing, periodic)
+        network = UNet(latent, latent, levels, 1, level=True, condition=features, **options)
+        self.denoiser = Denoiser(network, NoiseSchedule("cosine"), "v")
+        for name, shape in (("mean", (count, 1, 1)), ("std", (count, 1, 1)), ("detail", ()), ("rho", ())):
+            self.register_buffer(name, torch.zeros(shape) if name == "mean" else torch.ones(shape))
+        self.register_buffer("static", static, persistent=True)
+
+    # --- the networks, in kelvin --------------------------------------------------------------------------------------
+    def upsample(self, x: Tensor) -> Tensor:
+        """Bicubic, (..., h, w) -> (..., h*N, w*N), across the date line on a globe."""
+        if not self.periodic:
+            return bicubic(x, self.factor)
+        n, margin = self.factor, 3
+        wide = torch.cat([x[..., -margin:], x, x[..., :margin]], dim=-1)
+        return bicubic(wide, n)[..., margin * n : -margin * n]
+
+    def standardised(self, coarse: Tensor) -> Tensor:
+        """(B, D, h, w), SI units -> the same in standard deviations of the training block."""
+        return (coarse - self.mean) / self.std
+
+    def regress(self, coarse: Tensor, static: Tensor) -> Tensor:
+        """The mean field U, (B, 1, H, W), K, from drivers (B, D, h, w) and static fields (S, H, W)."""
+        base = self.upsample(coarse[:, :1])
+        fine = torch.cat([self.upsample(self.standardised(coarse)), static.expand(len(coarse), -1, -1, -1)], dim=1)
+        patch = self.arguments["patch"]
+        made = self.tiled(self.unet, [functional.pixel_unshuffle(fine, patch)], [self.factor // patch])
+        return base + self.detail * functional.pixel_shuffle(made, patch)
+
+    def features(self, coarse: Tensor, static: Tensor) -> Tensor:
+        """What the denoiser is given, (B, features, h, w)."""
+        flow = self.conditioner.flow(self.standardised(coarse))
+        if self.conditioner.ground is None:
+            return self.tiled(lambda a: self.conditioner(a, static), [flow], [1])
+        return self.tiled(self.conditioner, [flow, static[None]], [1, self.factor])
+
+    def encode(self, residual: Tensor) -> Tensor:
+        """Residual T - U (B, 1, H, W), K -> latents (B, latent, h, w), standardised."""
+        return self.vae.encode(residual / self.rho)
+
+    def field(self, base: Tensor, latents: Tensor) -> Tensor:
+        """The temperature that latents stand for: U + rho G(z), (B, 1, H, W), K."""
+        return base + self.rho * self.tiled(self.vae.decode, [latents], [1])
+
+    def tiled(self, apply: Callable[..., Tensor], fields: Sequence[Tensor], scales: Sequence[int]) -> Tensor:
+        """A network on overlapping tiles of a domain, see :func:`in_tiles`."""
+        return in_tiles(apply, fields, scales, self.tile, self.periodic)
+
+    # --- ensembles ----------------------------------------------------------------------------------------------------
+    def make_sampler(self) -> Sampler:
+        """The sampler by the attributes `sampler` and `steps`."""
+        kind = SAMPLERS[choose("sampler", self.sampler, tuple(SAMPLERS))]
+        return kind(Tiled(self.denoiser, self), steps=self.steps)
+
+    @torch.no_grad()
+    def sample(
+        self, coarse: Tensor, static: Tensor, members: int = MEMBERS, generator: torch.Generator | None = None,
+        weights: Tensor | None = None, progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Distinct members, (B, D, h, w) -> (B, members, H, W), K.
+
+        Parameters
+        ----------
+        static : (S, H, W).
+        generator : of the noise, on the CPU; a new one of seed 0 by default.
+        weights : fine cell areas, for the constraint.
+        progress : called with (steps done, steps in all);  cancel : asked before each step.
+
+        Raises
+        ------
+        PhysLabError : fewer than one member, or a constraint that the training data did not allow.
+        Cancelled : `cancel` returned True.
+        """
+        if members < 1:
+            raise PhysLabError(f"members is {members}: pass at least 1")
+        self.check_constraint()
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        base, given = (x.repeat_interleave(members, 0) for x in (self.regress(coarse, static),
+                                                                 self.features(coarse, static)))  # fmt: skip
+        shape = (self.arguments["latent"], *coarse.shape[-2:])
+        noise = torch.randn((len(base), *shape), generator=generator).to(coarse)
+        sampler, made = self.make_sampler(), []
+        top = float(self.denoiser.schedule.sigma(sampler.times()[0]))
+        parts = list(zip(*(x.split(TOGETHER) for x in (base, given, noise)), strict=True))
+        for k, (mean, feature, start) in enumerate(parts):
+            tell = None if progress is None else lambda n, of, _, k=k: progress(k * of + n, len(parts) * of)
+            z = sampler(start=top * start, generator=generator, condition=feature, progress=tell, cancel=cancel)
+            made.append(self.field(mean, z))
+        made = torch.cat(made)[:, 0].unflatten(0, (len(coarse), members))
+        if self.constraint == "none":
+            return made
+        return make_constraint(self.constraint, self.factor)(made, coarse[:, :1].expand(-1, members, -1, -1), weights)
+
+    def check_constraint(self) -> None:
+        """Refuse to tie members to a coarse field that is not the block mean of the fine one."""
+        if choose("constraint", self.constraint, CONSTRAINTS) != "none" and not self.card.get("coarsening", False):
+            raise PhysLabError(
+                f"constraint {self.constraint!r}: the coarse fields of the training were no block means of the fine "
+                "ones, so that members must not be tied to them: use 'none'"
+            )
+
+    def downscale(
+        self, coarse: xr.Dataset, members: int = MEMBERS, seed: int = 0,
+        progress: Callable[[int, int], None] | None = None, cancel: Callable[[], bool] | None = None,
+    ) -> xr.Dataset:  # fmt: skip
+        """An ensemble of fine fields.
+
+        Parameters
+        ----------
+        coarse : the drivers on ([time,] latitude, longitude), SI units; further variables are left out.
+        members, seed : of the ensemble.
+        progress, cancel : see :meth:`sample`.
+
+        Returns
+        -------
+        Dataset with the refined variable on (member, [time,] latitude, longitude).
+
+        Raises
+        ------
+        FieldError : a driver that is missing, other units, missing values, or a domain that the method is not for.
+        """
+        if isinstance(coarse, xr.DataArray):
+            coarse = coarse.to_dataset(name=coarse.name or self.variable)
+        coarse = standardise(coarse)
+        missing = [name for name in self.drivers if name not in coarse]
+        if missing:
+            raise FieldError(
+                f"no {', '.join(missing)} in the coarse data: {self.name} takes {', '.join(self.drivers)}, "
+                f"found {', '.join(map(str, coarse.data_vars))}; rename yours"
+            )
+        for name in self.drivers:
+            check_units(coarse[name])
+        grid = Grid.from_dataset(coarse)
+        self.check_grid(grid)
+        fine = self.refine_grid(grid)
+        x = to_tensor(coarse, self.drivers)
+        static = self.statics_of(fine)
+        device = self.mean.device
+        trained, self.periodic = self.periodic, grid.periodic
+        wrap_columns(self, grid.periodic)
+        try:
+            generator = torch.Generator().manual_seed(seed)
+            weights = torch.from_numpy(fine.area_weights[:, :1].copy()).float().to(device)
+            made = self.sample(x.to(device), static.to(device), members, generator, weights, progress, cancel)
+        finally:
+            self.periodic = trained
+            wrap_columns(self, trained)
+        out = to_dataset(made.transpose(0, 1)[:, :, None], coarse, self.variable, grid=fine)
+        out = out if "time" in coarse.dims else out.squeeze("time", drop="time" not in coarse.coords)
+        title = f"{members} members, downscaled by {self.factor} with {self.name}, seed {seed}"
+        return out.assign_coords(member=range(members)).assign_attrs({**coarse.attrs, "title": title})
+
+    def statics_of(self, fine: Grid) -> Tensor:
+        """(S, H, W) static fields of a fine grid."""
+        if self.static is not None:
+            return self.static
+        if not self.statics:
+            return torch.zeros(0, *fine.shape)
+        return static_fields(self.statics, fine.latitude, fine.longitude)
+
+    # --- files, see Stored --------------------------------------------------------------------------------------------
+    def describe(self) -> dict:
+        own = {"sampler": self.sampler, "steps": self.steps, "constraint": self.constraint}
+        return {"arguments": self.arguments, **own}
+
+    @classmethod
+    def build(cls, card: Mapping, tensors: Mapping[str, Tensor]) -> LatentDownscaler:
+        model = cls(**card["arguments"], static=tensors.get("static"))
+        model.sampler, model.steps, model.constraint = card["sampler"], card["steps"], card["constraint"]
+        return model
+
+
+class Tiled(PosteriorMean):
+    """A denoiser of latents on overlapping tiles: each step of a sampler sees all of them, so that no seam can grow."""
+
+    def __init__(self, denoiser: Denoiser, model: LatentDownscaler) -> None:
+        super().__init__(denoiser.schedule)
+        self.denoiser, self.tiled = denoiser, model.tiled
+
+    def forward(self, x: Tensor, t: float | Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.tiled(lambda a, c: self.denoiser(a, t, c), [x, condition], [1, 1])
+
+
+def in_tiles(
+    apply: Callable[..., Tensor], fields: Sequence[Tensor], scales: Sequence[int], tile: int = TILE,
+    periodic: bool = False,
+) -> Tensor:  # fmt: skip
+    """``apply(*fields)`` on overlapping tiles: equal to the whole if it looks no further than `HALO` coarse cells.
+
+    Parameters
+    ----------
+    apply : (B, C, s*h, s*w) each -> (B, C', r*h, r*w), r any whole number.
+    fields : at scales s times the coarse grid.
+    scales : s of each field.
+    tile : coarse cells along an edge, a multiple of 8.
+    periodic : columns wrap around.
+
+    Raises
+    ------
+    PhysLabError : a tile that is no multiple of 8.
+    """
+    if tile < 8 or tile % 8:
+        raise PhysLabError(f"tiles of {tile} coarse cells: pass a multiple of 8")
+    height, width = (n // scales[0] for n in fields[0].shape[-2:])
+    if height <= tile and width <= tile:
+        return apply(*fields)
+    halo = min(HALO, width // 8 * 8) if periodic else 0
+    wide = [torch.cat([f[..., f.shape[-1] - halo * s :], f, f[..., : halo * s]], -1)
+            for f, s in zip(fields, scales, strict=True)]  # fmt: skip
+    rows = []
+    for top in range(0, height, tile):
+        low, high, row = max(top - HALO, 0), min(top + tile + HALO, height), []
+        for left in range(0, width, tile):
+            first = max(left + halo - HALO, 0)
+            last = min(left + halo + tile + HALO, width + 2 * halo)
+            windows = [f[..., s * low : s * high, s * first : s * last] for f, s in zip(wide, scales, strict=True)]
+            made = apply(*windows)
+            r = made.shape[-2] // (high - low)
+            y, x = r * (top - low), r * (left + halo - first)
+            row.append(made[..., y : y + r * min(tile, height - top), x : x + r * min(tile, width - left)])
+        rows.append(torch.cat(row, dim=-1))
+    return torch.cat(rows, dim=-2)

@@ -1,0 +1,169 @@
+"""Near-surface fields over terrain: a fine variable, coarse drivers and static fields, for methods that use all three.
+
+    physlab simulate --output terrain/run-10 --seed 10 --days 80 --hourly 0 0 --no-forecasts
+    physlab simulate --output terrain/run-11 --seed 11 --days 36 --hourly 0 0 --no-forecasts
+
+>>> train = TerrainFields.of(open_run("terrain/run-10"), "t_low", ("t_low", "u_low", "v_low"), factor=4)
+
+Any other Dataset will do: ERA5 from a cloud store of :func:`physlab.open_dataset`, or a pair of files of your own, the
+coarse one not a coarsening of the fine one, with static fields of your own beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from physlab.downscale.static import static_fields
+from physlab.errors import CoarseningError, FieldError, PhysLabError
+from physlab.fields import standardise, to_tensor
+from physlab.grid import Grid, check_coarsening, coarsen
+
+STATICS = ("elevation", "land", "latitude")
+
+
+def open_run(run: str | Path, days: tuple[float, float] | None = None, every: int = 1) -> xr.Dataset:
+    """Surface fields of a nature run every six hours, lazily.
+
+    Parameters
+    ----------
+    run : folder made by ``physlab simulate``.
+    days : first and last (exclusive) day of the run; None for all.
+    every : takes every n-th of the six-hourly times.
+
+    Raises
+    ------
+    PhysLabError : no surface fields there, or none in those days.
+    """
+    files = sorted(Path(run).glob("surface-*.nc"))
+    if not files:
+        raise PhysLabError(
+            f"{run} holds no nature run: make it by `physlab simulate --output {run} --hourly 0 0 --no-forecasts`"
+        )
+    ds = xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")
+    day = (ds.time.values - ds.time.values[0]) / np.timedelta64(1, "D")
+    first, last = (0, np.inf) if days is None else days
+    keep = np.flatnonzero((ds.time.dt.hour.values % 6 == 0) & (day >= first) & (day < last))[::every]
+    if not len(keep):
+        raise PhysLabError(f"{run} has nothing in the days {days}: make a longer run")
+    return ds.isel(time=keep)
+
+
+@dataclass(frozen=True, eq=False)
+class TerrainFields:
+    """Fields in memory, SI units.
+
+    Attributes
+    ----------
+    drivers : names of the coarse fields; the first one is refined.
+    statics : names of the static fields.
+    grid : fine grid.  factor : N.
+    fine : (T, F, H, W) true fields: the refined one, and the other drivers where the truth has them (F = 1 or D).
+    coarse : (T, D, h, w).
+    static : (S, H, W).
+    consistent : whether the coarse fields are block means of the fine ones (asserted, not assumed).
+    own : whether the static fields are the user's own, not those of :mod:`physlab.downscale.static`.
+    time : (T,).
+    """
+
+    drivers: tuple[str, ...]
+    statics: tuple[str, ...]
+    grid: Grid
+    factor: int
+    fine: Tensor
+    coarse: Tensor
+    static: Tensor
+    consistent: bool
+    own: bool
+    time: np.ndarray
+
+    @classmethod
+    def of(
+        cls, fine: xr.Dataset, variable: str, drivers: Sequence[str] | None = None, factor: int = 4,
+        coarse: xr.Dataset | None = None, statics: Sequence[str] = STATICS, static: xr.Dataset | None = None,
+    ) -> TerrainFields:  # fmt: skip
+        """From Datasets (time, latitude, longitude).
+
+        Parameters
+        ----------
+        fine : the truth; it needs the other drivers too only if there is no `coarse`.
+        variable : what is refined.  drivers : None for the variable alone.
+        factor : N. A fine grid that it does not divide is cropped at its end.
+        coarse : the drivers on the coarse grid; None coarsens the truth by area-weighted block means.
+        statics : names; those of :data:`physlab.downscale.static.FIELDS` are looked up, unless `static` holds them.
+        static : fields of your own on the fine grid, elevation in km.
+
+        Raises
+        ------
+        FieldError : a variable, missing values, times or a grid that do not belong together.
+        """
+        drivers = (variable,) if drivers is None else tuple(drivers)
+        if drivers[:1] != (variable,):
+            raise FieldError(f"drivers {drivers}: the first one must be {variable}, which is refined")
+        fine = standardise(fine)
+        fine = fine.isel({d: slice(fine.sizes[d] // factor * factor) for d in ("latitude", "longitude")})
+        grid = Grid.from_dataset(fine)
+        own = drivers if coarse is None else tuple(d for d in drivers if d == variable or d in fine)
+        own = own if len(own) == len(drivers) else (variable,)
+        truth = to_tensor(fine, own)
+        if coarse is None:
+            weights = torch.from_numpy(grid.area_weights[:, :1].copy())
+            given = coarsen(truth.double(), factor, weights).float()
+        else:
+            given = to_tensor(standardise(coarse), drivers)
+            wanted = (len(truth), len(drivers), *(n // factor for n in grid.shape))
+            if tuple(given.shape) != wanted:
+                raise FieldError(f"coarse fields are {tuple(given.shape)} (time, driver, latitude, longitude): factor "
+                                 f"{factor} and the fine fields want {wanted}")  # fmt: skip
+        if static is not None:
+            ground = to_tensor(standardise(static), tuple(statics))[0, :, : grid.shape[0], : grid.shape[1]]
+        else:
+            ground = static_fields(statics, grid.latitude, grid.longitude)
+        times = fine["time"].values if "time" in fine.coords else np.arange(len(truth))
+        return cls(drivers, tuple(statics), grid, factor, truth, given, ground,
+                   _consistent(truth, given, factor, grid), static is not None, times)  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.fine)
+
+    def take(self, at) -> TerrainFields:
+        """The same at some times: a slice, indices or a mask."""
+        return replace(self, fine=self.fine[at], coarse=self.coarse[at], time=self.time[at])
+
+    @cached_property
+    def area(self) -> Tensor:
+        """(H, 1) cell areas over their mean."""
+        return torch.from_numpy(self.grid.area_weights[:, :1].copy()).float()
+
+    @property
+    def truth(self) -> Tensor:
+        """(T, 1, H, W) the refined variable."""
+        return self.fine[:, :1]
+
+    @property
+    def wind(self) -> tuple[Tensor, Tensor] | None:
+        """True fine wind, (T, H, W) each, where the truth has it: the second and third driver."""
+        return (self.fine[:, 1], self.fine[:, 2]) if self.fine.shape[1] >= 3 else None
+
+    @property
+    def height(self) -> Tensor:
+        """(H, W) of the ground, m; zero where no elevation is among the static fields."""
+        if "elevation" in self.statics:
+            return 1000.0 * self.static[self.statics.index("elevation")]
+        return torch.zeros(self.grid.shape)
+
+
+def _consistent(fine: Tensor, coarse: Tensor, factor: int, grid: Grid) -> bool:
+    weights = torch.from_numpy(grid.area_weights[:, :1].copy())
+    try:
+        check_coarsening(fine[:, 0].double(), coarse[:, 0].double(), factor, weights)
+    except CoarseningError:
+        return False
+    return True

@@ -1,0 +1,241 @@
+r"""Training of residual latent diffusion, and the physical law in its loss.
+
+In order, each with what came before left as it is: the U-Net (mean square error), the autoencoder of what it misses
+(L1 and a small KL), the denoiser with its conditioner, and, if asked for, some more steps of the denoiser alone with a
+penalty. The penalty sees the temperature that the denoised latents stand for, in kelvin,
+
+.. math:: \hat T = U + \rho\, G\big(D(z_t)\big), \qquad D = (\alpha z_t - \sigma \hat v) / (\alpha^2 + \sigma^2),
+
+not the network's velocity; its gradient goes into the denoiser only. D is a mean, and the balance of a mean is not the
+mean balance, so that the penalty of a sample fades as :math:`\lambda / (1 + r^2)` with its noise-to-signal ratio r; to
+save time it is asked of the half of a batch with the least noise.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from physlab.diffusion import Denoiser
+from physlab.downscale.latent import LatentDownscaler
+from physlab.downscale.terrain import TerrainFields
+from physlab.equations.surface_temperature import EffectiveBalance, flux_ratio_misfit
+from physlab.errors import FieldError
+from physlab.grid import coarsen
+from physlab.nn.parts import choose
+from physlab.train.steps import Steps, take_steps
+
+PENALTIES = ("balance", "flux-ratio")
+
+
+@dataclass(frozen=True)
+class LatentSettings:
+    """The numbers of the stages.
+
+    Attributes
+    ----------
+    unet, vae, denoiser, tuning : of each stage; `tuning` is that of the steps with a penalty.
+    beta : price of the divergence of the latents, see :meth:`physlab.nn.vae.VAE.loss`.
+    """
+
+    unet: Steps = field(default_factory=lambda: Steps(steps=600, batch=4, rate=2e-3))
+    vae: Steps = field(default_factory=lambda: Steps(steps=600, batch=4, rate=2e-3))
+    denoiser: Steps = field(default_factory=lambda: Steps(steps=2000, batch=8, rate=2e-3, ema=0.995))
+    tuning: Steps = field(default_factory=lambda: Steps(steps=200, batch=8, rate=5e-4, ema=0.98))
+    beta: float = 1e-2
+
+
+def make_latent(fields: TerrainFields, bound: bool = False, **arguments) -> LatentDownscaler:
+    """An untrained method for these fields, with the units of its drivers.
+
+    Parameters
+    ----------
+    bound : it is for this domain alone, as it always is with static fields of the user's own.
+    arguments : of :class:`LatentDownscaler`.
+    """
+    grid = fields.grid
+    longitude = grid.longitude if fields.own or bound else None
+    model = LatentDownscaler(
+        fields.drivers[0], fields.drivers, fields.statics, fields.factor, grid.latitude, longitude, grid.periodic,
+        fields.static if fields.own else None, **arguments,
+    )  # fmt: skip
+    area = coarsen(fields.area.expand(fields.grid.shape), fields.factor)
+    mean = (fields.coarse * area).mean((0, 2, 3))[:, None, None]
+    model.mean.copy_(mean)
+    model.std.copy_(((fields.coarse - mean).square() * area).mean((0, 2, 3)).sqrt().clamp_min(1e-12)[:, None, None])
+    missing = fields.truth - model.upsample(fields.coarse[:, :1])
+    model.detail.copy_((missing.square() * fields.area).mean().sqrt())
+    model.card["coarsening"] = fields.consistent
+    return model
+
+
+def train_latent(
+    model: LatentDownscaler, fields: TerrainFields, settings: LatentSettings | None = None, seed: int = 0,
+    progress: bool = False, stages: tuple[str, ...] = ("unet", "vae", "denoiser"),
+) -> LatentDownscaler:  # fmt: skip
+    """Train the stages in order, in place; returns the model.
+
+    Parameters
+    ----------
+    fields : the training block.
+    stages : "unet", "vae", "denoiser"; those left out stay as they are.
+
+    Raises
+    ------
+    PhysLabError : a loss that is not a number.
+    """
+    settings = LatentSettings() if settings is None else settings
+    device = model.mean.device
+    static, area = fields.static.to(device), fields.area.to(device)
+    took = model.card.setdefault("training", {"fields": len(fields), "seed": seed})
+
+    def run(name: str, part: torch.nn.Module, loss: Callable) -> None:
+        if name not in stages:
+            return
+        model.requires_grad_(False)
+        part.requires_grad_(True)
+        steps = getattr(settings, name)
+        report = take_steps(part, functools.partial(loss, steps.batch), steps, seed, name, progress)
+        took[name] = {"steps": report.steps, "batch": steps.batch, "s": round(report.wall_time_s, 1),
+                      "history": report.history}  # fmt: skip
+
+    def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        at = torch.randint(len(fields), (batch,), generator=generator)
+        return fields.coarse[at].to(device), fields.truth[at].to(device)
+
+    def error(batch: int, _: torch.nn.Module, generator: torch.Generator) -> Tensor:
+        coarse, truth = draw(batch, generator)
+        return (((model.regress(coarse, static) - truth) / model.detail).square() * area).mean()
+
+    run("unet", model.unet, error)
+    missed = torch.cat([fields.truth[k : k + 16].to(device) - mean for k, mean in _means(model, fields, static)])
+    if "unet" in stages or "vae" in stages:
+        model.rho.copy_((missed.square() * area).mean().sqrt())
+
+    def rebuilt(batch: int, vae: torch.nn.Module, generator: torch.Generator) -> Tensor:
+        at = torch.randint(len(fields), (batch,), generator=generator)
+        return vae.loss(missed[at] / model.rho, settings.beta, generator, area=area)
+
+    if "vae" in stages:
+        model.vae.calibrate(None)
+    run("vae", model.vae, rebuilt)
+    if "vae" in stages:
+        model.vae.calibrate(missed[k : k + 16] / model.rho for k in range(0, len(missed), 16))
+    with torch.no_grad():
+        latents = torch.cat([model.encode(missed[k : k + 16]) for k in range(0, len(missed), 16)])
+    weights = coarsen(area.expand(fields.grid.shape), fields.factor)[:, :1]
+
+    def diffusion(batch: int, _: torch.nn.Module, generator: torch.Generator) -> Tensor:
+        at = torch.randint(len(fields), (batch,), generator=generator)
+        given = model.features(fields.coarse[at].to(device), static)
+        return model.denoiser.loss(latents[at], given, generator, area=weights)
+
+    run("denoiser", torch.nn.ModuleList([model.denoiser, model.conditioner]), diffusion)
+    model.requires_grad_(True)
+    return model.eval()
+
+
+def tune_latent(
+    model: LatentDownscaler, fields: TerrainFields, weight: float, kind: str = "balance",
+    settings: LatentSettings | None = None, seed: int = 0, progress: bool = False,
+) -> LatentDownscaler:  # fmt: skip
+    """Some more steps of a trained denoiser, with a penalty; in place, returns the model.
+
+    Parameters
+    ----------
+    weight : lambda; 0 takes the same steps without a penalty, which is what any effect must be compared with.
+    kind : "balance" (:class:`~physlab.equations.surface_temperature.EffectiveBalance`) or "flux-ratio" (as published).
+
+    Raises
+    ------
+    FieldError : "balance" without the true fine wind.
+    """
+    settings = LatentSettings() if settings is None else settings
+    steps, device = settings.tuning, model.mean.device
+    static, area = fields.static.to(device), fields.area.to(device)
+    weights = coarsen(area.expand(fields.grid.shape), fields.factor)[:, :1]
+    law = held_law(fields, kind) if weight else None
+    with torch.no_grad():
+        base = torch.cat([mean for _, mean in _means(model, fields, static)])
+        given = torch.cat([model.features(fields.coarse[k : k + 16].to(device), static)
+                           for k in range(0, len(fields), 16)])  # fmt: skip
+        latents = torch.cat([model.encode(fields.truth[k : k + 16].to(device) - base[k : k + 16])
+                             for k in range(0, len(fields), 16)])  # fmt: skip
+
+    def loss(denoiser: Denoiser, generator: torch.Generator) -> Tensor:
+        at = torch.randint(len(fields), (steps.batch,), generator=generator)
+        held = functools.partial(penalty, model, base[at], law, at, weight) if weight else None
+        return denoiser.loss(latents[at], given[at], generator, area=weights, penalty=held)
+
+    model.requires_grad_(False)
+    model.denoiser.requires_grad_(True)
+    report = take_steps(model.denoiser, loss, steps, (seed << 8) + 1, f"lambda {weight:g}", progress)
+    model.requires_grad_(True)
+    model.card["training"] = {**model.card.get("training", {}), "tuning": {
+        "steps": report.steps, "batch": steps.batch, "s": round(report.wall_time_s, 1), "history": report.history,
+        "weight": weight, "kind": kind if weight else "none"}}  # fmt: skip
+    return model.eval()
+
+
+Law = Callable[[Tensor, Tensor], Tensor]  # temperature (B, H, W) in K, which times (B,) -> (B,)
+
+
+def held_law(fields: TerrainFields, kind: str = "balance") -> Law:
+    """The law as a function of temperature and time index: with true wind, about 1 for the truth; or the flux ratio.
+
+    Raises
+    ------
+    FieldError : "balance" without the true fine wind.
+    """
+    if choose("penalty", kind, PENALTIES) == "flux-ratio":
+        block = 2 * fields.factor
+        return lambda t, at: torch.stack(
+            [flux_ratio_misfit(x, c, block) for x, c in zip(t, fields.coarse[at, 0].to(t), strict=True)]
+        )
+    balance = balance_of(fields)
+    return lambda t, at: balance.relative(t, *(x[at].to(t) for x in fields.wind))
+
+
+def balance_of(fields: TerrainFields) -> EffectiveBalance:
+    """The effective balance with the lapse rate and diffusivity of these true fields.
+
+    Raises
+    ------
+    FieldError : no true fine wind.
+    """
+    if fields.wind is None:
+        raise FieldError(
+            f"the balance wants the fine wind, but the truth has {fields.drivers[0]} alone: use the flux ratio, or "
+            "pass fine data with the wind as second and third driver"
+        )
+    return EffectiveBalance.fit(fields.truth[:, 0], *fields.wind, fields.height, fields.grid, fields.factor)
+
+
+def penalty(
+    model: LatentDownscaler, base: Tensor, law: Law, at: Tensor, weight: float, denoised: Tensor, ratio: Tensor
+) -> Tensor:
+    """(B,) lambda / (1 + r^2) times the law of the temperature that denoised latents stand for.
+
+    Parameters
+    ----------
+    base : (B, 1, H, W) field of the U-Net, K.  at : (B,) times, for the law.
+    denoised : (B, latent, h, w).  ratio : (B,) their noise-to-signal ratios.
+    """
+    chosen = ratio.argsort()[: max(1, len(ratio) // 2)]
+    temperature = model.field(base[chosen], denoised[chosen])[:, 0].float()
+    with torch.autocast(temperature.device.type, enabled=False):
+        held = weight / (1 + ratio[chosen].square()) * law(temperature, at[chosen.cpu()])
+    return temperature.new_zeros(len(ratio)).index_add(0, chosen, held)
+
+
+@torch.no_grad()
+def _means(model: LatentDownscaler, fields: TerrainFields, static: Tensor):
+    """(start, U of 16 times) in turn."""
+    for k in range(0, len(fields), 16):
+        yield k, model.regress(fields.coarse[k : k + 16].to(static.device), static)
+
+
