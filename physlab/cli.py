@@ -144,7 +144,7 @@ def evaluate(
 
 
 def benchmark(
-    what: Positional[Literal["downscaling", "continuous", "forecasting", "speed", "assimilation"]],
+    what: Positional[Literal["downscaling", "continuous", "forecasting", "speed", "assimilation", "ensemble"]],
     preset: Literal["paper", "full", "quick"] = "paper",
     output: Path = Path("benchmark"),
     data: Path | None = None,
@@ -158,12 +158,13 @@ def benchmark(
         what: downscaling: interpolation, statistics, networks, generators and sequences; continuous: functions of place
             and time, with and without equations; forecasting: networks that forecast a day, fine-tuned by equations;
             speed: a day of a region by the atmosphere's own model, a forecast network and a continuous field;
-            assimilation: classical and learned analyses of whole states from a few columns.
+            assimilation: classical and learned analyses of whole states from a few columns;
+            ensemble: latent diffusion over terrain, with and without a law in its loss.
         preset: of downscaling: paper (all, sized for a CPU: hours), full (all, at the published sizes, for a GPU),
             quick (a look).
         output: folder of the table and of the checkpoints that are trained for it.
         data: continuous: another window than the one that ships; forecasting: folder of the bands of two nature runs;
-            assimilation: folder of two nature runs, run-8 and run-9.
+            assimilation: folder of two nature runs, run-8 and run-9; ensemble: likewise, run-10 and run-11.
         workers: runs side by side.
     """
     from physlab import benchmark as tables
@@ -184,6 +185,13 @@ def benchmark(
     if what == "assimilation":
         path = tables.benchmark_assimilation(data or "twin", output, workers)
         show("2 % of the columns, exact; mean and spread over seeds", _analyses(path))
+        print(path)
+        return
+    if what == "ensemble":
+        path = tables.benchmark_ensemble(data or "terrain", output, workers)
+        runs = tables.read_ensemble(path)
+        for name in runs["data"].unique():
+            show(f"{name}; mean and spread over seeds", _ensembles(tables.ensemble_summary(runs, name)))
         print(path)
         return
     if what == "continuous":
@@ -217,8 +225,20 @@ def _analyses(path: Path) -> pd.DataFrame:
     from physlab.benchmark import assimilation_summary, read_assimilation
 
     table = assimilation_summary(read_assimilation(path))
-    shown = table[["model", "seeds"]].copy()
-    for name in ("mse", "crps", "specdiv", "specdiv_eddy", "rmse_z500", "rmse_u500", "residual_geostrophic"):
+    names = ("mse", "crps", "specdiv", "specdiv_eddy", "rmse_z500", "rmse_u500", "residual_geostrophic")
+    return _means(table, ("model", "seeds"), names)
+
+
+def _ensembles(table: pd.DataFrame) -> pd.DataFrame:
+    """Model and weight x the scores that matter most."""
+    names = ("rmse", "bias", "crps", "spread_skill", "specdiv", "specdiv_top", "residual", "conservation")
+    return _means(table, ("model", "kind", "weight", "seeds"), names)
+
+
+def _means(table: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """Scores with their spread over seeds behind the mean."""
+    shown = table[list(keys)].copy()
+    for name in names:
         spread = [f" ± {s:.2g}" if s == s else "" for s in table[f"{name}_spread"]]
         shown[name] = [f"{x:.4g}{s}" for x, s in zip(table[name], spread, strict=True)]
     return shown
@@ -253,6 +273,8 @@ def downscale(
     model: Positional[str],
     output: Positional[Path],
     mapping: tuple[str, ...] = (),
+    members: int | None = None,
+    seed: int = 0,
 ) -> None:
     """Refine a coarse field of yours and write the result.
 
@@ -261,12 +283,26 @@ def downscale(
         model: a name of `physlab list models` (bicubic+add-x4 needs no training), or a checkpoint folder.
         output: file to write, .nc or .zarr.
         mapping: your names and the library's, as in lat_name=latitude tcwv=tcw.
+        members: of the ensemble, for methods that give one; without it as many as the method thinks right.
+        seed: of the ensemble.
     """
     from physlab import load_model, open_dataset
     from physlab.data.writer import write_dataset
+    from physlab.downscale import GAN, LatentDownscaler
+    from physlab.train.progress import Bar
 
     names = dict(pair.split("=", 1) for pair in check_pairs(mapping))
-    fine = load_model(model).downscale(open_dataset(input, names or None))
+    method, coarse = load_model(model), open_dataset(input, names or None)
+    if not isinstance(method, GAN | LatentDownscaler):
+        if members is not None:
+            raise ValueError(f"{model} gives one field, no ensemble: leave out --members")
+        fine = method.downscale(coarse)
+    else:
+        options = {"seed": seed} | ({} if members is None else {"members": members})
+        with Bar(model, 1, isinstance(method, LatentDownscaler)) as bar:
+            if isinstance(method, LatentDownscaler):
+                options["progress"] = bar.share
+            fine = method.downscale(coarse, **options)
     print(write_dataset(fine, output), "with", ", ".join(f"{name} {size}" for name, size in fine.sizes.items()))
 
 

@@ -1,6 +1,6 @@
 """The zoo: every method by name. Checkpoints lie under ``assets/checkpoints``, continuous fields under
-``assets/fields``, forecasters under ``assets/forecasts``, methods of data assimilation under ``assets/assimilators``;
-baselines need none."""
+``assets/fields``, forecasters under ``assets/forecasts``, methods of data assimilation under ``assets/assimilators``,
+latent diffusion under ``assets/ensembles``; baselines need none."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ def assimilator_folders() -> dict[str, Path]:
     return _folders("assimilators")
 
 
+def ensemble_folders() -> dict[str, Path]:
+    """Name -> folder of the trained latent diffusion models (:class:`physlab.downscale.LatentDownscaler`)."""
+    return _folders("ensembles")
+
+
 def _folders(kind: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for parent in asset_folders():
@@ -77,6 +82,7 @@ def list_models() -> pd.DataFrame:
         })  # fmt: skip
     others = {
         "continuous": field_folders(), "forecast": forecast_folders(), "assimilation": assimilator_folders(),
+        "latent diffusion": ensemble_folders(),
     }  # fmt: skip
     for kind, folders in others.items():
         for name, folder in folders.items():
@@ -152,7 +158,8 @@ def load_model(
     baseline = BASELINE.fullmatch(text)
     if baseline and int(baseline[3]) > 0:
         return Interpolate(baseline[1], int(baseline[3]), baseline[2] or "none")
-    known = {**checkpoint_folders(), **field_folders(), **forecast_folders(), **assimilator_folders()}
+    known = {**checkpoint_folders(), **field_folders(), **forecast_folders(), **assimilator_folders(),
+             **ensemble_folders()}  # fmt: skip
     folder = next((known[name] for name in (text, f"{text}-s0") if name in known), Path(text))
     if folder.is_dir():
         loader = loaders().get(class_of(folder))

@@ -110,6 +110,18 @@ ENTRIES = (
         "MIT",
     ),
     _shipped(
+        "nature-terrain",
+        "Laboratory atmosphere: temperature and wind of the lowest layer over terrain, 128 x 256, some test times",
+        "t_low u_low v_low",
+        "MIT",
+    ),
+    _shipped(
+        "nature-terrain-members",
+        "Members of latent diffusion for one of these times, trained with different weights of a law in the loss",
+        "t_low",
+        "MIT",
+    ),
+    _shipped(
         "nature-budget",
         "Laboratory atmosphere: some hours in a row with the terms of the column water budget, global",
         "tcw ivt_u ivt_v tp e",

@@ -9,6 +9,7 @@ from physlab.downscale.constrained import Constrained
 from physlab.downscale.gan import GAN, make_downscaler
 from physlab.downscale.generator import WeatherGenerator
 from physlab.downscale.interpolate import Bicubic, BicubicConstrained, Interpolate, Nearest
+from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.methods import STATISTICAL, make_statistical
 from physlab.downscale.quantile import BCSD, EmpiricalQuantileMapping, QuantileDeltaMapping
 from physlab.downscale.regression import (
@@ -19,6 +20,7 @@ from physlab.downscale.regression import (
     SupportVector,
 )
 from physlab.downscale.statistical import Statistical
+from physlab.downscale.terrain import TerrainFields
 from physlab.downscale.trees import RandomForest
 from physlab.downscale.validation import cross_validate, stationarity
 
@@ -35,6 +37,7 @@ __all__ = [
     "EmpiricalQuantileMapping",
     "FieldDownscaler",
     "Interpolate",
+    "LatentDownscaler",
     "MultipleRegression",
     "Nearest",
     "NeuralRegression",
@@ -44,6 +47,7 @@ __all__ = [
     "Statistical",
     "StochasticRegression",
     "SupportVector",
+    "TerrainFields",
     "WeatherGenerator",
     "WeatherTypes",
     "cross_validate",

@@ -76,7 +76,7 @@ def radial_spectrum(
 
 
 def spectral_divergence(
-    pred, truth, top_decile: bool = False, mean: bool = True, largest: int | None = None
+    pred, truth, top_decile: bool = False, mean: bool = True, largest: int | None = None, window: str | None = None
 ) -> torch.Tensor:
     """SpecDiv of (..., H, W) fields: zero for identical spectra, dimensionless.
 
@@ -86,10 +86,11 @@ def spectral_divergence(
         finest scales.
     mean : average over the samples (0-dim); False for one value per field (...).
     largest : leaves out the wavenumbers above it, e.g. the truncation of a spectral model.
+    window : "hann" for a field that is not periodic, see :func:`radial_spectrum`.
     """
     pred, truth = pair(pred, truth)
-    k, p = radial_spectrum(pred)
-    _, t = radial_spectrum(truth)
+    k, p = radial_spectrum(pred, window=window)
+    _, t = radial_spectrum(truth, window=window)
     k, p, t = k[:largest], p[..., :largest], t[..., :largest]
     if top_decile:
         keep = k >= torch.quantile(k.double(), 0.9)
@@ -97,3 +98,19 @@ def spectral_divergence(
     p, t = (s / s.sum(-1, keepdim=True).clamp_min(torch.finfo(s.dtype).tiny) for s in (p, t))
     divergence = (torch.xlogy(t, t.clamp_min(_FLOOR)) - torch.xlogy(t, p.clamp_min(_FLOOR))).sum(-1)
     return divergence.mean() if mean else divergence
+
+
+def spectral_slope(x, first: float, last: float, window: str | None = None) -> torch.Tensor:
+    """Slope of log E(k) against log k between two wavenumbers, (..., H, W) -> (...): E(k) the total of a ring.
+
+    Raises
+    ------
+    PhysLabError : fewer than three rings between them.
+    """
+    k, power = radial_spectrum(x, total=True, window=window)
+    keep = (k >= first) & (k <= last)
+    if int(keep.sum()) < 3:
+        raise PhysLabError(f"{int(keep.sum())} wavenumbers from {first:g} to {last:g}: a slope needs three")
+    u, y = k[keep].double().log(), power[..., keep].clamp_min(_FLOOR).log()
+    u = u - u.mean()
+    return (u * y).sum(-1) / u.square().sum()

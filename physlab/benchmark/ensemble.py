@@ -1,0 +1,379 @@
+"""The benchmark of ensembles: interpolation, regression and latent diffusion, with and without a law in the loss.
+
+    physlab simulate --output terrain/run-10 --seed 10 --days 80 --hourly 0 0 --no-forecasts
+    physlab simulate --output terrain/run-11 --seed 11 --days 36 --hourly 0 0 --no-forecasts
+    physlab benchmark ensemble --data terrain --output benchmark
+
+Training is one nature run, test is another (days 18 to 36) that shares no weather with it; its first two weeks are for
+choosing numbers. `era5-uk-x4` is hourly ERA5 2-m temperature over the British Isles in blocks of days of one month. The
+effect of the law is that of some more steps with it against as many steps without (weight 0): a network that has
+merely been trained longer is better too.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from torch import Tensor
+
+from physlab.benchmark.parallel import collect, results
+from physlab.benchmark.table import replace_table
+from physlab.cf import VARIABLES
+from physlab.constrain import make_constraint
+from physlab.data.assets import asset
+from physlab.data.catalog import open_dataset
+from physlab.data.frames import UK_SPLIT
+from physlab.downscale.latent import LatentDownscaler
+from physlab.downscale.quantile import map_fields, quantile_table
+from physlab.downscale.terrain import TerrainFields, open_run
+from physlab.equations.surface_temperature import LAPSE_RATE, reduced
+from physlab.errors import PhysLabError
+from physlab.grid import coarsen
+from physlab.score.detail import SCORES, detail_scores
+from physlab.simulate.pack import write
+from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.latent import LatentSettings, balance_of, make_latent, train_latent, tune_latent
+from physlab.train.steps import Steps
+
+RESULTS, TABLE = "results/ensemble.csv", "ensemble.csv"
+TRAINING, HELD_OUT = "run-10", "run-11"
+DAYS = {"train": (0, 1000), "val": (0, 15), "test": (18, 37)}
+EVERY = {"train": 1, "val": 6, "test": 6}  # of the six-hourly times
+DRIVERS = ("t_low", "u_low", "v_low")
+TRUNCATION = 85  # of the nature run: its fields have nothing beyond
+MEMBERS = 8
+SEEDS = (0, 1, 2)
+WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)  # the first is the control
+FLUX_WEIGHT = 0.3
+BASELINES = ("bicubic", "bicubic + lapse rate", "quantile mapping")
+REGRESSION, DIFFUSION = "U-Net", "latent diffusion"
+CONSTRAINED, TUNED = f"{DIFFUSION}, constrained", f"{DIFFUSION}, tuned"
+KEYS = ("data", "model", "kind", "weight", "seed")
+COLUMNS = (*KEYS, *SCORES, "members", "states", "s_per_state", "parameters", "train_s")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where the fields come from.
+
+    Attributes
+    ----------
+    factor : N.
+    kinds : (penalty, weight) of the tuned models.
+    arguments : of :class:`physlab.downscale.latent.LatentDownscaler`.
+    bound : to the place.
+    settings : of training.
+    """
+
+    factor: int
+    kinds: tuple[tuple[str, float], ...] = ()
+    arguments: tuple[tuple[str, object], ...] = ()
+    bound: bool = False
+    settings: LatentSettings = field(default_factory=LatentSettings)
+
+
+ALL_WEIGHTS = (*(("balance" if w else "none", w) for w in WEIGHTS), ("flux-ratio", FLUX_WEIGHT))
+SMALL = LatentSettings(
+    unet=Steps(500, 16, 2e-3), vae=Steps(500, 16, 2e-3), denoiser=Steps(1500, 16, 2e-3, ema=0.995),
+    tuning=Steps(200, 16, 5e-4, ema=0.98),
+)  # fmt: skip
+TASKS = {
+    "nature-x4": Task(4, ALL_WEIGHTS),
+    "nature-x8": Task(8, (("none", 0.0), ("balance", 0.3))),
+    "era5-uk-x4": Task(4, (("none", 0.0), ("flux-ratio", FLUX_WEIGHT)), bound=True, settings=SMALL),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process: the baselines (no seed), a base model with all that needs no further training, or a tuned one."""
+
+    data: str
+    model: str
+    kind: str = "none"
+    weight: float = 0.0
+    seed: int | None = None
+
+
+@functools.lru_cache(maxsize=6)
+def fields_of(data: str, split: str, folder: str) -> TerrainFields:
+    """Those of a split.
+
+    Raises
+    ------
+    PhysLabError : the runs are not there.
+    """
+    task = TASKS[data]
+    if data.startswith("era5-uk"):
+        ds = open_dataset("era5-uk-t2m")[["t2m"]].load()
+        ds = ds.isel(time=UK_SPLIT.indices(ds["time"].values)[split])
+        ds = ds if split == "train" else ds.isel(time=slice(None, None, EVERY[split]))
+        return TerrainFields.of(ds, "t2m", factor=task.factor, statics=("land", "latitude"))
+    run = Path(folder) / (TRAINING if split == "train" else HELD_OUT)
+    if not run.is_dir():
+        seed, days = run.name.split("-")[-1], 80 if split == "train" else 36
+        raise PhysLabError(f"no {run}: make it by `physlab simulate --output {run} --seed {seed} --days {days} "
+                           "--hourly 0 0 --no-forecasts`")  # fmt: skip
+    ds = open_run(run, DAYS[split], EVERY[split])[list(DRIVERS)].load()
+    return TerrainFields.of(ds, DRIVERS[0], DRIVERS, task.factor)
+
+
+def checkpoint(output: str | Path, run: Run) -> Path:
+    """Folder of a trained model; the seeds end the name."""
+    tail = "" if run.model != TUNED else f"-{run.kind}-{run.weight:g}"
+    return Path(output) / f"{run.data}{tail}-s{run.seed}"
+
+
+def trained(run: Run, folder: str, output: str, changes: dict) -> LatentDownscaler:
+    """The model of a run, from its folder or trained now."""
+    path = checkpoint(output, run)
+    if path.exists():
+        return LatentDownscaler.load(path)
+    task = TASKS[run.data]
+    settings = replace(task.settings, **changes)
+    fields, begun = fields_of(run.data, "train", folder), time.perf_counter()
+    if run.model == TUNED:
+        model = trained(replace(run, model=DIFFUSION, kind="none", weight=0.0), folder, output, changes)
+        tune_latent(model, fields, run.weight, "balance" if run.kind == "none" else run.kind, settings, run.seed or 0)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed or 0)
+            model = make_latent(fields, task.bound, **dict(task.arguments))
+        train_latent(model, fields, settings, run.seed or 0)
+    model.card |= {"task": run.data, "seed": run.seed, "train_s": round(time.perf_counter() - begun, 1),
+                   "commit": commit(), "versions": versions(), "device": device_name(model.mean.device)}  # fmt: skip
+    model.save(path)
+    return model
+
+
+def interpolated(fields: TerrainFields) -> LatentDownscaler:
+    """An untrained model, for its interpolation."""
+    return make_latent(fields)
+
+
+def with_lapse_rate(fields: TerrainFields, upsample: Callable[[Tensor], Tensor], lapse_rate: float) -> Tensor:
+    """(T, H, W): temperature reduced to sea level by the coarse height, interpolated, and taken up to the fine one."""
+    height = coarsen(fields.height, fields.factor, fields.area)
+    return reduced(upsample(reduced(fields.coarse[:, 0], height, lapse_rate)), fields.height, -lapse_rate)
+
+
+def baseline(name: str, data: str, folder: str, split: str = "test") -> Tensor:
+    """(T, 1, H, W) fields of a baseline, K."""
+    train, held = (fields_of(data, s, folder) for s in ("train", split))
+    upsample = interpolated(train).upsample
+    if name == "bicubic":
+        return upsample(held.coarse[:, :1])
+    if name == "bicubic + lapse rate":
+        rate = LAPSE_RATE if train.wind is None else balance_of(train).lapse_rate
+        return with_lapse_rate(held, upsample, rate)[:, None]
+    pooled = held.grid.periodic
+    tables = [quantile_table(x[:, 0].double().numpy(), 101, pooled)
+              for x in (upsample(train.coarse[:, :1]), train.truth)]  # fmt: skip
+    made = map_fields(upsample(held.coarse[:, 0]).double().numpy(), *tables)
+    return torch.from_numpy(made).float()[:, None]
+
+
+def score(members: Tensor, data: str, folder: str, split: str = "test") -> dict[str, float]:
+    """Mean scores over the times of (T, M, H, W)."""
+    fields, train = (fields_of(data, s, folder) for s in (split, "train"))
+    balance = None if train.wind is None else balance_cached(data, folder)
+    largest = TRUNCATION if fields.grid.periodic else None
+    rows = [
+        detail_scores(
+            members[k], fields.truth[k, 0], fields.coarse[k, 0], fields.grid, fields.factor, balance,
+            None if fields.wind is None else (fields.wind[0][k], fields.wind[1][k]), largest,
+        ) for k in range(len(fields))
+    ]  # fmt: skip
+    return {**pd.DataFrame(rows).mean().to_dict(), "members": members.shape[1], "states": len(fields)}
+
+
+@functools.lru_cache(maxsize=3)
+def balance_cached(data: str, folder: str):
+    """The law of the training block."""
+    return balance_of(fields_of(data, "train", folder))
+
+
+@torch.no_grad()
+def draw(model: LatentDownscaler, fields: TerrainFields, members: int = MEMBERS, seed: int = 0) -> tuple[Tensor, float]:
+    """(T, M, H, W) members, and the seconds of one time."""
+    begun, made = time.perf_counter(), []
+    for k in range(len(fields)):
+        generator = torch.Generator().manual_seed((seed << 16) + k)
+        made.append(model.sample(fields.coarse[k : k + 1], fields.static, members, generator, fields.area)[0])
+    return torch.stack(made), (time.perf_counter() - begun) / len(fields)
+
+
+def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") -> list[dict]:
+    """The rows of a run, trained if need be."""
+    fields = fields_of(run.data, split, folder)
+    key = {"data": run.data, "kind": run.kind, "weight": run.weight, "seed": run.seed}
+    if run.seed is None:
+        cost = {"parameters": 0, "train_s": float("nan"), "s_per_state": float("nan")}
+        made = {n: baseline(n, run.data, folder, split) for n in BASELINES
+                if "lapse" not in n or "elevation" in fields.statics}  # fmt: skip
+        return [{**key, "model": n, **cost, **score(x, run.data, folder, split)} for n, x in made.items()]
+    model = trained(run, folder, output, changes)
+    cost = {"parameters": sum(p.numel() for p in model.parameters()), "train_s": model.card.get("train_s")}
+    members, seconds = draw(model, fields, seed=run.seed)
+    rows = [{**key, "model": run.model, **cost, "s_per_state": seconds,
+             **score(members, run.data, folder, split)}]  # fmt: skip
+    if run.model == DIFFUSION:
+        begun = time.perf_counter()
+        with torch.no_grad():
+            mean = model.regress(fields.coarse, fields.static)
+        seconds = (time.perf_counter() - begun) / len(fields)
+        count = sum(p.numel() for p in model.unet.parameters())
+        rows.append({**key, "model": REGRESSION, **cost, "parameters": count, "s_per_state": seconds,
+                     **score(mean, run.data, folder, split)})  # fmt: skip
+        model.constraint = "add"
+        model.check_constraint()
+        layer = make_constraint("add", model.factor)
+        tied = layer(members, fields.coarse[:, :1].expand(-1, members.shape[1], -1, -1), fields.area)
+        rows.append({**key, "model": CONSTRAINED, **cost, "s_per_state": rows[0]["s_per_state"],
+                     **score(tied, run.data, folder, split)})  # fmt: skip
+    return rows
+
+
+def pack_members(
+    data: str | Path, output: str | Path, path: str | Path, members: int = 4, seed: int = 0, scale: float = 0.05
+) -> Path:
+    """Write ``nature-terrain-members.nc``: members of the tuned models of a seed, at the first time of the test block.
+
+    Parameters
+    ----------
+    data, output : of the benchmark, whose models must be there.
+    path : folder for the file.
+    members : of each weight; the noise of a member is the same for all weights.
+    scale : step of the packed numbers, K.
+    """
+    fields = fields_of("nature-x4", "test", str(data)).take(slice(0, 1))
+    made = []
+    for weight in WEIGHTS:
+        run = Run("nature-x4", TUNED, "balance" if weight else "none", weight, seed)
+        made.append(draw(LatentDownscaler.load(checkpoint(output, run)), fields, members)[0][0])
+    coords = {"weight": list(WEIGHTS), "member": range(members), "latitude": fields.grid.latitude,
+              "longitude": fields.grid.longitude, "time": fields.time[0]}  # fmt: skip
+    dims = ("weight", "member", "latitude", "longitude")
+    ds = xr.Dataset({"t_low": (dims, torch.stack(made).numpy(), VARIABLES["t_low"])}, coords)
+    ds.attrs = {
+        "title": "Members of latent diffusion for weights of the balance in its loss", "seed": seed,
+        "licence": "MIT, the PhysLab developers", "history": "physlab.benchmark.ensemble.pack_members",
+    }  # fmt: skip
+    path = Path(path) / "nature-terrain-members.nc"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(ds, path, {"t_low": scale})
+    return path
+
+
+def plan(tasks: tuple[str, ...] = tuple(TASKS), seeds: tuple[int, ...] = SEEDS) -> list[Run]:
+    """Baselines, base models, tuned models."""
+    base = [Run(data, DIFFUSION, seed=seed) for seed in seeds for data in tasks]
+    tuned = [Run(data, TUNED, kind, weight, seed)
+             for seed in seeds for data in tasks for kind, weight in TASKS[data].kinds]  # fmt: skip
+    return [*(Run(data, BASELINES[0]) for data in tasks), *base, *tuned]
+
+
+def benchmark_ensemble(
+    data: str | Path,
+    output: str | Path = "benchmark",
+    workers: int = 2,
+    runs: list[Run] | None = None,
+    say: Callable[[str], None] = print,
+    **changes,
+) -> Path:
+    """Run or resume the benchmark; returns the path of its tidy table.
+
+    Parameters
+    ----------
+    data : folder of the two nature runs.
+    output : folder of the table and the trained models.  workers : processes side by side, one thread each.
+    runs : others than :func:`plan`;  changes : of :class:`physlab.train.latent.LatentSettings`.
+
+    Raises
+    ------
+    PhysLabError : the data are not there, or, after all runs have ended, some failed.
+    """
+    path, runs = Path(output) / TABLE, plan() if runs is None else runs
+    for name in sorted({r.data for r in runs}):
+        fields_of(name, "test", str(data))
+    table = read_ensemble(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+    known = {(d, m, k, float(w), None if pd.isna(s) else int(s))
+             for d, m, k, w, s in table[list(KEYS)].itertuples(index=False)}  # fmt: skip
+    todo = [r for r in runs if (r.data, r.model, r.kind, r.weight, r.seed) not in known]
+    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
+    stages = [[r for r in todo if r.model != TUNED], [r for r in todo if r.model == TUNED]]
+
+    def keep(run: Run, rows: object) -> str:
+        nonlocal table
+        rows = pd.DataFrame(rows)
+        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
+        write_ensemble(table, path)
+        return f"RMSE {rows['rmse'].iloc[0]:.4f} K, CRPS {rows['crps'].iloc[0]:.4f} K"
+
+    def label(run: Run) -> str:
+        tail = f", {run.kind} {run.weight:g}" if run.model == TUNED else ""
+        return f"{run.data}, " + ("baselines" if run.seed is None else f"{run.model}{tail}, seed {run.seed}")
+
+    collect(results(stages, one, (str(data), str(output), changes), workers), len(todo), label, keep, say)
+    return path
+
+
+def read_ensemble(path: str | Path | None = None) -> pd.DataFrame:
+    """The tidy table, one line per model and seed; None for the one that ships.
+
+    Columns: data, model, kind ("none", "balance" or "flux-ratio"), weight (lambda), seed (empty where nothing is
+    random), the scores of :func:`physlab.score.detail.detail_scores` (means over the test times), members, states,
+    s_per_state (one thread, all members), parameters, train_s.
+
+    Raises
+    ------
+    PhysLabError : the file lacks columns.
+    """
+    path = asset(RESULTS) if path is None else Path(path)
+    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"})
+    missing = [name for name in COLUMNS if name not in runs]
+    if missing:
+        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark ensemble`")
+    return runs
+
+
+def write_ensemble(table: pd.DataFrame, path: Path) -> Path:
+    """Sorted, 6 significant digits, atomically."""
+    order = (*BASELINES, REGRESSION, DIFFUSION, CONSTRAINED, TUNED)
+    rows = table.assign(_d=table["data"].map(list(TASKS).index), _m=table["model"].map(order.index))
+    rows = rows.sort_values(["_d", "_m", "kind", "weight", "seed"])
+    return replace_table(rows.reindex(columns=list(COLUMNS)), path)
+
+
+def ensemble_summary(runs: pd.DataFrame, data: str = "nature-x4") -> pd.DataFrame:
+    """Mean and spread over seeds, one row for each model, kind and weight.
+
+    Returns
+    -------
+    DataFrame: model, kind, weight, seeds, each score as mean and NAME_spread (sample standard deviation over seeds;
+    empty for one), members, s_per_state, train_s, parameters.
+
+    Raises
+    ------
+    PhysLabError : no run on these data.
+    """
+    chosen = runs[runs["data"] == data]
+    if chosen.empty:
+        raise PhysLabError(f"no run on {data!r}: the table has {', '.join(sorted(set(runs['data'])))}")
+    rows = []
+    for (model, kind, weight), group in chosen.groupby(["model", "kind", "weight"], sort=False):
+        row: dict[str, object] = {"model": model, "kind": kind, "weight": weight, "seeds": len(group)}
+        for name in (*SCORES, "members", "s_per_state", "train_s", "parameters"):
+            values = group[name].astype(float)
+            row[name] = float(values.mean())
+            row[f"{name}_spread"] = float(values.std(ddof=1)) if np.isfinite(values).sum() > 1 else float("nan")
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,57 @@
+"""The fields that latent diffusion is shown with: some test times of a nature run, temperature and wind over terrain.
+
+    python -m physlab.simulate.terrain physlab/assets/data run-11
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from physlab.errors import PhysLabError
+from physlab.simulate.pack import write
+
+DAYS, TIMES = (18, 36), 6  # of the run: the test block of physlab.benchmark.ensemble
+FIELDS = ("t_low", "u_low", "v_low")
+STEPS = {"t_low": 0.02, "u_low": 0.1, "v_low": 0.1}  # K, m s-1: a hundredth of the detail that coarsening removes
+
+
+def pack(run: str | Path, output: str | Path, days: tuple[float, float] = DAYS, times: int = TIMES) -> Path:
+    """Write ``nature-terrain.nc``.
+
+    Parameters
+    ----------
+    run : folder of a nature run.  output : folder for the file.
+    days : first and last (exclusive) day of the run.  times : how many, evenly spread over those days.
+
+    Raises
+    ------
+    PhysLabError : no such days in the run.
+    """
+    files = sorted(Path(run).glob("surface-*.nc"))
+    if not files:
+        raise PhysLabError(f"{run} holds no nature run: make one with `physlab simulate --output {run}`")
+    ds = xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")[list(FIELDS)]
+    day = (ds.time.values - ds.time.values[0]) / np.timedelta64(1, "D")
+    inside = np.flatnonzero((ds.time.dt.hour.values % 6 == 0) & (day >= days[0]) & (day < days[1]))
+    if len(inside) < times:
+        raise PhysLabError(f"{run} has {len(inside)} six-hourly times in the days {days}, {times} wanted: run longer")
+    ds = ds.isel(time=inside[np.arange(times) * (len(inside) // times)]).load()
+    ds.attrs |= {
+        "title": "PhysLab nature run T85: temperature and wind of the lowest layer",
+        "licence": "MIT, the PhysLab developers",
+        "history": f"packed by physlab.simulate.terrain from the days {days[0]:g} to {days[1]:g} of {Path(run).name}",
+    }
+    path = Path(output) / "nature-terrain.nc"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(ds, path, STEPS)
+    return path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m physlab.simulate.terrain OUTPUT RUN")
+    print(pack(sys.argv[2], sys.argv[1]))
