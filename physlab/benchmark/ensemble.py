@@ -82,8 +82,8 @@ class Task:
 
 ALL_WEIGHTS = (*(("balance" if w else "none", w) for w in WEIGHTS), ("flux-ratio", FLUX_WEIGHT))
 SMALL = LatentSettings(
-    unet=Steps(500, 16, 2e-3), vae=Steps(500, 16, 2e-3), denoiser=Steps(1500, 16, 2e-3, ema=0.995),
-    tuning=Steps(200, 16, 5e-4, ema=0.98),
+    unet=Steps(400, 16, 2e-3), vae=Steps(400, 16, 2e-3), denoiser=Steps(1200, 16, 2e-3, ema=0.995),
+    tuning=Steps(150, 16, 5e-4, ema=0.98),
 )  # fmt: skip
 TASKS = {
     "nature-x4": Task(4, ALL_WEIGHTS),

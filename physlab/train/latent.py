@@ -42,10 +42,10 @@ class LatentSettings:
     beta : price of the divergence of the latents, see :meth:`physlab.nn.vae.VAE.loss`.
     """
 
-    unet: Steps = field(default_factory=lambda: Steps(steps=600, batch=4, rate=2e-3))
-    vae: Steps = field(default_factory=lambda: Steps(steps=600, batch=4, rate=2e-3))
-    denoiser: Steps = field(default_factory=lambda: Steps(steps=2000, batch=8, rate=2e-3, ema=0.995))
-    tuning: Steps = field(default_factory=lambda: Steps(steps=200, batch=8, rate=5e-4, ema=0.98))
+    unet: Steps = field(default_factory=lambda: Steps(steps=400, batch=4, rate=2e-3))
+    vae: Steps = field(default_factory=lambda: Steps(steps=400, batch=4, rate=2e-3))
+    denoiser: Steps = field(default_factory=lambda: Steps(steps=1200, batch=8, rate=2e-3, ema=0.995))
+    tuning: Steps = field(default_factory=lambda: Steps(steps=150, batch=8, rate=5e-4, ema=0.98))
     beta: float = 1e-2
 
 
