@@ -13,6 +13,7 @@ merely been trained longer is better too.
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from physlab.errors import PhysLabError
 from physlab.grid import coarsen
 from physlab.score.detail import SCORES, detail_scores
 from physlab.simulate.pack import write
+from physlab.simulate.terrain import pack
 from physlab.train.checkpoint import commit, device_name, versions
 from physlab.train.latent import LatentSettings, balance_of, make_latent, train_latent, tune_latent
 from physlab.train.steps import Steps
@@ -52,7 +54,9 @@ TRUNCATION = 85  # of the nature run: its fields have nothing beyond
 MEMBERS = 8
 SEEDS = (0, 1, 2)
 WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)  # the first is the control
+PACKED = (0.0, 0.1, 0.3, 1.0, 3.0)  # whose members ship
 FLUX_WEIGHT = 0.3
+SHIPPED = "nature-t-low-x4-s0"
 BASELINES = ("bicubic", "bicubic + lapse rate", "quantile mapping")
 REGRESSION, DIFFUSION = "U-Net", "latent diffusion"
 CONSTRAINED, TUNED = f"{DIFFUSION}, constrained", f"{DIFFUSION}, tuned"
@@ -243,7 +247,7 @@ def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") 
 
 
 def pack_members(
-    data: str | Path, output: str | Path, path: str | Path, members: int = 4, seed: int = 0, scale: float = 0.05
+    data: str | Path, output: str | Path, path: str | Path, members: int = 3, seed: int = 0, scale: float = 0.1
 ) -> Path:
     """Write ``nature-terrain-members.nc``: members of the tuned models of a seed, at the first time of the test block.
 
@@ -256,10 +260,10 @@ def pack_members(
     """
     fields = fields_of("nature-x4", "test", str(data)).take(slice(0, 1))
     made = []
-    for weight in WEIGHTS:
+    for weight in PACKED:
         run = Run("nature-x4", TUNED, "balance" if weight else "none", weight, seed)
         made.append(draw(LatentDownscaler.load(checkpoint(output, run)), fields, members)[0][0])
-    coords = {"weight": list(WEIGHTS), "member": range(members), "latitude": fields.grid.latitude,
+    coords = {"weight": list(PACKED), "member": range(members), "latitude": fields.grid.latitude,
               "longitude": fields.grid.longitude, "time": fields.time[0]}  # fmt: skip
     dims = ("weight", "member", "latitude", "longitude")
     ds = xr.Dataset({"t_low": (dims, torch.stack(made).numpy(), VARIABLES["t_low"])}, coords)
@@ -271,6 +275,22 @@ def pack_members(
     path.parent.mkdir(parents=True, exist_ok=True)
     write(ds, path, {"t_low": scale})
     return path
+
+
+def ship(data: str | Path, output: str | Path, assets: str | Path) -> None:
+    """Write what comes with the package: the base model of seed 0, rounded to float16, members, times and the table.
+
+    Parameters
+    ----------
+    data, output : of the benchmark, which must have been run.  assets : folder of the assets.
+    """
+    assets = Path(assets)
+    model = LatentDownscaler.load(checkpoint(output, Run("nature-x4", DIFFUSION, seed=0)))
+    model.card |= {"weights": "float16"}
+    model.save(assets / "ensembles" / SHIPPED, half=True)
+    pack_members(data, output, assets / "data")
+    pack(Path(data) / HELD_OUT, assets / "data")
+    write_ensemble(read_ensemble(Path(output) / TABLE), assets / RESULTS)
 
 
 def plan(tasks: tuple[str, ...] = tuple(TASKS), seeds: tuple[int, ...] = SEEDS) -> list[Run]:
@@ -377,3 +397,9 @@ def ensemble_summary(runs: pd.DataFrame, data: str = "nature-x4") -> pd.DataFram
             row[f"{name}_spread"] = float(values.std(ddof=1)) if np.isfinite(values).sum() > 1 else float("nan")
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("usage: python -m physlab.benchmark.ensemble RUNS BENCHMARK ASSETS")
+    ship(*sys.argv[1:])
