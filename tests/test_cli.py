@@ -16,6 +16,7 @@ import xarray as xr
 
 import physlab
 from physlab import cli
+from physlab.downscale import LatentDownscaler
 from physlab.errors import PhysLabError
 
 
@@ -103,6 +104,35 @@ def test_downscale_takes_other_names(tmp_path, capsys):
     assert str(target) in capsys.readouterr().out
     assert xr.open_zarr(target)["tcw"].sizes["latitude"] == 16
     assert "is no mapping" in one_line(capsys, *command, "--mapping", "rows")
+
+
+def test_downscale_gives_members_where_the_method_has_them(tmp_path, capsys):
+    source, target, folder = tmp_path / "coarse.nc", tmp_path / "fine.nc", tmp_path / "model"
+    coarse = coarse_field().rename(tcw="t_low").assign(u_low=coarse_field().tcw)
+    coarse.to_netcdf(source, engine="h5netcdf")
+    small = {"unet": (4, 8), "vae": (4, 8), "levels": (8, 8), "features": 8}
+    latitude = np.linspace(38.25, 55.75, 32)
+    model = LatentDownscaler("t_low", ("t_low", "u_low"), ("land",), 4, latitude, **small)
+    model.steps = 2
+    model.save(folder)
+    cli.main(["downscale", str(source), str(folder), str(target), "--members", "3", "--seed", "7"])
+    assert "member 3" in capsys.readouterr().out
+    with xr.open_dataset(target) as fine:
+        assert dict(fine["t_low"].sizes) == {"member": 3, "time": 2, "latitude": 32, "longitude": 48}
+        expected = model.eval().downscale(coarse, members=3, seed=7)
+        np.testing.assert_allclose(fine["t_low"], expected["t_low"], rtol=1e-6)
+    message = one_line(capsys, "downscale", source, "bicubic-x4", target, "--members", "3")
+    assert message == "physlab: bicubic-x4 gives one field, no ensemble: leave out --members\n"
+    with pytest.raises(SystemExit):  # by then the progress bar has been printed
+        cli.main(["downscale", str(_without(source, "u_low")), str(folder), str(target)])
+    assert capsys.readouterr().err.startswith("physlab: no u_low in the coarse data")
+
+
+def _without(source: Path, name: str) -> Path:
+    path = source.with_name("less.nc")
+    with xr.open_dataset(source) as ds:
+        ds.drop_vars(name).to_netcdf(path, engine="h5netcdf")
+    return path
 
 
 @pytest.mark.parametrize(
