@@ -168,5 +168,6 @@ def flux_ratio_misfit(fine: torch.Tensor, coarse: torch.Tensor, block: int = 8) 
     The coarse field is repeated to the size of the fine one, so that both have the same super-cells.
     """
     factor = fine.shape[-1] // coarse.shape[-1]
-    spread = functional.interpolate(coarse.flatten(0, -3)[:, None], scale_factor=factor, mode="bilinear")[:, 0]
+    flat = coarse.reshape(-1, 1, *coarse.shape[-2:])
+    spread = functional.interpolate(flat, scale_factor=factor, mode="bilinear")[:, 0]
     return (flux_ratio(fine, block) - flux_ratio(spread.reshape(fine.shape), block)).abs().mean()

@@ -74,6 +74,7 @@ def test_misfit_of_a_field_that_is_its_own_refinement_is_small():
     fine = torch.nn.functional.interpolate(coarse[:, None], scale_factor=4, mode="bilinear")[:, 0]
     assert float(law.flux_ratio_misfit(fine, coarse)) == 0.0
     assert float(law.flux_ratio_misfit(fine + torch.randn_like(fine), coarse)) > 0.01
+    assert float(law.flux_ratio_misfit(fine[0], coarse[1])) > 0.01  # a single field, without a batch
 
 
 def test_messages():
