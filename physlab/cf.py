@@ -36,6 +36,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "long_name": "evaporation of the hour before, positive upward",
         "units": "kg m-2",
     },
+    "orog": {"standard_name": "surface_altitude", "long_name": "height of the surface", "units": "m"},
     "land": {"standard_name": "land_binary_mask", "long_name": "land mask, 1 over land", "units": "1"},
 }
 """Short name -> CF attributes of every variable that PhysLab makes or trains on."""

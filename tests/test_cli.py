@@ -128,6 +128,37 @@ def test_downscale_gives_members_where_the_method_has_them(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("physlab: no u_low in the coarse data")
 
 
+def test_train_latent_on_fields_of_yours(tmp_path, capsys):
+    """Trained, scored on held-out times and resumed; the height of the ground in the file goes with the model."""
+    source, folder = tmp_path / "fine.nc", tmp_path / "model"
+    coordinates = {
+        "time": pd.date_range("2020-01-01", periods=30, freq="6h"),
+        "latitude": np.linspace(40.0, 55.5, 32),
+        "longitude": np.linspace(0.0, 23.5, 48),
+    }
+    rng = np.random.default_rng(0)
+    t = 280 + rng.standard_normal((30, 32, 48)).cumsum(1).cumsum(2) / 20
+    height = ("latitude", "longitude"), rng.uniform(0, 2000, (32, 48)), {"units": "m"}
+    fine = xr.Dataset({"t2m": (list(coordinates), t, {"units": "K"}), "orog": height}, coordinates)
+    fine.assign(u10=fine.t2m * 0 + 5, v10=fine.t2m * 0 - 2).to_netcdf(source, engine="h5netcdf")
+    command = ["train-latent", str(source), str(folder), "--steps", "3", "--gap", "24",
+               "--drivers", "t2m", "u10", "v10", "--weight", "0.5"]  # fmt: skip
+    cli.main(command)
+    printed = capsys.readouterr().out
+    assert "6 times that were held out" in printed and "latent diffusion" in printed
+    model = physlab.load_model(folder)
+    assert model.statics == ("elevation", "latitude")
+    np.testing.assert_allclose(model.static[0], fine["orog"] / 1000, rtol=1e-6)
+    assert model.card["training"]["fields"] == 21
+    assert model.card["training"]["tuning"]["weight"] == 0.5
+    before = (folder / "model.safetensors").read_bytes()
+    cli.main(command)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert "0:00:00 loss" not in capsys.readouterr().out
+    assert "another seed" in one_line(capsys, *command, "--seed", "2")
+    assert "no t9 in" in one_line(capsys, *command, "--variable", "t9", "--drivers", "t9")
+
+
 def _without(source: Path, name: str) -> Path:
     path = source.with_name("less.nc")
     with xr.open_dataset(source) as ds:

@@ -6,7 +6,7 @@ from physlab.benchmark.assimilation import assimilation_summary, benchmark_assim
 from physlab.benchmark.checkpoints import benchmark
 from physlab.benchmark.continuous import benchmark_continuous, continuous_summary, read_continuous
 from physlab.benchmark.downscaling import PLANS, Run, benchmark_downscaling
-from physlab.benchmark.ensemble import benchmark_ensemble, ensemble_summary, read_ensemble
+from physlab.benchmark.ensemble import benchmark_ensemble, compare_on, ensemble_summary, read_ensemble
 from physlab.benchmark.forecasting import benchmark_forecasting, forecasting_summary, read_forecasting
 from physlab.benchmark.speed import compare, read_speed, write_speed
 from physlab.benchmark.table import PAPER, RESULTS, read_runs, summary
@@ -24,6 +24,7 @@ __all__ = [
     "benchmark_ensemble",
     "benchmark_forecasting",
     "compare",
+    "compare_on",
     "continuous_summary",
     "ensemble_summary",
     "forecasting_summary",

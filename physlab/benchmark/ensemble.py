@@ -215,6 +215,21 @@ def draw(model: LatentDownscaler, fields: TerrainFields, members: int = MEMBERS,
     return torch.stack(made), (time.perf_counter() - begun) / len(fields)
 
 
+@torch.no_grad()
+def compare_on(model: LatentDownscaler, fields: TerrainFields, members: int = MEMBERS) -> pd.DataFrame:
+    """Bicubic interpolation, the U-Net and the ensemble of a model on fields that it has not seen, one row each."""
+    wind = fields.wind
+    balance = None if wind is None else balance_of(fields)
+    made = {
+        "bicubic": model.upsample(fields.coarse[:, :1]), REGRESSION: model.regress(fields.coarse, fields.static),
+        DIFFUSION: draw(model, fields, members)[0],
+    }  # fmt: skip
+    rows = {name: [detail_scores(x[k], fields.truth[k, 0], fields.coarse[k, 0], fields.grid, fields.factor, balance,
+                                 None if wind is None else (wind[0][k], wind[1][k])) for k in range(len(fields))]
+            for name, x in made.items()}  # fmt: skip
+    return pd.DataFrame([{"model": name, **pd.DataFrame(row).mean().to_dict()} for name, row in rows.items()])
+
+
 def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") -> list[dict]:
     """The rows of a run, trained if need be."""
     fields = fields_of(run.data, split, folder)

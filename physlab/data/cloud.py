@@ -17,6 +17,7 @@ from collections.abc import Mapping
 
 import xarray as xr
 
+from physlab.constants import GRAVITY
 from physlab.data.readers import tidy
 from physlab.errors import DownloadError
 from physlab.fields import standardise
@@ -48,11 +49,17 @@ NAMES = {
     "total_precipitation_6hr": "tp_6h",
     "evaporation": "e",
     "land_sea_mask": "land",
+    "geopotential_at_surface": "orog",
 }
 """Name in the stores -> short name; other variables of a store are left out."""
 
-FACTORS = {"total_precipitation": 1000.0, "total_precipitation_6hr": 1000.0, "evaporation": -1000.0}
-"""Metres of water -> kg m-2; evaporation positive upward (ECMWF stores it positive downward)."""
+FACTORS = {
+    "total_precipitation": (1000.0, "kg m-2"),
+    "total_precipitation_6hr": (1000.0, "kg m-2"),
+    "evaporation": (-1000.0, "kg m-2"),
+    "geopotential_at_surface": (1.0 / GRAVITY, "m"),
+}
+"""Metres of water -> kg m-2; evaporation positive upward (ECMWF stores it positive downward); geopotential -> m."""
 
 TIMEOUT = 10.0
 ORDER = ("time", "level", "latitude", "longitude")
@@ -92,11 +99,11 @@ def open_store(url: str, mapping: Mapping[str, str] | None = None, storage_optio
     """
     ds = xr.open_zarr(url, chunks=None, decode_cf=False, storage_options=storage_options)
     ds = ds[[name for name in ds.data_vars if name in NAMES]]
-    for name, factor in FACTORS.items():
+    for name, (factor, units) in FACTORS.items():
         if name in ds:
             attrs = ds[name].attrs
             factor *= attrs.get("scale_factor", 1.0)
-            ds[name].attrs = {**attrs, "scale_factor": factor, "units": "kg m-2"}
+            ds[name].attrs = {**attrs, "scale_factor": factor, "units": units}
             if "add_offset" in attrs:
                 ds[name].attrs["add_offset"] = attrs["add_offset"] * factor / attrs.get("scale_factor", 1.0)
     ds = xr.decode_cf(ds)

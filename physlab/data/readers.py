@@ -234,6 +234,6 @@ def read_nam(paths: Sequence[Path]) -> xr.Dataset:
         "long_name": "precipitable water",
         "units": "kg m-2",
     }
-    ds["orog"].attrs = {"standard_name": "surface_altitude", "long_name": "height of the surface", "units": "m"}
+    ds["orog"].attrs = dict(VARIABLES["orog"])
     ds.attrs = {"Conventions": "CF-1.7", "grid": "Lambert conformal, standard parallel 25 N, 265 E", **spacing}
     return tidy(ds)

@@ -38,5 +38,7 @@ def static_fields(names: Sequence[str], latitude: np.ndarray, longitude: np.ndar
     unknown = [name for name in names if name not in FIELDS]
     if unknown:
         raise PhysLabError(f"unknown static field {unknown[0]!r}: choose from {', '.join(FIELDS)}")
+    if not names:
+        return torch.zeros(0, len(latitude), np.shape(longitude)[-1])
     lat, lon = np.asarray(latitude)[:, None], np.asarray(longitude)[..., None, :]
     return torch.from_numpy(np.stack([FIELDS[name](lat, lon) for name in names], axis=-3)).float()

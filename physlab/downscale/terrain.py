@@ -56,6 +56,30 @@ def open_run(run: str | Path, days: tuple[float, float] | None = None, every: in
     return ds.isel(time=keep)
 
 
+def ground_of(ds: xr.Dataset) -> xr.Dataset:
+    """Static fields of your own, as :meth:`TerrainFields.of` takes them, from what a Dataset holds of the ground.
+
+    Parameters
+    ----------
+    ds : on (latitude, longitude), `orog` (m), `land` (share of land), or both; a time that they have is left out.
+
+    Returns
+    -------
+    Dataset of elevation (km) and land, as far as they are there.
+
+    Raises
+    ------
+    FieldError : neither is there.
+    """
+    ds = standardise(ds)
+    found = {new: factor * ds[old] for old, new, factor in (("orog", "elevation", 1e-3), ("land", "land", 1.0))
+             if old in ds}  # fmt: skip
+    if not found:
+        raise FieldError(f"no orog (m) and no land among {', '.join(map(str, ds.data_vars))}: rename yours")
+    found = {name: da.isel(time=0, drop=True) if "time" in da.dims else da for name, da in found.items()}
+    return xr.Dataset(found).drop_vars(["time", "level"], errors="ignore")
+
+
 @dataclass(frozen=True, eq=False)
 class TerrainFields:
     """Fields in memory, SI units.
@@ -97,8 +121,8 @@ class TerrainFields:
         variable : what is refined.  drivers : None for the variable alone.
         factor : N. A fine grid that it does not divide is cropped at its end.
         coarse : the drivers on the coarse grid; None coarsens the truth by area-weighted block means.
-        statics : names; those of :data:`physlab.downscale.static.FIELDS` are looked up, unless `static` holds them.
-        static : fields of your own on the fine grid, elevation in km.
+        statics : names; those that `static` does not hold are of :data:`physlab.downscale.static.FIELDS`.
+        static : fields of your own on the fine grid, elevation in km, see :func:`ground_of`.
 
         Raises
         ------
@@ -122,13 +146,17 @@ class TerrainFields:
             if tuple(given.shape) != wanted:
                 raise FieldError(f"coarse fields are {tuple(given.shape)} (time, driver, latitude, longitude): factor "
                                  f"{factor} and the fine fields want {wanted}")  # fmt: skip
-        if static is not None:
-            ground = to_tensor(standardise(static), tuple(statics))[0, :, : grid.shape[0], : grid.shape[1]]
-        else:
-            ground = static_fields(statics, grid.latitude, grid.longitude)
+        mine = [] if static is None else [name for name in statics if name in static.data_vars]
+        ground = static_fields([n for n in statics if n not in mine], grid.latitude, grid.longitude)
+        if mine:
+            yours = to_tensor(standardise(static), mine)[0, :, : grid.shape[0], : grid.shape[1]]
+            if yours.shape[-2:] != grid.shape:
+                raise FieldError(f"static fields have {tuple(yours.shape[-2:])} points, the fine fields {grid.shape}")
+            rest = iter(ground)
+            ground = torch.stack([yours[mine.index(n)] if n in mine else next(rest) for n in statics])
         times = fine["time"].values if "time" in fine.coords else np.arange(len(truth))
         return cls(drivers, tuple(statics), grid, factor, truth, given, ground,
-                   _consistent(truth, given, factor, grid), static is not None, times)  # fmt: skip
+                   _consistent(truth, given, factor, grid), bool(mine), times)  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.fine)
@@ -167,3 +195,22 @@ def _consistent(fine: Tensor, coarse: Tensor, factor: int, grid: Grid) -> bool:
     except CoarseningError:
         return False
     return True
+
+
+def hold_out(fields: TerrainFields, share: float, gap: float = 48.0) -> tuple[TerrainFields, TerrainFields]:
+    """Training fields and, from the end, held-out ones, with some hours between them that neither has.
+
+    Raises
+    ------
+    FieldError : nothing is left of one of them, or times that do not rise.
+    """
+    hours = (fields.time - fields.time[0]) / np.timedelta64(1, "h")
+    if (np.diff(hours) <= 0).any():
+        raise FieldError("times do not rise: sort the fields by time")
+    last = len(fields) - round(share * len(fields))
+    if not 0 < last < len(fields) or not (early := hours <= hours[min(last, len(hours) - 1)] - gap).any():
+        raise FieldError(
+            f"{len(fields)} times over {hours[-1]:g} hours, a share of {share:g} held out and a gap of {gap:g} hours: "
+            "nothing is left of one of the two; pass more times, or another share or gap"
+        )
+    return fields.take(np.flatnonzero(early)), fields.take(slice(last, None))

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,12 +25,13 @@ from physlab.diffusion import Denoiser
 from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.terrain import TerrainFields
 from physlab.equations.surface_temperature import EffectiveBalance, flux_ratio_misfit
-from physlab.errors import FieldError
+from physlab.errors import CheckpointError, FieldError
 from physlab.grid import coarsen
 from physlab.nn.parts import choose
 from physlab.train.steps import Steps, take_steps
 
 PENALTIES = ("balance", "flux-ratio")
+STAGES = ("unet", "vae", "denoiser")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class LatentSettings:
     denoiser: Steps = field(default_factory=lambda: Steps(steps=1200, batch=8, rate=2e-3, ema=0.995))
     tuning: Steps = field(default_factory=lambda: Steps(steps=150, batch=8, rate=5e-4, ema=0.98))
     beta: float = 1e-2
+
+    def scaled(self, steps: int) -> LatentSettings:
+        """The same with that many steps of the denoiser, and of the other stages in proportion."""
+        share = steps / self.denoiser.steps
+        stages = {name: getattr(self, name) for name in (*STAGES, "tuning")}
+        return replace(self, **{k: replace(s, steps=max(1, round(share * s.steps))) for k, s in stages.items()})
 
 
 def make_latent(fields: TerrainFields, bound: bool = False, **arguments) -> LatentDownscaler:
@@ -75,7 +83,7 @@ def make_latent(fields: TerrainFields, bound: bool = False, **arguments) -> Late
 
 def train_latent(
     model: LatentDownscaler, fields: TerrainFields, settings: LatentSettings | None = None, seed: int = 0,
-    progress: bool = False, stages: tuple[str, ...] = ("unet", "vae", "denoiser"),
+    progress: bool = False, stages: tuple[str, ...] = STAGES,
 ) -> LatentDownscaler:  # fmt: skip
     """Train the stages in order, in place; returns the model.
 
@@ -179,6 +187,42 @@ def tune_latent(
         "steps": report.steps, "batch": steps.batch, "s": round(report.wall_time_s, 1), "history": report.history,
         "weight": weight, "kind": kind if weight else "none"}}  # fmt: skip
     return model.eval()
+
+
+def train_in_folder(
+    fields: TerrainFields, folder: str | Path, settings: LatentSettings | None = None, seed: int = 0,
+    weight: float = 0.0, kind: str = "balance", progress: bool = False, **arguments,
+) -> LatentDownscaler:  # fmt: skip
+    """A method for fields of one's own, trained stage by stage; what is interrupted goes on at the stage it was in.
+
+    Parameters
+    ----------
+    folder : holds the model after each stage.
+    weight, kind : of the penalty in some last steps; 0 for none.
+    arguments : of :class:`LatentDownscaler`.
+
+    Raises
+    ------
+    CheckpointError : the folder holds another kind of model, or one of other fields or another seed.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make_latent(fields, **arguments)
+    if Path(folder).exists():
+        known = LatentDownscaler.load(folder)
+        mine, theirs = ({**m.arguments, "seed": s} for m, s in ((model, seed), (known, known.card["training"]["seed"])))
+        if mine != theirs:
+            other = ", ".join(k for k in mine if mine[k] != theirs[k])
+            raise CheckpointError(f"{folder} holds a model of another {other}: choose another folder, or remove it")
+        model = known
+    for stage in STAGES:
+        if stage not in model.card.get("training", {}):
+            train_latent(model, fields, settings, seed, progress, (stage,))
+            model.save(folder)
+    if weight and "tuning" not in model.card["training"]:
+        tune_latent(model, fields, weight, kind, settings, seed, progress)
+        model.save(folder)
+    return model
 
 
 Law = Callable[[Tensor, Tensor], Tensor]  # temperature (B, H, W) in K, which times (B,) -> (B,)

@@ -30,12 +30,12 @@ def write_store(
     names = {
         "2m_temperature": "K", "total_column_water_vapour": "kg m**-2", "total_precipitation_6hr": "m",
         "evaporation": "m", "geopotential": "m**2 s**-2", "temperature": "K", "land_sea_mask": "(0 - 1)",
-        "snow_depth": "m",
+        "snow_depth": "m", "geopotential_at_surface": "m**2 s**-2",
     }  # fmt: skip
     data = {}
     for name, units in names.items():
         own = ("time", "level", *dims) if name in ("geopotential", "temperature") else ("time", *dims)
-        own = dims if name == "land_sea_mask" else own
+        own = dims if name in ("land_sea_mask", "geopotential_at_surface") else own
         values = rng.standard_normal([size[d] for d in own]).astype("float32")
         data[name] = (own, values, {"units": units, "long_name": name.replace("_", " ").capitalize()})
     ds = xr.Dataset(data, coords, attrs=extra or {})
@@ -48,7 +48,7 @@ def write_store(
 def test_names_order_and_units(tmp_path, dims):
     raw = write_store(tmp_path / "store.zarr", dims)
     ds = cloud.open_store(str(tmp_path / "store.zarr"))
-    assert sorted(ds.data_vars) == ["e", "land", "t", "t2m", "tcwv", "tp_6h", "z"]
+    assert sorted(ds.data_vars) == ["e", "land", "orog", "t", "t2m", "tcwv", "tp_6h", "z"]
     assert ds["z"].dims == ("time", "level", "latitude", "longitude")
     assert ds["t2m"].dims == ("time", "latitude", "longitude")
     np.testing.assert_array_equal(ds["z"], raw["geopotential"].transpose(*ds["z"].dims))
@@ -56,6 +56,9 @@ def test_names_order_and_units(tmp_path, dims):
         ds["tp_6h"], 1000 * raw["total_precipitation_6hr"].transpose(*ds["tp_6h"].dims), rtol=1e-6
     )
     np.testing.assert_allclose(ds["e"], -1000 * raw["evaporation"].transpose(*ds["e"].dims), rtol=1e-6)
+    height = raw["geopotential_at_surface"].transpose(*ds["orog"].dims) / 9.80665
+    np.testing.assert_allclose(ds["orog"], height, rtol=1e-6)
+    assert ds["orog"].attrs["units"] == "m"
     assert ds["e"].attrs["units"] == ds["tp_6h"].attrs["units"] == ds["tcwv"].attrs["units"] == "kg m-2"
     assert ds["t2m"].attrs["standard_name"] == "air_temperature"
     assert ds["level"].attrs["units"] == "hPa"
