@@ -11,8 +11,11 @@ from apps.options import (
     AGAINST,
     ASSIMILATORS,
     CHANNELS,
+    CONSISTENCIES,
     CONSTRAINTS,
     DATASETS,
+    DAYS,
+    DRAWS,
     FACTORS,
     FIELDS,
     GROUPS,
@@ -28,8 +31,11 @@ from apps.options import (
     SIZES,
     STATES,
     STATISTICS,
+    THRESHOLDS,
     VARIABLES,
     VIEWS,
+    WEIGHTS,
+    WHICH,
     ZOOMS,
 )
 from apps.state import State
@@ -61,13 +67,21 @@ TITLES = {  # in their order
     "assimilator": "Method",
     "noise": "Observation errors, of the background's",
     "members": "Members of the ensemble",
-    "seed": "Seed: which points",
     "balance": "Balance",
+    "day": "Time",
+    "weight": "Members: live, or stored for a weight λ",
+    "draws": "Number of members",
+    "seed": "Seed",
+    "which": "Member that is shown",
+    "consistency": "Hard consistency with the input",
+    "threshold": "Threshold of the exceedance",
 }
 ASSIMILATE = ("when", "channel", "share", "own", "assimilator", "noise", "members", "seed", "balance")
+ENSEMBLE = ("day", "weight", "draws", "seed", "which", "consistency", "threshold")
 CONTINUOUS = ("variable", "field", "moment", "zoom", "where", "east", "north")
 IN_VIEW = {
-    "downscale": tuple(name for name in TITLES if name not in (*CONTINUOUS, *ASSIMILATE, "against")),
+    "downscale": tuple(name for name in TITLES if name not in (*CONTINUOUS, *ASSIMILATE, *ENSEMBLE, "against")),
+    "ensemble": ("view", *ENSEMBLE),
     "assimilate": ("view", *ASSIMILATE),
     "benchmark": ("view", "dataset", "factor", "against"),
     "continuous": ("view", *CONTINUOUS),
@@ -130,4 +144,12 @@ def make_controls(state: State, networks: Mapping[str, str]) -> dict:
         "members": choose("members", {str(n): n for n in SIZES}, **tight),
         "seed": pmui.IntSlider(value=s.seed, start=0, end=SEEDS, **slider),
         "balance": choose("balance", swapped(LAWS), **tight),
+        "day": choose("day", {f"Time {n + 1}": n for n in range(DAYS)}, **tight),
+        "weight": choose("weight", swapped(WEIGHTS), **tight),
+        "draws": choose("draws", {str(n): n for n in DRAWS}, **tight),
+        "which": pmui.IntSlider(value=s.which, start=WHICH[0], end=WHICH[-1], **slider),
+        "consistency": choose("consistency", swapped(CONSISTENCIES), **tight),
+        "threshold": pmui.DiscreteSlider(
+            options={f"{t:g} K, {t - 273.15:+.0f} °C": t for t in THRESHOLDS}, value=s.threshold, **slider
+        ),
     }

@@ -54,6 +54,7 @@ MEMBERS = 10
 SHOWS = {"mean": f"Mean of {MEMBERS}", **{f"member-{i}": f"Member {i}" for i in range(1, MEMBERS + 1)}}
 VIEWS = {
     "downscale": "Downscale",
+    "ensemble": "Ensemble",
     "assimilate": "Assimilate",
     "continuous": "Continuous",
     "benchmark": "Benchmark",
@@ -123,12 +124,20 @@ NOISES = {0.0: "Exact", 0.25: "¼", 0.5: "½", 1.0: "1 ×"}  # of the background
 SIZES = (1, 2, 4, 8, 16)  # of an ensemble
 SEEDS = 20
 OWN = 50  # stations at most
+DAYS = 3  # times of the fields over terrain
+WEIGHTS = {"live": "Live", "0": "0", "0.1": "0.1", "0.3": "0.3", "1": "1", "3": "3"}  # a draw, or stored members
+DRAWS = (2, 4, 8, 16)  # members of a live draw
+WHICH = tuple(range(1, max(DRAWS) + 1))
+CONSISTENCIES = {"none": "None", "add": "Additive"}
+THRESHOLDS = tuple(round(273.15 + t, 2) for t in range(-35, 36, 5))  # K
 LAWS = {"thickness": "Thickness", "geostrophic": "Geostrophic"}
 HIDEABLE = (
     *("view", "dataset", "frame", "hour", "factor", "method", "network", "statistic", "mode", "constraint", "show"),
     *("against", "variable", "field", "moment", "zoom", "where", "east", "north"),  # controls
     *("when", "channel", "share", "assimilator", "noise", "members", "seed", "own", "balance"),
+    *("day", "weight", "draws", "consistency", "threshold", "which"),
     *("input", "result", "truth", "error", "residual", "spectrum", "spread", "ranks"),  # panels
+    *("mean", "probability"),
     *("given", "interpolation", "continuous", "law", "bare", "force"),
     *("background", "analysis", "before", "increment", "member", "of_truth", "of_background", "of_analysis"),
     *("scores", "coefficients", "card", "code", "help", "prompt"),  # words and numbers

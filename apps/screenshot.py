@@ -104,10 +104,11 @@ def browse(executable: str):
 
 def wait_until_drawn(page, timeout: float = 60.0, tests: bool = False) -> None:
     """Wait until the panel is drawn, and with `tests` what comes later: scores of the test split, coefficients, or
-    those of an analysis."""
+    those of an analysis or an ensemble."""
     page.wait_for_selector('[data-status="ready"]', state="attached", timeout=1000 * timeout)
     if tests:
-        later = ", ".join(f'[data-table="{name}"][data-state="ready"]' for name in ("test", "coefficients", "analysis"))
+        names = ("test", "coefficients", "analysis", "ensemble")
+        later = ", ".join(f'[data-table="{name}"][data-state="ready"]' for name in names)
         page.wait_for_selector(later, state="attached", timeout=1000 * timeout)
 
 

@@ -20,6 +20,7 @@ from apps.assimilate.view import Assimilate
 from apps.benchmark import Benchmark
 from apps.continuous.view import Continuous
 from apps.controls import FROM_CONTROL, IN_VIEW, TITLES, TO_CONTROL, make_controls
+from apps.ensemble.view import Ensemble
 from apps.frame import Frame
 from apps.latest import Latest
 from apps.maps import ENSEMBLE, ROWS, MapGrid
@@ -32,7 +33,7 @@ SETTLE = 10  # tenths of a second
 
 
 class Session:
-    """The page of one browser tab: the Downscale view, and around it the three others."""
+    """The page of one browser tab: the Downscale view, and around it the four others."""
 
     def __init__(
         self, store: Store, pool: Executor, background: Executor, schedule: Callable, search: str = ""
@@ -44,7 +45,7 @@ class Session:
         self.panels = Latest(pool, store.panel, self._deliver_panel, schedule)
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
         self.maps, self.benchmark = MapGrid(), Benchmark()
-        self._workers, self._continuous, self._assimilate = (pool, schedule), None, None
+        self._workers, self._continuous, self._assimilate, self._ensemble = (pool, schedule), None, None, None
         self.shown: Panel | None = None
         self.notes: list[str] = problems
         self._build_controls()
@@ -75,9 +76,18 @@ class Session:
         return self._assimilate
 
     @property
-    def _others(self) -> dict[str, Continuous | Assimilate]:
+    def ensemble(self) -> Ensemble:
+        """The Ensemble view, made when somebody first looks at it."""
+        if self._ensemble is None:
+            hooks = self.state, self._announce, self._status
+            self._ensemble = Ensemble(self.store.ensembles, *self._workers, *hooks)
+            self.groups["day"].append(self._ensemble.moment)
+        return self._ensemble
+
+    @property
+    def _others(self) -> dict[str, Continuous | Assimilate | Ensemble]:
         """The views that somebody has looked at, besides Downscale and Benchmark."""
-        made = {"continuous": self._continuous, "assimilate": self._assimilate}
+        made = {"continuous": self._continuous, "assimilate": self._assimilate, "ensemble": self._ensemble}
         return {name: view for name, view in made.items() if view is not None}
 
     # -- controls ------------------------------------------------------------------------------------------------
@@ -163,13 +173,15 @@ class Session:
             "show": not members,
             "members": not self.store.analyses.has_members(state.assimilator),
             **dict.fromkeys(ENSEMBLE, not members),
+            **dict.fromkeys(("day", "draws"), state.weight != "live"),  # stored members have theirs
+            "seed": state.view == "ensemble" and state.weight != "live",
         }
         hidden = {*state.hide, *(name for name, gone in absent.items() if gone)}
         hidden |= set(TITLES) - set(IN_VIEW[state.view])
         for name, group in {**self.groups, **self.cells, "prompt": self.prompt}.items():
             group.visible = name not in hidden
         views_ = {"downscale": self.downscale, "benchmark": self.benchmark.view}
-        if state.view in ("continuous", "assimilate"):
+        if state.view in ("continuous", "assimilate", "ensemble"):
             getattr(self, state.view)  # made now
         for name, view in self._others.items():
             view.hide(set(state.hide))

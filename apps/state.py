@@ -5,6 +5,8 @@ The whole state travels in the URL, so that a lesson can link to a panel and a s
     ?v=1&dataset=tcw&frame=12&factor=4&method=network&mode=trained&constraint=softmax&network=edsr&hide=truth,scores
     ?v=1&view=continuous&variable=q&field=equations&moment=100.5&zoom=4&east=-30&north=45
     ?v=1&view=assimilate&channel=z500&share=2&assimilator=phyda&noise=0.25&members=8&seed=3&own=3000.6412
+    ?v=1&view=ensemble&day=1&draws=16&seed=3&consistency=add&threshold=273.15&which=2
+    ?v=1&view=ensemble&weight=0.3&which=2
 
 What a link leaves out has its default, so links from before a selection existed stay valid. In a link to the Continuous
 view `hour` may stand for `moment`; the sequences of the Downscale view have an hour of their own.
@@ -27,8 +29,11 @@ from apps.options import (
     AGAINST,
     ASSIMILATORS,
     CHANNELS,
+    CONSISTENCIES,
     CONSTRAINTS,
     DATASETS,
+    DAYS,
+    DRAWS,
     FACTORS,
     FIELDS,
     GRID,
@@ -47,8 +52,11 @@ from apps.options import (
     SIZES,
     STATES,
     STATISTICS,
+    THRESHOLDS,
     VARIABLES,
     VIEWS,
+    WEIGHTS,
+    WHICH,
     ZOOMS,
 )
 
@@ -90,6 +98,19 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """What the Ensemble view shows; `weight` is "live", or that of the law in the loss of stored members."""
+
+    day: int = 0
+    weight: str = "live"
+    draws: int = 8
+    seed: int = Setup.seed
+    consistency: str = "none"
+    threshold: float = 273.15
+    which: int = 1
+
+
+@dataclass(frozen=True)
 class Choice:
     """One complete selection: hashable scalars, used as the key of every cache."""
 
@@ -120,6 +141,12 @@ class Choice:
     seed: int = Setup.seed
     own: str = Setup.own
     balance: str = Setup.balance
+    day: int = Draw.day
+    weight: str = Draw.weight
+    draws: int = Draw.draws
+    consistency: str = Draw.consistency
+    threshold: float = Draw.threshold
+    which: int = Draw.which
 
     def with_(self, **changes) -> Choice:
         """A copy with some selections changed."""
@@ -127,7 +154,8 @@ class Choice:
 
     def scene(self) -> Choice:
         """The same panel of the Downscale view, whatever is selected in the others."""
-        return self.with_(view="downscale", against="conservation_error", **asdict(Look()), **asdict(Setup()))
+        others = asdict(Look()) | asdict(Setup()) | asdict(Draw())
+        return self.with_(view="downscale", against="conservation_error", **others)
 
     def look(self) -> Look:
         """What the Continuous view shows of this."""
@@ -136,6 +164,10 @@ class Choice:
     def setup(self) -> Setup:
         """What the Assimilate view shows of this."""
         return Setup(**{field.name: getattr(self, field.name) for field in fields(Setup)})
+
+    def draw(self) -> Draw:
+        """What the Ensemble view shows of this."""
+        return Draw(**{field.name: getattr(self, field.name) for field in fields(Draw)})
 
     def key(self) -> str:
         """All selections in one line, for the page."""
@@ -158,12 +190,15 @@ _ALLOWED = {
     "channel": CHANNELS,
     "assimilator": ASSIMILATORS,
     "balance": LAWS,
+    "weight": WEIGHTS,
+    "consistency": CONSISTENCIES,
 }
-_COUNTS = {"factor": FACTORS, "zoom": ZOOMS, "members": SIZES}
-_SHARES = {"share": SHARES, "noise": tuple(NOISES)}
+_COUNTS = {"factor": FACTORS, "zoom": ZOOMS, "members": SIZES, "draws": DRAWS, "which": WHICH}
+_SHARES = {"share": SHARES, "noise": tuple(NOISES), "threshold": THRESHOLDS}
 _POINTS = r"([0-9]{1,4}(\.[0-9]{1,4})*)?"
 _DECIMAL = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,2})?")
-_LARGEST = {"frame": MAX_FRAME, "hour": max(HOURS.values()) - 1, "when": STATES - 1, "seed": SEEDS}
+_LARGEST = {"frame": MAX_FRAME, "hour": max(HOURS.values()) - 1, "when": STATES - 1, "seed": SEEDS,
+            "day": DAYS - 1}  # fmt: skip
 
 
 class State(param.Parameterized):
@@ -198,6 +233,12 @@ class State(param.Parameterized):
     seed = param.Integer(default=Setup.seed, bounds=(0, SEEDS), doc="of observed points, errors and members")
     own = param.String(default=Setup.own, regex=f"^{_POINTS}$", doc="grid points of your own stations")
     balance = param.Selector(default=Setup.balance, objects=list(LAWS), doc="whose residual is drawn")
+    day = param.Integer(default=Draw.day, bounds=(0, DAYS - 1), doc="which time of the fields over terrain")
+    weight = param.Selector(default=Draw.weight, objects=list(WEIGHTS), doc="live draw, or stored members by lambda")
+    draws = param.Selector(default=Draw.draws, objects=list(DRAWS), doc="members of a live draw")
+    consistency = param.Selector(default=Draw.consistency, objects=list(CONSISTENCIES), doc="with the coarse field")
+    threshold = param.Selector(default=Draw.threshold, objects=list(THRESHOLDS), doc="of the exceedance, K")
+    which = param.Selector(default=Draw.which, objects=list(WHICH), doc="member that is shown, from 1")
     hide = param.ClassSelector(class_=tuple, default=(), doc="controls and panels that this lesson does not need")
 
     def choice(self) -> Choice:

@@ -22,6 +22,7 @@ from apps import zoo
 from apps.assimilate.store import Analyses
 from apps.cache import Cache
 from apps.continuous.store import Moments
+from apps.ensemble.store import Ensembles
 from apps.options import MEMBERS, NETWORKS, STATISTICS
 from apps.problems import Overtaken, Unavailable, never
 from apps.script import script
@@ -76,6 +77,7 @@ class Store:
         self._tests, self._fields, self._drawn, self._whole = Cache(200), Cache(4), Cache(32), Cache(16)
         self.moments = Moments()  # of the Continuous view
         self.analyses = Analyses()  # of the Assimilate view
+        self.ensembles = Ensembles()  # of the Ensemble view
         self._drawing = threading.Lock()  # a generator keeps its noise in itself: one draw at a time
 
     # -- what there is -------------------------------------------------------------------------------------------

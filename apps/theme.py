@@ -63,9 +63,11 @@ ERROR_PALETTE = palette["CET_D1A"]
 RESIDUAL_PALETTE = palette["CET_D3"]
 FORCE_PALETTE = palette["CET_D2"]
 SPREAD_PALETTE = ramp((0.98, 0.30), (60.0, -40.0), 0.15)  # certain pale, uncertain plum
+PROBABILITY_PALETTE = ramp((0.98, 0.30), (130.0, 230.0), 0.13)  # never pale, certain teal
 CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT, "members": "#8b3f8f"}
 MOMENT_CURVES = {"truth": INK, "interpolation": "#8a98a3", "equations": ACCENT, "no-equations": "#8b3f8f"}
 STATE_CURVES = {"truth": INK, "background": "#8a98a3", "analysis": ACCENT, "members": "#8b3f8f"}
+DRAW_CURVES = {"truth": INK, "bicubic": "#8a98a3", "mean": ACCENT, "members": "#8b3f8f"}
 CONSTRAINT_COLOURS = {  # after Okabe and Ito
     "none": "#7d8a94",
     "soft": "#56a0d3",

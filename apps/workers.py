@@ -15,9 +15,9 @@ from apps.store import Store
 
 
 def shared() -> tuple[Store, ThreadPoolExecutor, ThreadPoolExecutor]:
-    """The store, the workers for panels and one worker for test-set scores; the store has one for analyses."""
+    """The store, the workers for panels and one worker for test-set scores; the store has one that samples."""
     store = Store(threads=1)
-    store.analyses.pool = ThreadPoolExecutor(1, "analysis")
+    store.analyses.pool = store.ensembles.pool = ThreadPoolExecutor(1, "sampling")
     return store, ThreadPoolExecutor(2, "panel"), ThreadPoolExecutor(1, "test-set", step_back)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the apps are not an installed package
 
@@ -23,9 +24,11 @@ from physlab.assimilate import Adas, PhyDA
 from physlab.benchmark.twin import Twin
 from physlab.data.patches import Frames, pair
 from physlab.downscale import Interpolate, make_downscaler
+from physlab.downscale.terrain import TerrainFields
 from physlab.errors import CheckpointError, FieldError
 from physlab.fields import Scaling
 from physlab.nn import NETWORKS
+from physlab.train.latent import make_latent
 from physlab.zoo import load_model
 
 FRAMES = {"tcw": 7, "era5-uk-t2m": 5, "tcw-t1": 4, "tcw-t2": 4}
@@ -172,6 +175,37 @@ def untrained_assimilators(tmp_path_factory):
     return assets
 
 
+@pytest.fixture(scope="session")
+def untrained_ensemble(tmp_path_factory):
+    """An assets folder with latent diffusion of random weights over terrain, true fields on 32 x 64 points, and stored
+    members of two weights at the second time."""
+    assets, rng = tmp_path_factory.mktemp("untrained"), np.random.default_rng(7)
+    latitude = np.rad2deg(np.arcsin(np.polynomial.legendre.leggauss(32)[0]))
+    coords = {"latitude": ("latitude", latitude, {"units": "degrees_north"}),
+              "longitude": ("longitude", np.arange(64) * 5.625, {"units": "degrees_east"})}  # fmt: skip
+    time = np.datetime64("2012-01-19", "ns") + np.arange(3) * np.timedelta64(144, "h")
+    waves = np.fft.rfft2(rng.standard_normal((3, 3, 32, 64)))  # variable, time
+    waves /= 1.0 + np.hypot(np.fft.fftfreq(32, 1 / 32)[:, None], np.arange(33))
+    t, u, v = np.fft.irfft2(waves).astype(np.float32) * 20
+    t += 285 - 40 * np.sin(np.deg2rad(latitude[:, None])) ** 2
+    dims, units = ("time", "latitude", "longitude"), {"t_low": "K", "u_low": "m s-1", "v_low": "m s-1"}
+    truth = xr.Dataset({n: (dims, x, {"units": units[n]}) for n, x in zip(units, (t, u, v), strict=True)}, coords)
+    truth = truth.assign_coords(time=time)
+    stored = t[1] + rng.standard_normal((2, 3, 32, 64)).astype(np.float32)
+    stored = xr.Dataset({"t_low": (("weight", "member", *dims[1:]), stored, {"units": "K"})}, coords)
+    stored = stored.assign_coords(weight=[0.0, 0.3], time=time[1])
+    (assets / "data").mkdir()
+    truth.to_netcdf(assets / "data" / "nature-terrain.nc")
+    stored.to_netcdf(assets / "data" / "nature-terrain-members.nc")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        fields = TerrainFields.of(truth, "t_low", tuple(units), 4)
+        model = make_latent(fields, unet=(8, 8), vae=(8, 8), levels=(8, 8), latent=2, features=8)
+    model.card |= {"task": "nature-x4", "seed": 0, "commit": "0" * 40}
+    model.save(assets / "ensembles" / "nature-t-low-x4-s0")
+    return assets
+
+
 def random_link(rng: random.Random) -> str:
     """A link gone wrong: good entries, bad values, repeated names, foreign letters, broken escapes."""
     names = [*asdict(Choice()), "v", "hide", "view", "", "constructor", "__class__", "frame[]"]
@@ -188,6 +222,10 @@ def random_link(rng: random.Random) -> str:
         "statistical",
         "no-equations",
         "assimilate",
+        "ensemble",
+        "live",
+        "add",
+        "273.15",
         "z500",
         "phyda",
         "3000.412",

@@ -10,8 +10,11 @@ from apps.state import (
     AGAINST,
     ASSIMILATORS,
     CHANNELS,
+    CONSISTENCIES,
     CONSTRAINTS,
     DATASETS,
+    DAYS,
+    DRAWS,
     FACTORS,
     FIELDS,
     HIDEABLE,
@@ -28,10 +31,14 @@ from apps.state import (
     SIZES,
     STATES,
     STATISTICS,
+    THRESHOLDS,
     VARIABLES,
     VIEWS,
+    WEIGHTS,
+    WHICH,
     ZOOMS,
     Choice,
+    Draw,
     Look,
     Setup,
     State,
@@ -73,6 +80,12 @@ def random_choice(rng: random.Random) -> Choice:
         seed=rng.randrange(SEEDS + 1),
         own=".".join(map(str, rng.sample(range(64 * 128), rng.choice([0, 1, OWN])))),
         balance=rng.choice(list(LAWS)),
+        day=rng.randrange(DAYS),
+        weight=rng.choice(list(WEIGHTS)),
+        draws=rng.choice(DRAWS),
+        consistency=rng.choice(list(CONSISTENCIES)),
+        threshold=rng.choice(THRESHOLDS),
+        which=rng.choice(WHICH),
     )
 
 
@@ -132,6 +145,16 @@ def test_200_broken_links_never_raise_and_always_give_a_valid_state(broken_links
         ("?members=3", "1, 2, 4, 8, 16"),
         ("?seed=21", "0 to 20"),
         ("?balance=all", "geostrophic"),
+        ("?day=3", "0 to 2"),
+        ("?weight=2", "live, 0, 0.1"),
+        ("?weight=0.10", "0.1"),
+        ("?draws=1", "2, 4, 8, 16"),
+        ("?draws=17", "2, 4, 8, 16"),
+        ("?consistency=mult", "none, add"),
+        ("?threshold=273", "273.15"),
+        ("?threshold=nan", "273.15"),
+        ("?which=0", "1, 2, 3"),
+        ("?which=٢", "16"),
         ("?own=8192", "below 8192"),
         ("?own=7.7", "different"),
         ("?own=7..8", "below 8192"),
@@ -184,6 +207,13 @@ def test_a_setup_is_what_the_assimilate_view_depends_on():
     assert choice.setup().points == (3000, 412) and Setup().points == ()
     assert choice.scene() == Choice() and choice.look() == Look()
     assert parse_query("?own=0412.7")[0].own == "412.7"  # one way to write a number
+
+
+def test_a_draw_is_what_the_ensemble_view_depends_on():
+    choice = Choice(view="ensemble", day=2, weight="0.3", draws=16, seed=3, threshold=283.15, which=2)
+    assert choice.draw() == Draw(day=2, weight="0.3", draws=16, seed=3, threshold=283.15, which=2)
+    assert choice.scene() == Choice() and choice.setup() == Setup(seed=3)  # the seed is that of both views
+    assert choice.key() != choice.with_(consistency="add").key()
 
 
 def test_a_scene_does_not_depend_on_the_view():

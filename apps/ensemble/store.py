@@ -1,0 +1,290 @@
+"""What the Ensemble view shows: latent diffusion over terrain, drawn live or stored, remembered under scalar keys.
+
+One store serves all sessions. All methods may be called from worker threads. What costs time is the sampling, half a
+second for each member; threshold, hard consistency and the member that is shown only take another look at it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from contourpy import contour_generator
+from torch import Tensor
+
+import physlab
+from apps.cache import Cache
+from apps.options import DRAWS
+from apps.problems import Overtaken, Unavailable, never
+from apps.state import Draw
+from physlab.benchmark.ensemble import DRIVERS, SHIPPED, TRUNCATION, interpolated
+from physlab.constrain import make_constraint
+from physlab.downscale.latent import LatentDownscaler
+from physlab.downscale.terrain import TerrainFields
+from physlab.equations.surface_temperature import EffectiveBalance
+from physlab.errors import Cancelled
+from physlab.score.analysis import eddies
+from physlab.score.detail import detail_scores
+from physlab.score.spectra import radial_spectrum
+from physlab.train.latent import balance_of
+
+FACTOR = 4
+TRUTH, STORED = "nature-terrain", "nature-terrain-members"
+PER_DAY = 86400.0  # from s-1
+Progress = Callable[[int, int], None]
+
+
+def silent(done: int, steps: int) -> None:
+    """For work whose progress nobody watches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """All that one selection shows. Maps have row 0 southernmost, the first column at the date line, float32.
+
+    Without members, because they are being drawn or the method is missing, `maps` and `spectra` lack what comes from
+    them and `scores` has bicubic interpolation alone.
+    """
+
+    draw: Draw
+    note: str
+    day: int  # index of the time
+    time: str
+    window: tuple[float, float, float, float]
+    maps: dict[str, np.ndarray]
+    limits: dict[str, tuple[float, float]]  # field, error, spread, probability, law
+    isotherm: tuple[list[np.ndarray], list[np.ndarray]]  # longitudes and latitudes of the lines of the true threshold
+    members: int
+    which: int  # member that is shown, from 1
+    ratio: float  # its residual over that of the truth, root mean squares
+    wavenumber: np.ndarray
+    cutoff: float  # largest wavenumber of the input
+    spectra: dict[str, np.ndarray]  # truth, bicubic, mean, members
+    scores: dict[str, dict[str, float]]  # ensemble, bicubic -> detail_scores
+    lapse_rate: float  # of the law, K m-1
+    seconds: float  # of the draw
+
+
+class Ensembles:
+    """Everything the Ensemble view draws. `pool` draws members; None for the workers of the other views."""
+
+    def __init__(self, pool: Executor | None = None) -> None:
+        self.pool = pool
+        self._truth, self._model, self._stored = Cache(1), Cache(1), Cache(8)
+        self._made, self._tied, self._pictures, self._limits = Cache(24), Cache(24), Cache(64), Cache(1)
+
+    # -- what there is -------------------------------------------------------------------------------------------
+
+    def truth(self) -> tuple[TerrainFields, EffectiveBalance, Tensor]:
+        """All times of the true fields, the law with the numbers that fit them, and bicubic interpolation (T, H, W)."""
+
+        def make() -> tuple[TerrainFields, EffectiveBalance, Tensor]:
+            ds = physlab.open_dataset(TRUTH).load()
+            fields = TerrainFields.of(ds, DRIVERS[0], DRIVERS, FACTOR, statics=("elevation",))
+            return fields, balance_of(fields), interpolated(fields).upsample(fields.coarse[:, 0])
+
+        try:
+            return self._truth.get(TRUTH, make)
+        except (ValueError, OSError) as error:
+            raise Unavailable(f"The fields over terrain are not available: {error}") from error
+
+    def model(self) -> LatentDownscaler:
+        """The model that draws."""
+        try:
+            return self._model.get(SHIPPED, lambda: physlab.load_model(SHIPPED))
+        except (ValueError, OSError) as error:
+            raise Unavailable(f"Latent diffusion is not installed: {error}") from error
+
+    def stored(self, weight: str) -> tuple[int, Tensor]:
+        """Index of the time, and (M, H, W) stored members of a weight of the law."""
+
+        def make() -> tuple[int, Tensor]:
+            ds, fields = physlab.open_dataset(STORED).load(), self.truth()[0]
+            chosen, at = np.isclose(ds["weight"].values, float(weight)), fields.time == ds["time"].values
+            if not chosen.any() or not at.any():
+                there = ", ".join(f"{w:g}" for w in ds["weight"].values)
+                raise Unavailable(f"There are no stored members of λ = {weight} for these times; there are {there}.")
+            return int(at.argmax()), torch.from_numpy(ds["t_low"].values[chosen.argmax()]).float()
+
+        try:
+            return self._stored.get(weight, make)
+        except Unavailable:
+            raise
+        except (ValueError, OSError) as error:
+            raise Unavailable(f"The stored members are not available: {error}") from error
+
+    # -- one selection -------------------------------------------------------------------------------------------
+
+    def known(self, draw: Draw) -> bool:
+        """Whether the members are stored or were drawn before."""
+        return draw.weight != "live" or self._made.peek(_key(draw)) is not None
+
+    def cached(self, draw: Draw) -> Picture | None:
+        """The picture if it was made before."""
+        return self._pictures.peek(resolve(draw))
+
+    def picture(self, draw: Draw, cancelled: Callable[[], bool] = never, progress: Progress = silent) -> Picture:
+        """Everything that one selection shows.
+
+        Raises
+        ------
+        Overtaken : `cancelled` said so between two steps of the sampler.
+        Unavailable : the true fields are not there, or not that time.
+        """
+        draw = resolve(draw)
+        try:
+            made = self._made.get(_key(draw), lambda: self._members(draw, cancelled, progress))
+        except Unavailable as error:
+            return self.started(draw, str(error))
+        return self._pictures.get(draw, lambda: self._draw(draw, made))
+
+    def started(self, draw: Draw, note: str = "") -> Picture:
+        """What is known before there are members."""
+        return self._draw(resolve(draw), None, note)
+
+    def now(self, day: int) -> TerrainFields:
+        """The true and coarse fields of one time."""
+        fields = self.truth()[0]
+        if day >= len(fields):
+            raise Unavailable(f"There are no fields over terrain at time {day + 1}: there are {len(fields)} times.")
+        return fields.take(slice(day, day + 1))
+
+    def _members(self, draw: Draw, cancelled: Callable[[], bool], progress: Progress) -> tuple[int, Tensor, float]:
+        """Index of the time, members (M, H, W) without a constraint, and the seconds that they took."""
+        if draw.weight != "live":
+            return *self.stored(draw.weight), 0.0
+        model, now, start = self.model(), self.now(draw.day), time.perf_counter()
+        noise, static = torch.Generator().manual_seed(draw.seed), model.statics_of(now.grid)
+        try:
+            made = model.sample(now.coarse, static, draw.draws, noise, now.area, progress, cancelled)
+        except Cancelled as error:
+            raise Overtaken from error
+        if cancelled():
+            raise Overtaken
+        return draw.day, made[0], time.perf_counter() - start
+
+    def _finished(self, draw: Draw, members: Tensor, day: int) -> tuple[Tensor, dict[str, float], dict[str, Tensor]]:
+        """Members with the constraint, their scores and spectra."""
+        now = self.now(day)
+        if draw.consistency != "none":
+            given = now.coarse[0, :1].expand(len(members), -1, -1)
+            members = make_constraint(draw.consistency, FACTOR)(members, given, now.area)
+        return members, self._scores(members, now), {"mean": _power(members.mean(0)), "members": _power(members)}
+
+    def _scores(self, fields: Tensor, now: TerrainFields) -> dict[str, float]:
+        """Of (M, H, W) at one time."""
+        wind = tuple(x[0] for x in now.wind)
+        law = self.truth()[1]
+        return detail_scores(fields, now.truth[0, 0], now.coarse[0, 0], now.grid, FACTOR, law, wind, TRUNCATION)
+
+    def _residual(self, t: Tensor, now: TerrainFields) -> Tensor:
+        """Of a field (H, W), K per day."""
+        return PER_DAY * self.truth()[1].residual(t.double(), *(x[0].double() for x in now.wind))
+
+    def _draw(self, draw: Draw, made: tuple[int, Tensor, float] | None, note: str = "") -> Picture:
+        day, raw, seconds = (0 if draw.weight != "live" else draw.day, None, 0.0) if made is None else made
+        now, (_, law, bicubic) = self.now(day), self.truth()
+        truth = now.truth[0, 0]
+        bicubic = bicubic[day : day + 1]
+        maps, spectra, count, ratio = {"input": now.coarse[0, 0], "truth": truth}, {}, 0, float("nan")
+        scores = {"bicubic": self._scores(bicubic, now)}
+        if raw is not None:
+            count, key = len(raw), (_key(draw), draw.consistency)
+            members, own, spectra = self._tied.get(key, lambda: self._finished(draw, raw, day))
+            scores = {"ensemble": own} | scores
+            one = members[min(draw.which, count) - 1]
+            wind = tuple(x[0].double() for x in now.wind)
+            ratio = float((law.relative(one.double(), *wind) / law.relative(truth.double(), *wind)).sqrt())
+            maps |= {"mean": members.mean(0), "member": one, "error": members.mean(0) - truth,
+                     "spread": members.std(0), "probability": (members > draw.threshold).float().mean(0),
+                     "law": self._residual(one, now)}  # fmt: skip
+        spectra = {"truth": _power(truth), "bicubic": _power(bicubic[0])} | spectra
+        images, window = {name: _east_first(x) for name, x in maps.items()}, _window(now)
+        return Picture(
+            draw=draw,
+            note=note,
+            day=day,
+            time=np.datetime_as_string(now.time[0].astype("datetime64[m]"), unit="m").replace("T", " "),
+            window=window,
+            maps=images,
+            limits=self.limits(),
+            isotherm=_isotherm(images["truth"], window, draw.threshold),
+            members=count,
+            which=max(1, min(draw.which, count)),
+            ratio=ratio,
+            wavenumber=np.arange(1.0, len(spectra["truth"]) + 1),
+            cutoff=max(now.grid.shape) / (2 * FACTOR),
+            spectra={name: x.numpy() for name, x in spectra.items()},
+            scores=scores,
+            lapse_rate=law.lapse_rate,
+            seconds=seconds,
+        )
+
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Colour limits, the same for all times and members.
+
+        Field: the central 99.8 % of the truth. Error of the mean: 98 % of the size of bicubic interpolation's. Spread:
+        from zero to half of that. Law: 98 % of the size of the truth's residual.
+        """
+
+        def make() -> dict[str, tuple[float, float]]:
+            fields, _, bicubic = self.truth()
+            low, high = np.quantile(fields.truth.numpy(), [0.001, 0.999])
+            error = float(np.quantile((bicubic - fields.truth[:, 0]).abs().numpy(), 0.98))
+            size = [self._residual(t[0], self.now(k)).abs().numpy() for k, t in enumerate(fields.truth)]
+            reach = float(np.quantile(size, 0.98))
+            return {"field": (float(low), float(high)), "error": (-error, error), "spread": (0.0, error / 2),
+                    "probability": (0.0, 1.0), "law": (-reach, reach)}  # fmt: skip
+
+        return self._limits.get("limits", make)
+
+    def card(self) -> dict[str, Any]:
+        """The card of the model with its size; empty if it is not installed."""
+        try:
+            model = self.model()
+        except Unavailable:
+            return {}
+        size = sum(p.numel() for p in model.parameters())
+        own = {"class": type(model).__name__, "parameters": size, "sampler": model.sampler, "steps": model.steps}
+        return {"name": SHIPPED, **own, **model.card}
+
+
+def resolve(draw: Draw) -> Draw:
+    """What matters of a selection: stored members have their own time, number and seed."""
+    return draw if draw.weight == "live" else replace(draw, day=Draw.day, draws=DRAWS[0], seed=Draw.seed)
+
+
+def _key(draw: Draw) -> Draw:
+    """The selection of members, whatever is asked of them."""
+    return replace(resolve(draw), consistency=Draw.consistency, threshold=Draw.threshold, which=Draw.which)
+
+
+def _power(x: Tensor) -> Tensor:
+    """(K,) power spectrum of (H, W), or the mean of those of (M, H, W), without the zonal mean, as SpecDiv has it."""
+    return radial_spectrum(eddies(x.double()))[1].reshape(-1, max(x.shape[-2:]) // 2).mean(0)[:TRUNCATION]
+
+
+def _east_first(x: Tensor) -> np.ndarray:
+    """From 180 degrees west to 180 degrees east instead of 0 to 360."""
+    return np.ascontiguousarray(np.roll(x.numpy(), x.shape[-1] // 2, axis=-1), dtype=np.float32)
+
+
+def _isotherm(x: np.ndarray, window: tuple[float, float, float, float], t: float) -> tuple[list, list]:
+    """Lines of the value t, as the longitudes of each and the latitudes of each."""
+    west, east, south, north = window
+    (rows, columns), centre = x.shape, np.arange(max(x.shape)) + 0.5
+    longitude, latitude = west + (east - west) * centre / columns, south + (north - south) * centre / rows
+    lines = contour_generator(longitude[:columns], latitude[:rows], x).lines(t)
+    return [line[:, 0] for line in lines], [line[:, 1] for line in lines]
+
+
+def _window(fields: TerrainFields) -> tuple[float, float, float, float]:
+    """West, east, south and north edge of the globe."""
+    latitude, x = fields.grid.latitude, 180.0 / fields.grid.shape[1]
+    y = float(latitude[1] - latitude[0]) / 2
+    return -180.0 - x, 180.0 - x, float(latitude[0]) - y, float(latitude[-1]) + y

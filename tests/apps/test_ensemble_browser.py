@@ -1,0 +1,118 @@
+"""The Ensemble view in a real browser: choose, stop long work, and compare the numbers.
+
+With the model and the fields that ship, or with small ones where these are not there.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.ensemble.store import Ensembles
+from apps.screenshot import serve
+from apps.state import Choice, parse_query, to_query
+from physlab.benchmark.ensemble import SHIPPED
+from physlab.data.assets import asset_folders
+from physlab.zoo import ensemble_folders
+
+pytestmark = pytest.mark.browser
+START = Choice(view="ensemble", draws=2)
+
+
+@pytest.fixture(scope="module")
+def address(untrained_ensemble):
+    names = ("nature-terrain", "nature-terrain-members")
+    there = all(any((f / "data" / f"{name}.nc").is_file() for f in asset_folders()) for name in names)
+    with pytest.MonkeyPatch.context() as patch:
+        if SHIPPED not in ensemble_folders() or not there:
+            patch.setenv("PHYSLAB_ASSETS", str(untrained_ensemble))
+        with serve(timeout=180.0) as address:
+            yield address
+
+
+@pytest.fixture(scope="module")
+def ensembles(address):
+    return Ensembles()
+
+
+def wait_for(page, choice: Choice) -> None:
+    """Until status and scores on the page are those of the selection."""
+    for selector in ('[data-status="ready"]', '[data-table="ensemble"][data-state="ready"]'):
+        page.wait_for_selector(f'{selector}[data-key="{choice.key()}"]', state="attached")
+
+
+def same(page, choice: Choice, ensembles: Ensembles) -> None:
+    """The scores on the page are those of the library."""
+    wait_for(page, choice)
+    cells = page.locator('[data-table="ensemble"] td[data-metric]')
+    shown = cells.evaluate_all("cs => cs.map(c => [c.dataset.column, c.dataset.metric, parseFloat(c.dataset.value)])")
+    wanted = ensembles.picture(choice.draw()).scores
+    assert {column for column, _, _ in shown} == set(wanted) and len(shown) == 16
+    for column, name, value in shown:
+        assert value == pytest.approx(wanted[column][name], rel=1e-4, abs=1e-6, nan_ok=True), (choice, column, name)
+
+
+def press(page, label: str) -> None:
+    page.get_by_role("button", name=label, exact=True).click()
+
+
+def test_choose_and_compare(open_page, painted, ensembles):
+    page = open_page(to_query(START))
+    same(page, START, ensembles)
+    page.wait_for_timeout(500)
+    assert len(painted(page)) == 9 and all(painted(page))
+    press(page, "Additive")
+    choice = START.with_(consistency="add")
+    same(page, choice, ensembles)
+    press(page, "Time 3")
+    choice = choice.with_(day=2)
+    same(page, choice, ensembles)
+    page.get_by_role("slider").nth(1).press("ArrowRight")  # seed, member, threshold
+    choice = choice.with_(which=2)
+    wait_for(page, choice)
+    page.get_by_role("slider").nth(2).press("ArrowLeft")
+    choice = choice.with_(threshold=268.15)
+    wait_for(page, choice)
+    assert page.get_by_text("of 268.15 K").is_visible()
+    page.wait_for_function("location.search.includes('threshold=268.15')")
+    assert parse_query(page.evaluate("location.search")) == (choice, (), [])
+
+
+def test_stored_members_by_weight(open_page, ensembles):
+    page = open_page(to_query(START.with_(weight="0")))
+    same(page, START.with_(weight="0"), ensembles)
+    assert not page.get_by_role("button", name="Time 3", exact=True).is_visible()
+    press(page, "0.3")
+    same(page, START.with_(weight="0.3"), ensembles)
+    press(page, "Live")
+    same(page, START, ensembles)
+
+
+def test_long_work_shows_how_far_it_is_and_can_be_stopped(open_page):
+    page = open_page(to_query(START))
+    wait_for(page, START)
+    press(page, "16")
+    choice = START.with_(draws=16)
+    page.wait_for_selector('[data-progress="busy"]', state="attached")
+    press(page, "Stop")
+    page.wait_for_selector('[data-progress="stopped"]', state="attached")
+    page.wait_for_selector(f'[data-status="stopped"][data-key="{choice.key()}"]', state="attached")
+    press(page, "Again")
+    wait_for(page, choice)
+
+
+def test_only_the_last_of_many_selections_is_drawn(open_page, ensembles):
+    page = open_page(to_query(START.with_(seed=4)))
+    wait_for(page, START.with_(seed=4))
+    for label in ("4", "8", "2", "4"):
+        press(page, label)
+    same(page, START.with_(seed=4, draws=4), ensembles)
+
+
+def test_the_views_take_turns(open_page):
+    page = open_page(to_query(START))
+    wait_for(page, START)
+    press(page, "Downscale")
+    page.wait_for_selector(f'[data-table="frame"][data-key="{START.with_(view="downscale").key()}"]', state="attached")
+    assert not page.get_by_role("button", name="Time 3", exact=True).is_visible()
+    press(page, "Ensemble")
+    wait_for(page, START)
