@@ -199,7 +199,7 @@ def check_units(da: xr.DataArray) -> None:
     celsius = units in {"c", "degc", "deg_c", "celsius", "degree_celsius", "degrees_celsius", "°c"}
     if da.chunks is not None and "time" in da.dims:
         da = da.isel(time=slice(0, 1))  # the first chunk says it, the others stay lazy
-    if celsius or (str(da.name).startswith("t2m") and float(np.nanmax(np.abs(da.values))) < 150.0):
+    if celsius or (str(da.name).startswith(("t2m", "t_low")) and float(np.nanmax(np.abs(da.values))) < 150.0):
         raise FieldError(
             f"'{da.name}' is in degrees Celsius, or at least not in kelvin: add 273.15 and set its units to 'K'"
         )

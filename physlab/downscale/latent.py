@@ -13,9 +13,9 @@ After Tomasi et al. (2025, LDM_res) and its PDE-informed form (arXiv 2510.23866)
 A member is :math:`T = U + \rho\, G(z)`, G the decoder and z a draw. That field, in kelvin, is what a physical law is
 about: see :func:`physlab.train.latent.penalty`.
 
-None of the networks normalises over a field and none but the AFNO blocks, which see the whole coarse grid, looks
-further than :data:`HALO` coarse cells: a large domain is computed in tiles, each network call on overlapping ones, and
-gives what the whole domain would have given.
+None but the AFNO blocks, which get the whole coarse grid, normalises over a field or looks further than `halo` coarse
+cells: a large domain is computed in tiles, each network call on overlapping ones, and gives what the whole domain would
+have given.
 
 >>> model = physlab.load_model("nature-t-low-x4-latent-s0")
 >>> fine = model.downscale(coarse, members=16)       # coarse: t_low, u_low, v_low; fine: (member, ...)
@@ -23,6 +23,7 @@ gives what the whole domain would have given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -60,10 +61,13 @@ class Conditioner(nn.Module):
         super().__init__()
         self.periodic = periodic
         options = {"periodic": periodic, "normalise": False}
-        blocks = [AFNOBlock(width, 4, 2) for _ in range(2)] if mixing == "afno" else [ResBlock(width, width, **options)]
+        if mixing == "afno":
+            blocks = [AFNOBlock(width, 4, 2, periodic) for _ in range(2)]
+        else:
+            blocks = [ResBlock(width, width, **options)]
         self.dynamics = nn.Sequential(nn.Conv2d(drivers, width, 1), *blocks)
         steps, ground = factor.bit_length() - 1, []
-        for k in range(steps):
+        for k in range(steps if statics else 0):
             ground += [GridConv(statics if k == 0 else width, width, stride=2, periodic=periodic), nn.SiLU()]
         self.ground = nn.Sequential(*ground) if statics else None
         self.blend = nn.Sequential(
@@ -72,10 +76,9 @@ class Conditioner(nn.Module):
 
     def flow(self, drivers: Tensor) -> Tensor:
         """Features of the drivers alone, from the whole domain."""
-        margin = 3  # the transform of the AFNO blocks takes its field as periodic
-        x = functional.pad(drivers, (0, 0, margin, margin), mode="replicate")
-        x = functional.pad(x, (margin, margin, 0, 0), mode="circular" if self.periodic else "replicate")
-        return self.dynamics(x)[..., margin:-margin, margin:-margin]
+        y, x = 3, 0 if self.periodic else 3  # the transform of the AFNO blocks takes its field as periodic
+        wide = self.dynamics(functional.pad(drivers, (x, x, y, y), mode="replicate"))
+        return wide[..., y : wide.shape[-2] - y, x : wide.shape[-1] - x]
 
     def forward(self, flow: Tensor, static: Tensor) -> Tensor:
         """Features of the drivers (B, width, h, w) and static fields (1, S, h*N, w*N) -> (B, width, h, w)."""
@@ -108,9 +111,11 @@ class LatentDownscaler(Stored, FieldDownscaler):
     sampler, steps : "heun" or "ddim", and its steps.
     constraint : "none", or "add": members are moved to agree with the coarse field, cell by cell.
     tile : coarse cells along an edge of a tile.
+    halo : coarse cells by which tiles overlap on each side, as far as the networks look.
     """
 
     title = "latent diffusion"
+    kept = ("unet.", "vae.", "conditioner.", "denoiser.")  # not the units: 98000 Pa is beyond half precision
 
     def __init__(
         self, variable: str, drivers: Sequence[str], statics: Sequence[str], factor: int, latitude: Sequence[float],
@@ -130,6 +135,8 @@ class LatentDownscaler(Stored, FieldDownscaler):
         vae = (24, *[48] * (count - 1)) if vae is None else tuple(vae)
         if len(vae) != count:
             raise PhysLabError(f"autoencoder of widths {vae}: factor {factor} in patches of {patch} has {count} levels")
+        if static is not None and longitude is None:
+            raise PhysLabError("static fields of one's own bind the method to its place: pass its longitude, too")
         self.arguments = {
             "variable": variable, "drivers": list(drivers), "statics": list(statics), "factor": factor,
             "latitude": [float(x) for x in latitude], "periodic": bool(periodic),
@@ -149,6 +156,8 @@ class LatentDownscaler(Stored, FieldDownscaler):
         self.conditioner = Conditioner(count, len(self.statics), features, factor, mixing, periodic)
         network = UNet(latent, latent, levels, 1, level=True, condition=features, **options)
         self.denoiser = Denoiser(network, NoiseSchedule("cosine"), "v")
+        looks = max(self.unet.reach * patch / factor, network.reach)
+        self.halo = max(HALO, math.ceil(looks / 8) * 8)
         for name, shape in (("mean", (count, 1, 1)), ("std", (count, 1, 1)), ("detail", ()), ("rho", ())):
             self.register_buffer(name, torch.zeros(shape) if name == "mean" else torch.ones(shape))
         self.register_buffer("static", static, persistent=True)
@@ -191,7 +200,7 @@ class LatentDownscaler(Stored, FieldDownscaler):
 
     def tiled(self, apply: Callable[..., Tensor], fields: Sequence[Tensor], scales: Sequence[int]) -> Tensor:
         """A network on overlapping tiles of a domain, see :func:`in_tiles`."""
-        return in_tiles(apply, fields, scales, self.tile, self.periodic)
+        return in_tiles(apply, fields, scales, self.tile, self.periodic, self.halo)
 
     # --- ensembles ----------------------------------------------------------------------------------------------------
     def make_sampler(self) -> Sampler:
@@ -223,8 +232,8 @@ class LatentDownscaler(Stored, FieldDownscaler):
             raise PhysLabError(f"members is {members}: pass at least 1")
         self.check_constraint()
         generator = torch.Generator().manual_seed(0) if generator is None else generator
-        base, given = (x.repeat_interleave(members, 0) for x in (self.regress(coarse, static),
-                                                                 self.features(coarse, static)))  # fmt: skip
+        base, given = (torch.cat([apply(part, static) for part in coarse.split(TOGETHER)]).repeat_interleave(members, 0)
+                       for apply in (self.regress, self.features))  # fmt: skip
         shape = (self.arguments["latent"], *coarse.shape[-2:])
         noise = torch.randn((len(base), *shape), generator=generator).to(coarse)
         sampler, made = self.make_sampler(), []
@@ -255,7 +264,8 @@ class LatentDownscaler(Stored, FieldDownscaler):
 
         Parameters
         ----------
-        coarse : the drivers on ([time,] latitude, longitude), SI units; further variables are left out.
+        coarse : the drivers on ([time,] latitude, longitude), SI units; further variables are left out. A method with
+            one driver takes it as a DataArray, too. Rows may run either way.
         members, seed : of the ensemble.
         progress, cancel : see :meth:`sample`.
 
@@ -265,10 +275,11 @@ class LatentDownscaler(Stored, FieldDownscaler):
 
         Raises
         ------
-        FieldError : a driver that is missing, other units, missing values, or a domain that the method is not for.
+        FieldError : a driver that is missing, other units or dimensions, missing values, or a domain that the method
+            is not for.
         """
         if isinstance(coarse, xr.DataArray):
-            coarse = coarse.to_dataset(name=coarse.name or self.variable)
+            coarse = coarse.to_dataset(name=self.variable)
         coarse = standardise(coarse)
         missing = [name for name in self.drivers if name not in coarse]
         if missing:
@@ -278,10 +289,17 @@ class LatentDownscaler(Stored, FieldDownscaler):
             )
         for name in self.drivers:
             check_units(coarse[name])
-        grid = Grid.from_dataset(coarse)
+        grid, rows = Grid.from_dataset(coarse), self.training_grid["latitude"]
+        if (grid.latitude[0] < grid.latitude[-1]) != (rows[0] < rows[-1]):  # the networks know north from south
+            turn = {"latitude": slice(None, None, -1)}
+            return self.downscale(coarse.isel(turn), members, seed, progress, cancel).isel(turn)
         self.check_grid(grid)
         fine = self.refine_grid(grid)
         x = to_tensor(coarse, self.drivers)
+        if x.ndim != 4 or x.shape[1] != len(self.drivers):
+            sizes = dict(coarse[list(self.drivers)].sizes)
+            raise FieldError(f"drivers have {sizes}: {self.name} takes (time, latitude, longitude), select one member "
+                             "and one level, e.g. with .isel")  # fmt: skip
         static = self.statics_of(fine)
         device = self.mean.device
         trained, self.periodic = self.periodic, grid.periodic
@@ -331,9 +349,9 @@ class Tiled(PosteriorMean):
 
 def in_tiles(
     apply: Callable[..., Tensor], fields: Sequence[Tensor], scales: Sequence[int], tile: int = TILE,
-    periodic: bool = False,
+    periodic: bool = False, halo: int = HALO,
 ) -> Tensor:  # fmt: skip
-    """``apply(*fields)`` on overlapping tiles: equal to the whole if it looks no further than `HALO` coarse cells.
+    """``apply(*fields)`` on overlapping tiles: equal to the whole if it looks no further than `halo` coarse cells.
 
     Parameters
     ----------
@@ -342,6 +360,7 @@ def in_tiles(
     scales : s of each field.
     tile : coarse cells along an edge, a multiple of 8.
     periodic : columns wrap around.
+    halo : coarse cells of overlap on each side, a multiple of 8.
 
     Raises
     ------
@@ -352,19 +371,19 @@ def in_tiles(
     height, width = (n // scales[0] for n in fields[0].shape[-2:])
     if height <= tile and width <= tile:
         return apply(*fields)
-    halo = min(HALO, width // 8 * 8) if periodic else 0
-    wide = [torch.cat([f[..., f.shape[-1] - halo * s :], f, f[..., : halo * s]], -1)
+    beyond = halo if periodic else 0
+    wide = [f[..., torch.arange(-beyond * s, (width + beyond) * s, device=f.device) % (width * s)] if beyond else f
             for f, s in zip(fields, scales, strict=True)]  # fmt: skip
     rows = []
     for top in range(0, height, tile):
-        low, high, row = max(top - HALO, 0), min(top + tile + HALO, height), []
+        low, high, row = max(top - halo, 0), min(top + tile + halo, height), []
         for left in range(0, width, tile):
-            first = max(left + halo - HALO, 0)
-            last = min(left + halo + tile + HALO, width + 2 * halo)
+            first = max(left + beyond - halo, 0)
+            last = min(left + beyond + tile + halo, width + 2 * beyond)
             windows = [f[..., s * low : s * high, s * first : s * last] for f, s in zip(wide, scales, strict=True)]
             made = apply(*windows)
             r = made.shape[-2] // (high - low)
-            y, x = r * (top - low), r * (left + halo - first)
+            y, x = r * (top - low), r * (left + beyond - first)
             row.append(made[..., y : y + r * min(tile, height - top), x : x + r * min(tile, width - left)])
         rows.append(torch.cat(row, dim=-1))
     return torch.cat(rows, dim=-2)

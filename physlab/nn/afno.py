@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physlab.errors import PhysLabError
-from physlab.nn.parts import pad_to, same, zero
+from physlab.nn.parts import zero
+from physlab.nn.unet import GridConv, pad_grid
 
 
 class SpectralMixing(nn.Module):
@@ -55,11 +56,11 @@ class SpectralMixing(nn.Module):
 class AFNOBlock(nn.Module):
     """Mixing over wavenumbers and neighbours, then a pointwise network, each with a skip."""
 
-    def __init__(self, channels: int, groups: int, expansion: int) -> None:
+    def __init__(self, channels: int, groups: int, expansion: int, periodic: bool = False) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.GroupNorm(1, channels) for _ in range(2))
         self.spectral = SpectralMixing(channels, groups)
-        self.local = same(channels, channels)
+        self.local = GridConv(channels, channels, periodic=periodic)
         self.wide = nn.Conv2d(channels, expansion * channels, 1)
         self.back = nn.Conv2d(expansion * channels, channels, 1)
 
@@ -79,7 +80,7 @@ class AFNO(nn.Module):
     groups : blocks of the spectral weights, a divisor of the width.
     expansion : of the pointwise networks.
     margin : tokens of reflection on each side.
-    periodic : columns are longitudes of a whole globe: they are continued by themselves.
+    periodic : columns are longitudes of a whole globe, periodic as they are: only rows are reflected.
     """
 
     def __init__(
@@ -91,15 +92,15 @@ class AFNO(nn.Module):
             raise PhysLabError(f"AFNO has {channels} channels in {groups} groups: pass a multiple, and counts above 0")
         self.patch, self.margin, self.periodic = patch, margin, periodic
         self.embed = nn.Conv2d(inputs, channels, patch, stride=patch)
-        self.blocks = nn.ModuleList(AFNOBlock(channels, groups, expansion) for _ in range(depth))
-        self.last = zero(same(channels, outputs * patch**2))
+        self.blocks = nn.ModuleList(AFNOBlock(channels, groups, expansion, periodic) for _ in range(depth))
+        self.last = zero(GridConv(channels, outputs * patch**2, periodic=periodic))
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        m = self.margin
-        y = functional.pad(self.embed(pad_to(x, self.patch)), (0, 0, m, m), mode="reflect")
-        y = functional.pad(y, (m, m, 0, 0), mode="circular" if self.periodic else "reflect")
+        m, n = self.margin, 0 if self.periodic else self.margin
+        y = self.embed(pad_grid(x, self.patch, self.periodic))
+        y = functional.pad(y, (n, n, m, m), mode="reflect")
         for block in self.blocks:
             y = block(y)
-        y = y[..., m : y.shape[-2] - m, m : y.shape[-1] - m]
+        y = y[..., m : y.shape[-2] - m, n : y.shape[-1] - n]
         return functional.pixel_shuffle(self.last(y), self.patch)[..., :height, :width]

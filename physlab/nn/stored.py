@@ -22,12 +22,12 @@ class Stored(nn.Module):
     Attributes
     ----------
     title : what it is called in messages.
-    kept : prefix of the tensors that are rounded if half precision is asked for; "" for all.
+    kept : prefix, or prefixes, of the tensors that are rounded if half precision is asked for; "" for all.
     card : what is known of the training; written beside what :meth:`describe` gives.
     """
 
     title: ClassVar[str] = "model"
-    kept: ClassVar[str] = ""
+    kept: ClassVar[str | tuple[str, ...]] = ""
 
     def __init__(self) -> None:
         super().__init__()

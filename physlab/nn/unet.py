@@ -161,7 +161,7 @@ class UNet(nn.Module):
                 f"{blocks} blocks: pass at least 1 of each (conditions at least 0)"
             )
         self.inputs, self.condition, self.periodic = int(inputs), int(condition), bool(periodic)
-        self.multiple = 2 ** (len(widths) - 1)
+        self.multiple, self.blocks = 2 ** (len(widths) - 1), int(blocks)
         width = 4 * widths[0] if level else 0
         options = {"embedding": width, "periodic": periodic, "normalise": normalise}
         self.embed = LevelEmbedding(width) if level else None
@@ -177,6 +177,12 @@ class UNet(nn.Module):
         self.last = nn.Sequential(
             norm(widths[0], normalise), nn.SiLU(), zero(GridConv(widths[0], outputs, periodic=periodic), zero_start)
         )
+
+    @property
+    def reach(self) -> int:
+        """Points that the output looks away at most, without attention and normalisation."""
+        m = self.multiple
+        return 2 + (m - 1) * (4 * self.blocks + 2) + 4 * m + m - 1  # ends, levels, middle, blocks of m points
 
     def forward(self, x: Tensor, level: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         """(B, inputs, H, W), level (B,), condition (B, C, H, W) -> (B, outputs, H, W).

@@ -10,6 +10,7 @@ from physlab.errors import PhysLabError
 from physlab.nn import AFNO, ConvLSTM, count_parameters
 from physlab.nn.afno import SpectralMixing
 from physlab.nn.convlstm import LSTMCell
+from physlab.nn.unet import wrap_columns
 
 
 @pytest.fixture
@@ -78,6 +79,22 @@ def test_the_last_frame_counts_and_the_order_of_frames_too(rng):
     x = torch.randn(1, 6, 8, 8, generator=rng)
     turned = torch.cat([x[:, 2:4], x[:, :2], x[:, 4:]], dim=1)
     assert (net(x) - net(turned)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+def test_afno_on_a_globe_has_no_seam(periodic):
+    """Fields that repeat around the globe still do, but not in a region, whose eastern end is none of its west."""
+    torch.manual_seed(0)
+    net = AFNO(2, 3, channels=8, depth=2, periodic=periodic)
+    torch.nn.init.normal_(net.last.weight)
+    x = torch.randn(2, 2, 12, 16).repeat(1, 1, 1, 2)
+    with torch.no_grad():
+        y = net(x)
+        assert bool((y - y.roll(16, -1)).abs().max() < 1e-5 * y.std()) == periodic
+        assert net(x[..., :7, :29]).shape == (2, 3, 7, 29)
+        wrap_columns(net, not periodic)
+        z = net(x)
+    assert bool((z - z.roll(16, -1)).abs().max() < 1e-5 * z.std()) != periodic
 
 
 def test_afno_sees_the_whole_field_and_convlstm_its_neighbourhood(rng):

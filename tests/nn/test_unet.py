@@ -8,7 +8,8 @@ from torch import Tensor
 
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn import UNet, count_parameters
-from physlab.nn.unet import GridConv, ResBlock, pad_grid
+from physlab.nn.unet import GridConv, ResBlock, pad_grid, wrap_columns
+from physlab.nn.vae import VAE
 
 
 def random_weights(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
@@ -91,6 +92,23 @@ def test_a_shift_along_longitude_stays_a_shift(attention: bool) -> None:
     size = network(x, level).abs().mean()
     assert (network(x.roll(1, -1), level) - network(x, level).roll(1, -1)).abs().max() > 1e-3 * size
     assert (plane(x.roll(4, -1), level) - plane(x, level).roll(4, -1)).abs().max() > 1e-3 * size
+
+
+def test_networks_change_between_globe_and_region() -> None:
+    """Weights know nothing of the globe: wrapped columns make a network the one that was built for it, and back."""
+    globe, region = (
+        random_weights(torch.nn.Sequential(UNet(1, 2, (4, 8), 1, periodic=p), VAE(2, 1, (4, 4), periodic=p))).double()
+        for p in (True, False)
+    )
+    region.load_state_dict(globe.state_dict())
+    x = normal(2, 1, 8, 11)  # padded, too
+    here, there = globe(x), region(x)
+    assert (here - there).abs().max() > 1e-3
+    wrap_columns(globe, False)
+    wrap_columns(region, True)
+    assert torch.equal(globe(x), there) and torch.equal(region(x), here)
+    wrap_columns(globe, True)
+    assert torch.equal(globe(x), here)
 
 
 def test_level_and_condition_reach_the_output_and_samples_stay_apart() -> None:
