@@ -108,6 +108,7 @@ def exercises() -> dict[str, Exercise]:
         cnn,
         conservation,
         gan_exercises,
+        latent_exercises,
         phyda_exercises,
         phydl_exercises,
         positivity,

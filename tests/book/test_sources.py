@@ -48,7 +48,7 @@ def words(source: str) -> int:
 
 
 def test_chapters_in_order():
-    names = "preface atmosphere conservation statistical cnn gan results phydl assimilation phyda"
+    names = "preface atmosphere conservation statistical cnn gan results phydl assimilation phyda latent"
     assert [path.stem for path in CHAPTERS] == names.split()
 
 
@@ -150,7 +150,7 @@ def test_explorer_links_are_read_without_complaint(path):
         assert not problems
         if given.get("view") == "continuous":
             given["moment"] = given.pop("hour")
-        elif given.get("view") != "assimilate":
+        elif given.get("view") not in ("assimilate", "ensemble"):
             assert {"frame", "dataset", "constraint"} <= set(given)
         shown = {name: f"{x:g}" if isinstance(x, float) else str(x) for name, x in vars(choice).items()}
         assert {name: shown[name] for name in given if name != "v"} == {k: x for k, x in given.items() if k != "v"}
