@@ -114,6 +114,12 @@ def test_solutions_answer_their_exercise_and_are_graded(path):
         assert "assert check(" in block
 
 
+def test_labels_are_used_once_in_the_book():
+    labels = [x for path in CHAPTERS for x in re.findall(r"^:label: ([\w-]+)$", path.read_text(), flags=re.M)]
+    twice = {x for x in labels if labels.count(x) > 1}
+    assert not twice, f"labels of two exercises: {twice}"
+
+
 def test_every_registered_exercise_is_in_the_book():
     from physlab.teach import exercises
 
