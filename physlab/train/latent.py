@@ -270,7 +270,7 @@ def penalty(
     denoised : (B, latent, h, w).  ratio : (B,) their noise-to-signal ratios.
     """
     chosen = ratio.argsort()[: max(1, len(ratio) // 2)]
-    temperature = model.field(base[chosen], denoised[chosen])[:, 0].float()
+    temperature = model.field(base[chosen], denoised[chosen])[:, 0]
     with torch.autocast(temperature.device.type, enabled=False):
         held = weight / (1 + ratio[chosen].square()) * law(temperature, at[chosen.cpu()])
     return temperature.new_zeros(len(ratio)).index_add(0, chosen, held)

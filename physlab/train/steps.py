@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from physlab.errors import PhysLabError
+from physlab.nn.parts import choose
 from physlab.train.loop import precision_of, schedule, update_average
 from physlab.train.progress import Bar
 
@@ -45,6 +46,9 @@ class Steps:
     def __post_init__(self) -> None:
         if min(self.steps, self.batch) < 1 or not (self.rate is None or self.rate > 0):
             raise PhysLabError("steps and batch must be at least 1 and the rate positive")
+        if not (0 <= self.warm_up < 1 and 0 <= self.ema < 1 and self.decay >= 0 and self.clip > 0):
+            raise PhysLabError("warm_up and ema must lie in 0 to below 1, decay be at least 0 and clip positive")
+        choose("precision", self.precision, ("auto", "bf16", "fp32"))
 
 
 @dataclass
