@@ -150,6 +150,6 @@ def make_controls(state: State, networks: Mapping[str, str]) -> dict:
         "which": pmui.IntSlider(value=s.which, start=WHICH[0], end=WHICH[-1], **slider),
         "consistency": choose("consistency", swapped(CONSISTENCIES), **tight),
         "threshold": pmui.DiscreteSlider(
-            options={f"{t:g} K, {t - 273.15:+.0f} °C": t for t in THRESHOLDS}, value=s.threshold, **slider
+            options={f"{t:g} K · {round(t - 273.15)} °C": t for t in THRESHOLDS}, value=s.threshold, **slider
         ),
     }

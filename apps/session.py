@@ -80,7 +80,7 @@ class Session:
         """The Ensemble view, made when somebody first looks at it."""
         if self._ensemble is None:
             hooks = self.state, self._announce, self._status
-            self._ensemble = Ensemble(self.store.ensembles, *self._workers, *hooks)
+            self._ensemble = Ensemble(self.store.ensembles, *self._workers, *hooks, self._hide)
             self.groups["day"].append(self._ensemble.moment)
         return self._ensemble
 
@@ -180,6 +180,8 @@ class Session:
         hidden |= set(TITLES) - set(IN_VIEW[state.view])
         for name, group in {**self.groups, **self.cells, "prompt": self.prompt}.items():
             group.visible = name not in hidden
+        if self._ensemble and self._ensemble.shown:
+            self.controls["which"].end = max(self._ensemble.shown.members, state.which)
         views_ = {"downscale": self.downscale, "benchmark": self.benchmark.view}
         if state.view in ("continuous", "assimilate", "ensemble"):
             getattr(self, state.view)  # made now

@@ -165,7 +165,10 @@ PAGE_SX = {
     "& .MuiAppBar-root .title": {"fontSize": "18px", "fontWeight": 600},
 }
 TIGHT_SX = {"& .MuiToggleButton-root": {"paddingLeft": "4px", "paddingRight": "4px", "fontSize": "12px"}}
-NARROW_SX = {"& .MuiToggleButton-root": {"padding": "5px 2px", "fontSize": "11px", "letterSpacing": 0}}
+NARROW_SX = {  # two rows
+    "flexWrap": "wrap",
+    "& .MuiToggleButton-root": {"padding": "4px 2px", "fontSize": "11px", "letterSpacing": 0, "flex": "1 0 30%"},
+}
 TABS_SX = {
     "& .MuiTab-root": {"minWidth": 0, "minHeight": 40, "padding": "8px 14px", "fontSize": 13},
     "& .MuiTabs-root": {"minHeight": 40},

@@ -56,7 +56,7 @@ class EnsembleMaps(LinkedMaps):
 
     def _say(self, picture: Picture) -> None:
         draw, there = picture.draw, picture.members > 0
-        bicubic, own = picture.scores["bicubic"], picture.scores.get("ensemble")
+        own = picture.scores.get("ensemble")
         count = f"of {picture.members} members · " if there else ""
         one = f"{picture.which} of {picture.members} · " if there else ""
         captions = {
@@ -64,11 +64,11 @@ class EnsembleMaps(LinkedMaps):
             "truth": ("Truth", "temperature, lowest layer · K"),
             "mean": ("Ensemble mean", f"{count}K"),
             "member": ("One member", f"{one}K"),
-            "error": ("Error of the mean", f"RMSE {own['rmse']:.3f} K, bicubic {bicubic['rmse']:.3f}" if own else "K"),
+            "error": ("Error of the mean", f"RMSE {own['rmse']:.3f} K" if own else "K"),
             "spread": ("Spread", f"{count}K"),
-            "probability": ("Exceedance", f"of {draw.threshold:g} K, share of members · line: truth"),
-            "law": ("PDE residual", f"member {one}{UNITS['law']} · {picture.ratio:.2f} × truth's" if there else ""),
-            "spectrum": ("Power spectra", "K², dashed: end of the input"),
+            "probability": ("Exceedance", f"of {draw.threshold:g} K · line: truth"),
+            "law": ("PDE residual", f"{picture.ratio:.2f} × truth's · {UNITS['law']}" if there else UNITS["law"]),
+            "spectrum": ("Power spectra", "K² · dashed: end of the input"),
         }
         for key, (head, words) in captions.items():
             self.caption(key, head, words)

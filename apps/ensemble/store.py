@@ -158,8 +158,8 @@ class Ensembles:
         """Index of the time, members (M, H, W) without a constraint, and the seconds that they took."""
         if draw.weight != "live":
             return *self.stored(draw.weight), 0.0
-        model, now, start = self.model(), self.now(draw.day), time.perf_counter()
-        noise, static = torch.Generator().manual_seed(draw.seed), model.statics_of(now.grid)
+        model, now = self.model(), self.now(draw.day)
+        noise, static, start = torch.Generator().manual_seed(draw.seed), model.statics_of(now.grid), time.perf_counter()
         try:
             made = model.sample(now.coarse, static, draw.draws, noise, now.area, progress, cancelled)
         except Cancelled as error:

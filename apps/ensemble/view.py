@@ -35,13 +35,15 @@ class Ensemble:
     state : the session's selections.
     say : shows sentences above the maps, by kind: note or error.
     status : tells how far a selection is.
+    arrange : called when members are shown: only then one knows how many of them there are.
     """
 
     def __init__(
         self, ensembles: Ensembles, pool: Executor, schedule: Callable, state: State,
-        say: Callable[[list[str], str], None], status: Callable[[Choice, str, str], None],
+        say: Callable[[list[str], str], None], status: Callable[[Choice, str, str], None], arrange: Callable[[], None],
     ) -> None:  # fmt: skip
-        self.ensembles, self.state, self.schedule, self.say, self.status = ensembles, state, schedule, say, status
+        self.ensembles, self.state, self.schedule = ensembles, state, schedule
+        self.say, self.status, self.arrange = say, status, arrange
         self.quick = Latest(pool, self._draw, self._deliver, schedule)
         self.slow = Latest(ensembles.pool or pool, self._make, self._deliver, schedule)
         self.maps = EnsembleMaps()
@@ -137,6 +139,7 @@ class Ensemble:
         if not last:
             return
         self.say([picture.note] if picture.note else [], "error" if picture.note else "note")
+        self.arrange()
         self.card.object = tables.card_html(self.ensembles.card())
         self.code.object = code_html(tables.script(picture), "This script prints the scores of this ensemble")
         self.strip.say("There are no members of this selection." if picture.note else summary(picture))

@@ -192,6 +192,7 @@ def test_a_page(session, ensembles):
     assert SHIPPED in view.card.object and SHIPPED in view.code.object and "000000000000" in view.card.object
     assert page.groups["draws"].visible and page.groups["seed"].visible and not page.groups["factor"].visible
     assert page.downscale not in page.main
+    assert page.controls["which"].end == 2
     page.controls["consistency"].value = "add"
     assert view.shown.scores["ensemble"]["conservation"] < 1e-4 and "hard consistency" in view.strip.words.object
     page.controls["threshold"].value = 263.15
@@ -199,6 +200,7 @@ def test_a_page(session, ensembles):
     page.controls["weight"].value = "0.3"
     assert "3 stored members of the time 2012-01-25" in view.strip.words.object
     assert not any(page.groups[name].visible for name in ("day", "draws", "seed"))
+    assert page.controls["which"].end == 3
     page.controls["view"].value = "assimilate"
     assert page.groups["seed"].visible and not view.view.visible
 

@@ -5,6 +5,10 @@ With the model and the fields that ship, or with small ones where these are not 
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 
 from apps.ensemble.store import Ensembles
@@ -19,14 +23,21 @@ START = Choice(view="ensemble", draws=2)
 
 
 @pytest.fixture(scope="module")
-def address(untrained_ensemble):
+def address(untrained_ensemble, tmp_path_factory):
     names = ("nature-terrain", "nature-terrain-members")
     there = all(any((f / "data" / f"{name}.nc").is_file() for f in asset_folders()) for name in names)
     with pytest.MonkeyPatch.context() as patch:
         if SHIPPED not in ensemble_folders() or not there:
-            patch.setenv("PHYSLAB_ASSETS", str(untrained_ensemble))
+            patch.setenv("PHYSLAB_ASSETS", str(slow(untrained_ensemble, tmp_path_factory.mktemp("slow") / "assets")))
         with serve(timeout=180.0) as address:
             yield address
+
+
+def slow(assets: Path, folder: Path) -> Path:
+    """The small model with so many steps that one can press a button meanwhile."""
+    card = shutil.copytree(assets, folder) / "ensembles" / SHIPPED / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"steps": 200}))
+    return folder
 
 
 @pytest.fixture(scope="module")
