@@ -98,6 +98,8 @@ def test_sizes_of_the_networks_add_up(scene):
 
 def test_fit_explains_and_the_truth_has_residual_one(scene):
     assert 0 < latent.explained(scene) < 0.5
+    low, *_, high = latent.diffusivities(scene)
+    assert 0 <= low <= scene.law.diffusivity <= high
     assert scene.residual(scene.truth) == pytest.approx(1)
     assert scene.residual(scene.bicubic[0]) < 0.9
 
