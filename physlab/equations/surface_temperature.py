@@ -111,8 +111,9 @@ class EffectiveBalance:
             A = torch.stack([(c * area).flatten() for c in columns], dim=1)
             unit = A.square().mean(0).sqrt()
             unit = torch.where(unit > 0, unit, torch.ones_like(unit))  # flat ground tells no lapse rate
-            B = (target * area).flatten()[:, None]
-            return (torch.linalg.lstsq(A / unit, B, driver="gelsd").solution[:, 0] / unit).tolist()
+            A = A / unit
+            known = A.mT @ (target * area).flatten()[:, None]  # the two columns are far from parallel
+            return (torch.linalg.lstsq(A.mT @ A, known, driver="gelsd").solution[:, 0] / unit).tolist()
 
         gamma = kappa = 0.0
         for _ in range(20):
