@@ -141,20 +141,27 @@ class TerrainFields:
             weights = torch.from_numpy(grid.area_weights[:, :1].copy())
             given = coarsen(truth.double(), factor, weights).float()
         else:
-            given = to_tensor(standardise(coarse), drivers)
+            coarse = standardise(coarse)
+            given = to_tensor(coarse, drivers)
             wanted = (len(truth), len(drivers), *(n // factor for n in grid.shape))
             if tuple(given.shape) != wanted:
                 raise FieldError(f"coarse fields are {tuple(given.shape)} (time, driver, latitude, longitude): factor "
                                  f"{factor} and the fine fields want {wanted}")  # fmt: skip
+            _check_place("coarse", Grid.from_dataset(coarse), grid.coarsen(factor))
+            timed = "time" in fine.coords and "time" in coarse.coords
+            if timed and (fine["time"].values != coarse["time"].values).any():
+                raise FieldError("the coarse fields have other times than the fine ones: select those of both")
         mine = [] if static is None else [name for name in statics if name in static.data_vars]
         ground = static_fields([n for n in statics if n not in mine], grid.latitude, grid.longitude)
         if mine:
-            yours = to_tensor(standardise(static), mine)[0, :, : grid.shape[0], : grid.shape[1]]
+            static = standardise(static).isel(latitude=slice(grid.shape[0]), longitude=slice(grid.shape[1]))
+            yours = to_tensor(static, mine)[0]
             if yours.shape[-2:] != grid.shape:
                 raise FieldError(f"static fields have {tuple(yours.shape[-2:])} points, the fine fields {grid.shape}")
+            _check_place("static", Grid.from_dataset(static), grid)
             rest = iter(ground)
             ground = torch.stack([yours[mine.index(n)] if n in mine else next(rest) for n in statics])
-        times = fine["time"].values if "time" in fine.coords else np.arange(len(truth))
+        times = np.atleast_1d(fine["time"].values) if "time" in fine.coords else np.arange(len(truth))
         return cls(drivers, tuple(statics), grid, factor, truth, given, ground,
                    _consistent(truth, given, factor, grid), bool(mine), times)  # fmt: skip
 
@@ -188,6 +195,18 @@ class TerrainFields:
         return torch.zeros(self.grid.shape)
 
 
+def _check_place(kind: str, yours: Grid, wanted: Grid) -> None:
+    """Refuse fields that lie a quarter of a cell or more beside where they should, or in another order."""
+    for axis, period in (("latitude", np.inf), ("longitude", 360.0)):
+        theirs, mine = getattr(yours, axis), getattr(wanted, axis)
+        away = np.abs(theirs - mine)
+        if (np.minimum(away % period, period - away % period) > 0.25 * np.abs(np.diff(mine)).mean()).any():
+            raise FieldError(
+                f"the {kind} fields have {axis} {theirs[0]:g} to {theirs[-1]:g}, the fine ones want {mine[0]:g} to "
+                f"{mine[-1]:g}: pass the same domain in the same order"
+            )
+
+
 def _consistent(fine: Tensor, coarse: Tensor, factor: int, grid: Grid) -> bool:
     weights = torch.from_numpy(grid.area_weights[:, :1].copy())
     try:
@@ -202,8 +221,10 @@ def hold_out(fields: TerrainFields, share: float, gap: float = 48.0) -> tuple[Te
 
     Raises
     ------
-    FieldError : nothing is left of one of them, or times that do not rise.
+    FieldError : nothing is left of one of them, or times that do not rise or are none.
     """
+    if not np.issubdtype(fields.time.dtype, np.datetime64):
+        raise FieldError("the fields have no times to hold some out: give them a coordinate time")
     hours = (fields.time - fields.time[0]) / np.timedelta64(1, "h")
     if (np.diff(hours) <= 0).any():
         raise FieldError("times do not rise: sort the fields by time")

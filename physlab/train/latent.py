@@ -203,14 +203,16 @@ def train_in_folder(
 
     Raises
     ------
-    CheckpointError : the folder holds another kind of model, or one of other fields or another seed.
+    CheckpointError : the folder holds another kind of model, or one of other fields, another seed or penalty.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = make_latent(fields, **arguments)
     if Path(folder).exists():
         known = LatentDownscaler.load(folder)
-        mine, theirs = ({**m.arguments, "seed": s} for m, s in ((model, seed), (known, known.card["training"]["seed"])))
+        took, wanted = known.card.get("training", {}), {"weight": weight, "kind": kind if weight else "none"}
+        mine = {**model.arguments, "seed": seed, **wanted}
+        theirs = {**known.arguments, "seed": took.get("seed"), **{k: took.get("tuning", wanted)[k] for k in wanted}}
         if mine != theirs:
             other = ", ".join(k for k in mine if mine[k] != theirs[k])
             raise CheckpointError(f"{folder} holds a model of another {other}: choose another folder, or remove it")
