@@ -111,6 +111,24 @@ def test_balance_and_ratio_notice_other_things(scene):
     assert found.loc["in calm air", "published ratio"] == 1 and found.loc["in calm air", "balance"] < 0.5
 
 
+def test_rounding_is_taken_out_and_the_field_stays():
+    """A spherical harmonic stays as it is; white noise near the poles goes."""
+    latitude = np.linspace(-88, 88, 64)
+    longitude = np.deg2rad(np.arange(128) * 360 / 128)
+    smooth = 280 + np.cos(np.deg2rad(latitude))[:, None] ** 8 * np.cos(8 * longitude)
+    noise = np.random.default_rng(0).uniform(-0.05, 0.05, smooth.shape)
+    assert np.abs(latent.unrounded(smooth, latitude) - smooth).max() < 1e-4
+    left = latent.unrounded(smooth + noise, latitude) - smooth
+    assert left[0].std() < 0.5 * noise[0].std() and left[32].std() > 0.9 * noise[32].std()
+
+
+def test_fit_does_not_see_the_rounding(scene):
+    assert 1.5e5 < scene.law.diffusivity < 3e5  # that of the run itself, unrounded: 2.2e5
+    words = latent.fit_words(scene)
+    assert "m² s⁻¹" in words[0]
+    assert (len(words) == 2) is (abs(latent.as_it_comes(scene) / scene.law.diffusivity - 1) > 0.2)
+
+
 # ---- decoding -------------------------------------------------------------------------------------------------------
 
 
