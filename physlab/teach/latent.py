@@ -716,31 +716,32 @@ def gains(found: pd.DataFrame, keys: Sequence[str] = ("rmse", "crps")) -> pd.Dat
     return pd.DataFrame({key: [better(row, key) for _, row in balance.iterrows()] for key in keys}, index=balance.index)
 
 
-def verdict(runs: pd.DataFrame, data: str = MAIN) -> dict[str, object]:
+def verdict(runs: pd.DataFrame, data: str = MAIN) -> dict:
     """What the balance does to the ensemble, as facts.
 
     Returns
     -------
     obeyed : whether the members' residual falls clearly at the largest weight.
-    helps : weights with a clear gain in RMSE or CRPS and no clear loss in the other.
-    hurts : weights with a clear loss in either.
+    helps, hurts : weights with a clearly lower and higher CRPS, the score of an ensemble.
     largest : the largest weight.
     start, end : members' residual over the truth's without the law and at the largest weight.
-    most : largest mean change of RMSE or CRPS at any weight, % of the control.
+    change, clear : score -> mean change in % of the control at the largest weight, and whether it is clear.
     """
     found = effects(runs, data)
     balance = found[found["kind"] == "balance"].set_index("weight").sort_index()
     summary = ensemble_summary(runs, data)
     tuned = summary[(summary["model"] == TUNED) & (summary["kind"] != "flux-ratio")].set_index("weight")
-    largest, sign = balance.index[-1], gains(found)
+    largest, sign = balance.index[-1], gains(found)["crps"]
+    last = balance.loc[largest]
     return {
-        "obeyed": better(balance.loc[largest], "residual") > 0,
-        "helps": [w for w in sign.index if sign.loc[w].max() > 0 and sign.loc[w].min() >= 0],
-        "hurts": [w for w in sign.index if sign.loc[w].min() < 0],
+        "obeyed": better(last, "residual") > 0,
+        "helps": list(sign.index[sign > 0]),
+        "hurts": list(sign.index[sign < 0]),
         "largest": largest,
         "start": float(tuned.loc[0.0, "residual"]),
         "end": float(tuned.loc[largest, "residual"]),
-        "most": float(balance[["rmse", "crps"]].abs().to_numpy().max()),
+        "change": {key: float(last[key]) for key in NAMES},
+        "clear": {key: bool(last[f"{key}_clear"]) for key in NAMES},
     }
 
 
@@ -748,27 +749,24 @@ def answer(runs: pd.DataFrame, data: str = MAIN) -> str:
     """Does the law help? One sentence, from :func:`verdict`."""
     if TUNED not in set(runs.loc[(runs["data"] == data) & (runs["kind"] == "balance"), "model"]):
         return "The table has no training with the law yet."
-    facts, found = verdict(runs, data), effects(runs, data)
-    balance = found[found["kind"] == "balance"].set_index("weight")
-    rows = f"{facts['start']:.2f} to {facts['end']:.2f} of the truth's at λ = {facts['largest']:g}"
-    first = f"The law lowers its own residual in the members, from {rows}"
+    facts = verdict(runs, data)
+    change, clear = facts["change"], facts["clear"]
+    rows = f"from {facts['start']:.2f} to {facts['end']:.2f} of the truth's at λ = {facts['largest']:g}"
+    first = f"The law lowers its own residual in the members, {rows}"
     if not facts["obeyed"]:
         first = f"The law does not clearly lower even its own residual in the members ({rows})"
-
-    def change(weight: float) -> str:
-        return f"RMSE {balance.loc[weight, 'rmse']:+.1f} %, CRPS {balance.loc[weight, 'crps']:+.1f} %"
-
+    if facts["obeyed"] and clear["spread_skill"] and change["spread_skill"] < 0:
+        first += f", but makes them more alike (spread/skill {change['spread_skill']:+.1f} %)"
+        if clear["specdiv_top"] and change["specdiv_top"] > 0:
+            first = first[:-1] + f", finest SpecDiv {change['specdiv_top']:+.0f} %)"
+    numbers = f"RMSE {change['rmse']:+.1f} %, CRPS {change['crps']:+.1f} %"
     if facts["helps"]:
-        best = min(facts["helps"], key=lambda w: balance.loc[w, "crps"])
-        second = f"and the ensemble gains a little by it at λ = {best:g} ({change(best)})"
+        second = f"and the ensemble gains in CRPS at λ = {', '.join(f'{w:g}' for w in facts['helps'])}"
+    elif facts["hurts"]:
+        second = "and no weight lowers the CRPS of the ensemble"
     else:
-        second = f"{'but' if facts['obeyed'] else 'and'} at no weight does the ensemble gain clearly in RMSE or CRPS"
-    if facts["hurts"]:
-        worst = max(facts["hurts"], key=lambda w: balance.loc[w, "crps"])
-        second += f", and at λ = {worst:g} it loses ({change(worst)})"
-    elif not facts["helps"]:
-        second += f" (changes of at most {facts['most']:.1f} %)"
-    return f"**{first}, {second}.**"
+        second = "and at no weight does the CRPS of the ensemble change clearly"
+    return f"**{first}, {second} ({numbers} at λ = {facts['largest']:g}).**"
 
 
 def further(runs: pd.DataFrame) -> list[str]:
@@ -781,9 +779,12 @@ def further(runs: pd.DataFrame) -> list[str]:
             if data == MAIN and row["kind"] == "balance":
                 continue
             name = "the balance" if row["kind"] == "balance" else "the published ratio"
-            parts = [f"{label} {row[key]:+.1f} ± {row[f'{key}_spread']:.1f} %"
-                     for key, label in (("rmse", "RMSE"), ("crps", "CRPS"), ("residual", "residual"))
-                     if row[key] == row[key]]  # fmt: skip
+            parts = [
+                f"{label} {row[key]:+.1f}"
+                + (f" ± {spread:.1f} %" if (spread := row[f"{key}_spread"]) == spread else " %")
+                for key, label in (("rmse", "RMSE"), ("crps", "CRPS"), ("residual", "residual"))
+                if row[key] == row[key]
+            ]
             text = f"{lead}{name} at λ = {row['weight']:g} changes {', '.join(parts)}."
             said.append(text[0].upper() + text[1:])
     return said

@@ -209,9 +209,11 @@ def test_answer_follows_the_table():
     assert nothing.startswith("**The law lowers its own residual") and nothing.endswith(".**")
 
     good = latent.answer(table(lower | {0.3: {"rmse": 0.97, "crps": 0.97}}))
-    assert "gains a little by it at λ = 0.3 (RMSE -3.0 %, CRPS -3.0 %)" in good
-    bad = latent.answer(table(lower | {3.0: {"rmse": 1.05, "residual": 0.7}}))
-    assert "at λ = 3 it loses (RMSE +5.0 %" in bad
+    assert "the ensemble gains in CRPS at λ = 0.3" in good
+    last = {"rmse": 0.99, "residual": 0.7, "crps": 1.05, "spread_skill": 0.9, "specdiv_top": 1.2}
+    bad = latent.answer(table(lower | {3.0: last}))
+    assert "more alike (spread/skill -10.0 %, finest SpecDiv +20 %), and no weight lowers the CRPS" in bad
+    assert bad.endswith("(RMSE -1.0 %, CRPS +5.0 % at λ = 3).**")
     idle = latent.answer(table({w: {} for w in WEIGHTS}, noise=0.01))
     assert idle.startswith("**The law does not clearly lower even its own residual")
     assert "no training with the law" in latent.answer(table({0.0: {}}))
@@ -229,7 +231,8 @@ def test_words_and_pictures_of_the_table():
     assert latent.smoothest(runs)[0] in BASELINES and latent.smoothest(runs)[1] < 1
     shown = latent.scores(runs)
     assert shown.loc["tuned without a law", "RMSE (K)"].startswith("0.4 ±") and "tuned, flux-ratio 0.3" in shown.index
-    assert any("published ratio at λ = 0.3" in text for text in latent.further(runs))
+    assert any("published ratio at λ = 0.3" in text and "±" in text for text in latent.further(runs))
+    assert "nan" not in " ".join(latent.further(table({0.0: {}, 1.0: {}}, seeds=1)))
     assert "RMSE" in latent.baseline_words(runs)[0]
     assert isinstance(latent.draw_weights(runs), Figure)
 
