@@ -68,7 +68,7 @@ class EnsembleMaps(LinkedMaps):
             "spread": ("Spread", f"{count}K"),
             "probability": ("Exceedance", f"of {draw.threshold:g} K · line: truth"),
             "law": ("PDE residual", f"{picture.ratio:.2f} × truth's · {UNITS['law']}" if there else UNITS["law"]),
-            "spectrum": ("Power spectra", "K² · dashed: end of the input"),
+            "spectrum": ("Power spectra", "K² · dashed: input's end"),
         }
         for key, (head, words) in captions.items():
             self.caption(key, head, words)

@@ -93,7 +93,8 @@ bicubic = interpolated(fields).upsample(now.coarse[:, :1])[0]"""
 given = now.coarse[0, :1].expand(len(members), -1, -1)
 members = make_constraint("{draw.consistency}", {FACTOR})(members, given, now.area)"""
     torch = "" if draw.weight == "live" else "import torch\n\n"
-    names = ("physlab.downscale.terrain import TerrainFields", "physlab.score.detail import detail_scores",
+    names = ("physlab.teach.latent import unrounded",
+             "physlab.downscale.terrain import TerrainFields", "physlab.score.detail import detail_scores",
              "physlab.train.latent import balance_of")  # fmt: skip
     lines = sorted([*(f"from {name}" for name in names), *more.splitlines()])
     uses = "\n".join(lines)
@@ -103,6 +104,8 @@ members = make_constraint("{draw.consistency}", {FACTOR})(members, given, now.ar
 {uses}
 
 truth = physlab.open_dataset("{TRUTH}")
+t = truth["{DRIVERS[0]}"]
+truth["{DRIVERS[0]}"] = t.copy(data=unrounded(t.values, t["latitude"].values))  # before the diffusivity is fitted
 fields = TerrainFields.of(truth, "{DRIVERS[0]}", {drivers}, factor={FACTOR})
 law, now = balance_of(fields), fields.take(slice({picture.day}, {picture.day + 1}))  # one time
 

@@ -44,21 +44,26 @@ def answer(picture: Picture) -> str:
         return "There is no ensemble yet."
     gain, ratio = 100 * (1 - own["rmse"] / bicubic["rmse"]), own["spread_skill"]
     kind = "too sure of itself" if ratio < 0.9 else "too unsure" if ratio > 1.1 else "honest about its error"
-    truer = "truer to the truth" if own["specdiv"] < bicubic["specdiv"] else "less true to the truth"
+    nearer = "nearer to the truth's" if own["specdiv"] < bicubic["specdiv"] else "farther from the truth's"
     words = [
         f"The RMSE of the mean, {own['rmse']:.3f} K, is {abs(gain):.0f} % {'below' if gain >= 0 else 'above'} that of "
         f"bicubic interpolation. Its CRPS is {own['crps']:.3f} K; a single field has its MAE there, bicubic "
         f"{bicubic['crps']:.3f} K.",
         f"Spread over skill is {ratio:.2f}: the ensemble is {kind}.",
-        f"The spectra of members are {truer} than that of bicubic (SpecDiv {own['specdiv']:.1e} and "
-        f"{bicubic['specdiv']:.1e}). Right of the dashed line nothing comes from the input.",
+        f"The spectra of members are {nearer} than that of bicubic (SpecDiv {own['specdiv']:.1e} and "
+        f"{bicubic['specdiv']:.1e}). The waves right of the dashed line are too short for the grid of the input.",
         f"The PDE residual of members is {own['residual']:.2f} of the truth's, that of bicubic "
-        f"{bicubic['residual']:.2f}: below 1 a field is smoother than the weather, not better.",
+        f"{bicubic['residual']:.2f}: 1 is as balanced as the truth, and less is not better.",
     ]
     if picture.draw.consistency == "none":
         words.append(f"Block means miss the input by {own['conservation']:.2g} K (root mean square).")
     else:
         words.append(f"Block means meet the input to {own['conservation']:.0e} K.")
+    if picture.draw.weight != "live":
+        words.append(
+            "Stored members are rounded, and rounding alone raises their residual: compare it with that of λ = 0, "
+            "which is rounded alike, not with a live draw."
+        )
     return " ".join(words)
 
 
@@ -77,7 +82,8 @@ coarse cell; and a diffusion model draws these numbers, from other noise for eac
 <h3>Controls</h3>
 <p><b>Live</b>: members are drawn now; their number and the seed of their noise are yours. <b>A weight λ</b>: stored
 members of one time, from models that took some more steps with a physical law in the loss; λ = 0 took the same steps
-without it. The noise of a member is the same for all weights.<br>
+without it. The noise of a member is the same for all weights. They are rounded to fit into a small file, which alone
+raises their PDE residual: compare weights with each other, not with a live draw.<br>
 <b>Hard consistency</b>: a layer shifts each block of a member so that it averages to its input.<br>
 <b>Threshold</b>: of the map of exceedance; 273.15 K is freezing.</p>
 <h3>Maps</h3>

@@ -27,6 +27,7 @@ from physlab.fields import to_dataset, to_tensor
 from physlab.grid import coarsen
 from physlab.score import crps, rmse, spread_skill
 from physlab.simulate.terrain import TIMES
+from physlab.teach.latent import unrounded
 from physlab.train.latent import balance_of
 
 LIVE = Draw(draws=2)
@@ -55,7 +56,10 @@ def ensembles():
 
 @pytest.fixture
 def fields():
-    return TerrainFields.of(physlab.open_dataset("nature-terrain"), "t_low", DRIVERS, 4)
+    truth = physlab.open_dataset("nature-terrain")
+    t = truth["t_low"]
+    truth["t_low"] = t.copy(data=unrounded(t.values, t["latitude"].values))
+    return TerrainFields.of(truth, "t_low", DRIVERS, 4)
 
 
 @pytest.fixture
