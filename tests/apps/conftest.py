@@ -191,8 +191,8 @@ def untrained_ensemble(tmp_path_factory):
     dims, units = ("time", "latitude", "longitude"), {"t_low": "K", "u_low": "m s-1", "v_low": "m s-1"}
     truth = xr.Dataset({n: (dims, x, {"units": units[n]}) for n, x in zip(units, (t, u, v), strict=True)}, coords)
     truth = truth.assign_coords(time=time)
-    stored = t[1] + rng.standard_normal((2, 3, 32, 64)).astype(np.float32)
-    stored = xr.Dataset({"t_low": (("weight", "member", *dims[1:]), stored, {"units": "K"})}, coords)
+    stored = rng.standard_normal((2, 3, 32, 64)).astype(np.float32)  # minus the truth, as they are kept
+    stored = xr.Dataset({"t_low_error": (("weight", "member", *dims[1:]), stored, {"units": "K"})}, coords)
     stored = stored.assign_coords(weight=[0.0, 0.3], time=time[1])
     (assets / "data").mkdir()
     truth.to_netcdf(assets / "data" / "nature-terrain.nc")
