@@ -6,9 +6,7 @@ analysis is made by workers of its own, so that sampling holds nobody else up.
 
 from __future__ import annotations
 
-import html
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 
@@ -16,7 +14,6 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
-from apps import theme
 from apps.assimilate import tables, words
 from apps.assimilate.maps import ROWS, TwinMaps
 from apps.assimilate.store import Analyses, Picture
@@ -24,11 +21,11 @@ from apps.frame import Frame
 from apps.latest import Latest
 from apps.options import ASSIMILATORS, GRID, OWN
 from apps.problems import Overtaken, Unavailable
+from apps.progress import Strip, now_and_then
 from apps.state import Choice, State
 from apps.views import code_html, text_pane
 
 log = logging.getLogger("physlab.explorer")
-EVERY = 0.2  # s between two reports of progress
 MAKING, STOPPED, MISSING = "The analysis\nis being made.", "Stopped.", "Not installed."
 
 
@@ -58,25 +55,14 @@ class Assimilate:
         self._waiting = MAKING
         self.prompt = text_pane("", margin=(0, 4))
         self.numbers, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(3))
+        self.strip = Strip(self._stop, lambda: self.request(self.state.choice()))
         tabs = {"scores": self.numbers, "card": self.card, "code": self.code, "help": text_pane(words.HELP)}
-        frame = Frame.of(self.maps, ROWS, pn.Column(self._build_strip(), self.prompt, margin=0), tabs, state.hide, 350)
+        frame = Frame.of(self.maps, ROWS, pn.Column(self.strip.view, self.prompt, margin=0), tabs, state.hide, 350)
         self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
         self.moment, self.stations = text_pane(""), text_pane("", margin=(0, 10))
         small = {"size": "small", "variant": "text", "margin": (0, 6)}
         self.clear = pmui.Button(label="Clear", icon="clear", on_click=lambda _: self._set_own(()), **small)
         self.own = pn.Row(self.stations, self.clear, margin=0, align="center")
-
-    def _build_strip(self) -> pn.Row:
-        """What is being made, how far it is, and the button that stops it."""
-        self.words = text_pane("", margin=(6, 8))
-        self.bar = pmui.LinearProgress(value=0, max=100, variant="determinate", margin=(14, 8), visible=False,
-                                       sizing_mode="stretch_width")  # fmt: skip
-        button = {"size": "small", "variant": "outlined", "margin": (3, 8), "width": 90, "visible": False}
-        self.stop = pmui.Button(label="Stop", icon="stop", on_click=lambda _: self._stop(), **button)
-        self.go = pmui.Button(label="Again", icon="refresh", on_click=lambda _: self.request(self.state.choice()),
-                              **button)  # fmt: skip
-        parts = (self.words, self.bar, self.stop, self.go)
-        return pn.Row(*parts, styles=theme.CARD_STYLE, sizing_mode="stretch_width", height=40, margin=4)
 
     # -- the round trip ------------------------------------------------------------------------------------------
 
@@ -92,7 +78,7 @@ class Assimilate:
         if self.analyses.known(setup):
             self.quick.request(choice)
             return
-        self._strip(f"{ASSIMILATORS[setup.assimilator]}: waiting for its turn …", busy=True)
+        self.strip.say(f"{ASSIMILATORS[setup.assimilator]}: waiting for its turn …", busy=True)
         if self._has_to_wait(choice):
             self.quick.request(choice)
         self.slow.request(choice)
@@ -110,33 +96,22 @@ class Assimilate:
 
     def _make(self, choice: Choice, cancelled: Callable[[], bool]) -> Picture:
         """On a worker: an analysis, telling the page how far it is."""
-        last = 0.0
-        self.schedule(lambda: None if cancelled() else self._progress(choice, 0, 0))
 
-        def report(done: int, steps: int) -> None:
-            nonlocal last
-            if time.monotonic() - last > EVERY and not cancelled():
-                last = time.monotonic()
-                self.schedule(lambda: None if cancelled() else self._progress(choice, done, steps))
+        def tell(done: int, steps: int) -> None:
+            self.schedule(lambda: None if cancelled() else self._progress(choice, done, steps))
 
-        return self.analyses.picture(choice.setup(), cancelled, report)
+        tell(0, 0)
+        return self.analyses.picture(choice.setup(), cancelled, now_and_then(tell, cancelled))
 
     def _progress(self, choice: Choice, done: int, steps: int) -> None:
-        if choice == self._asked and self.stop.visible:
+        if choice == self._asked and self.strip.stop.visible:
             far = f"step {done} of {steps}" if steps else "computing …"
-            self._strip(f"{ASSIMILATORS[choice.assimilator]}: {far}", 100 * done / max(steps, 1), True)
-
-    def _strip(self, sentence: str, percent: float = 0.0, busy: bool = False, stopped: bool = False) -> None:
-        """The line above the maps."""
-        state = "busy" if busy else "stopped" if stopped else "still"
-        self.words.object = f'<span data-progress="{state}">{html.escape(sentence)}</span>'
-        self.bar.param.update(value=round(percent), visible=busy)
-        self.stop.visible, self.go.visible = busy, stopped
+            self.strip.say(f"{ASSIMILATORS[choice.assimilator]}: {far}", 100 * done / max(steps, 1), True)
 
     def _stop(self) -> None:
         """The button: nobody waits for this analysis any more."""
         self.cancel()
-        self._strip("Stopped. There is no analysis of this selection.", stopped=True)
+        self.strip.say("Stopped. There is no analysis of this selection.", stopped=True)
         self._waiting = STOPPED
         self.quick.request(self.state.choice())  # what is shown may still be an older analysis
         self.status(self.state.choice(), "stopped", "stopped")
@@ -159,7 +134,7 @@ class Assimilate:
                 if not isinstance(value, Unavailable):
                     log.error("analysis %s failed", choice, exc_info=value)
                 self.say([str(value) or type(value).__name__], "error")
-                self._strip("")
+                self.strip.say("")
                 self.status(choice, "failed", "")
                 return
             self._show(value, choice)
@@ -182,7 +157,7 @@ class Assimilate:
         self.card.object = tables.card_html(self.analyses.card(name), name)
         zoo = self.analyses.offers().get(name, name)
         self.code.object = code_html(tables.script(picture, zoo), "This script prints the scores of this analysis")
-        self._strip("There is no analysis of this selection." if picture.note else self._summary(picture))
+        self.strip.say("There is no analysis of this selection." if picture.note else self._summary(picture))
         self.status(choice, "failed" if picture.note else "ready", "")
 
     def _is_there(self, choice: Choice) -> bool:

@@ -25,13 +25,12 @@ from apps.state import Draw
 from physlab.benchmark.ensemble import DRIVERS, SHIPPED, TRUNCATION, interpolated
 from physlab.constrain import make_constraint
 from physlab.downscale.latent import LatentDownscaler
-from physlab.downscale.terrain import TerrainFields
+from physlab.downscale.terrain import TerrainFields, unrounded
 from physlab.equations.surface_temperature import EffectiveBalance
 from physlab.errors import Cancelled
 from physlab.score.analysis import eddies
 from physlab.score.detail import detail_scores
 from physlab.score.spectra import radial_spectrum
-from physlab.teach.latent import unrounded
 from physlab.train.latent import balance_of
 
 FACTOR = 4

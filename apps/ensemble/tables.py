@@ -93,7 +93,7 @@ bicubic = interpolated(fields).upsample(now.coarse[:, :1])[0]"""
 given = now.coarse[0, :1].expand(len(members), -1, -1)
 members = make_constraint("{draw.consistency}", {FACTOR})(members, given, now.area)"""
     torch = "" if draw.weight == "live" else "import torch\n\n"
-    names = ("physlab.teach.latent import unrounded",
+    names = ("physlab.downscale.terrain import unrounded",
              "physlab.downscale.terrain import TerrainFields", "physlab.score.detail import detail_scores",
              "physlab.train.latent import balance_of")  # fmt: skip
     lines = sorted([*(f"from {name}" for name in names), *more.splitlines()])

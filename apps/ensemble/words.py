@@ -59,11 +59,6 @@ def answer(picture: Picture) -> str:
         words.append(f"Block means miss the input by {own['conservation']:.2g} K (root mean square).")
     else:
         words.append(f"Block means meet the input to {own['conservation']:.0e} K.")
-    if picture.draw.weight != "live":
-        words.append(
-            "Stored members are rounded, and rounding alone raises their residual: compare it with that of λ = 0, "
-            "which is rounded alike, not with a live draw."
-        )
     return " ".join(words)
 
 
@@ -82,8 +77,8 @@ coarse cell; and a diffusion model draws these numbers, from other noise for eac
 <h3>Controls</h3>
 <p><b>Live</b>: members are drawn now; their number and the seed of their noise are yours. <b>A weight λ</b>: stored
 members of one time, from models that took some more steps with a physical law in the loss; λ = 0 took the same steps
-without it. The noise of a member is the same for all weights. They are rounded to fit into a small file, which alone
-raises their PDE residual: compare weights with each other, not with a live draw.<br>
+without it. The noise of a member is the same for all weights. As only two are stored, their spread says little; the
+chapter has the numbers of three seeds.<br>
 <b>Hard consistency</b>: a layer shifts each block of a member so that it averages to its input.<br>
 <b>Threshold</b>: of the map of exceedance; 273.15 K is freezing.</p>
 <h3>Maps</h3>

@@ -26,7 +26,7 @@ from physlab.benchmark.ensemble import BASELINES, CONSTRAINED, DIFFUSION, REGRES
 from physlab.cf import VARIABLES
 from physlab.constrain import make_constraint
 from physlab.downscale.latent import LatentDownscaler
-from physlab.downscale.terrain import TerrainFields
+from physlab.downscale.terrain import TerrainFields, unrounded
 from physlab.equations.surface_temperature import (
     LAPSE_RATE,
     EffectiveBalance,
@@ -56,22 +56,6 @@ NAMES = {
 }
 
 # ---- one time, and what was made of it ------------------------------------------------------------------------------
-
-
-def unrounded(t: np.ndarray, latitude: np.ndarray, margin: int = 6) -> np.ndarray:
-    """Temperature (..., H, W) without what rounding to a file added at zonal wavenumbers that the model has not.
-
-    A field truncated at total wavenumber L has, at latitude phi, nothing beyond L cos(phi) waves around a circle, but
-    for a margin. Rounding has all of them, and near the poles, where points are close, a Laplacian sees little else: a
-    diffusivity fitted to fields rounded to 0.05 K comes out five times too small.
-
-    Parameters
-    ----------
-    latitude : (H,) degrees, of whole circles.
-    """
-    modes = np.fft.rfft(t, axis=-1)
-    last = TRUNCATION * np.cos(np.deg2rad(latitude)) + margin
-    return np.fft.irfft(np.where(np.arange(modes.shape[-1]) <= last[:, None], modes, 0), t.shape[-1], axis=-1)
 
 
 @dataclass(eq=False)
@@ -790,6 +774,9 @@ def further(runs: pd.DataFrame) -> list[str]:
     return said
 
 
+ELSEWHERE = {"nature-x8": "At factor 8", "era5-uk-x4": "On ERA5 over the British Isles, 18 days of training"}
+
+
 def baseline_words(runs: pd.DataFrame, data: str = MAIN) -> list[str]:
     """What diffusion buys over its own U-Net, and what the hard layer does."""
     found = ensemble_summary(runs, data).set_index("model")
@@ -810,7 +797,16 @@ def baseline_words(runs: pd.DataFrame, data: str = MAIN) -> list[str]:
             f"but it shifts whole blocks, and the residual goes from {plain['residual']:.2f} to {tied['residual']:.2f} "
             "of the truth's."
         )
-    return said
+    return said + [_there(runs, key, lead) for key, lead in ELSEWHERE.items() if key in set(runs["data"])]
+
+
+def _there(runs: pd.DataFrame, data: str, lead: str) -> str:
+    """How sure of itself the ensemble is on other data, one sentence."""
+    found = ensemble_summary(runs, data).set_index("model")
+    plain, net, count = found.loc[DIFFUSION], found.loc[REGRESSION], int(found.loc[DIFFUSION, "seeds"])
+    seeds = f"{count} seed{'s' if count > 1 else ''}"
+    share, ratio = plain["crps"] / net["mae"], plain["spread_skill"]
+    return f"{lead} ({seeds}), CRPS over the U-Net's absolute error is {share:.2f}, spread over skill {ratio:.2f}."
 
 
 def smoothest(runs: pd.DataFrame, data: str = MAIN) -> tuple[str, float]:

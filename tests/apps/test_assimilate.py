@@ -152,7 +152,7 @@ def test_a_page(session, analyses):
     assert view.maps.images["analysis"].data["image"][0] is view.shown.maps["analysis"]
     assert "no members" in view.maps.silence["spread"].data["text"][0]
     assert not page.groups["members"].visible and not page.groups["factor"].visible
-    assert "one of them" not in view.words.object and "1 of them yours" in view.words.object
+    assert "one of them" not in view.strip.words.object and "1 of them yours" in view.strip.words.object
     assert "adas-s0" in view.card.object and "adas-s0" in view.code.object
     assert page.downscale not in page.main
     page.controls["assimilator"].value = "phyda"
@@ -199,13 +199,13 @@ def test_the_button_stops_and_makes_again(session, analyses):
     view.slow.pool = Executor()  # takes work and never does it
     view.slow.pool.submit = lambda *_: Future()
     page.state.seed = 13
-    assert view.stop.visible and "waiting for its turn" in view.words.object
-    view.stop.clicks += 1
-    assert view.go.visible and not view.stop.visible and "Stopped" in view.words.object
+    assert view.strip.stop.visible and "waiting for its turn" in view.strip.words.object
+    view.strip.stop.clicks += 1
+    assert view.strip.again.visible and not view.strip.stop.visible and "Stopped" in view.strip.words.object
     assert view.maps.silence["analysis"].data["text"] == ["Stopped."]
     view.slow.pool = AtOnce()
-    view.go.clicks += 1
-    assert view.shown.scores and not view.go.visible
+    view.strip.again.clicks += 1
+    assert view.shown.scores and not view.strip.again.visible
 
 
 def test_a_lesson_hides_panels(session):

@@ -22,12 +22,11 @@ from apps.progress import now_and_then
 from apps.session import Session
 from apps.state import Draw
 from physlab.benchmark.ensemble import DRIVERS, PACKED, SHIPPED
-from physlab.downscale.terrain import TerrainFields
+from physlab.downscale.terrain import TerrainFields, unrounded
 from physlab.fields import to_dataset, to_tensor
 from physlab.grid import coarsen
 from physlab.score import crps, rmse, spread_skill
 from physlab.simulate.terrain import TIMES
-from physlab.teach.latent import unrounded
 from physlab.train.latent import balance_of
 
 LIVE = Draw(draws=2)

@@ -10,7 +10,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import physlab
+from physlab.benchmark import read_ensemble
 from physlab.benchmark.ensemble import BASELINES, COLUMNS, CONSTRAINED, DIFFUSION, REGRESSION, TUNED, WEIGHTS
+from physlab.downscale.terrain import unrounded
 from physlab.equations.surface_temperature import residual
 from physlab.score.detail import SCORES
 from physlab.teach import latent
@@ -117,8 +119,8 @@ def test_rounding_is_taken_out_and_the_field_stays():
     longitude = np.deg2rad(np.arange(128) * 360 / 128)
     smooth = 280 + np.cos(np.deg2rad(latitude))[:, None] ** 8 * np.cos(8 * longitude)
     noise = np.random.default_rng(0).uniform(-0.05, 0.05, smooth.shape)
-    assert np.abs(latent.unrounded(smooth, latitude) - smooth).max() < 1e-4
-    left = latent.unrounded(smooth + noise, latitude) - smooth
+    assert np.abs(unrounded(smooth, latitude) - smooth).max() < 1e-4
+    left = unrounded(smooth + noise, latitude) - smooth
     assert left[0].std() < 0.5 * noise[0].std() and left[32].std() > 0.9 * noise[32].std()
 
 
@@ -234,6 +236,9 @@ def test_words_and_pictures_of_the_table():
     assert any("published ratio at λ = 0.3" in text and "±" in text for text in latent.further(runs))
     assert "nan" not in " ".join(latent.further(table({0.0: {}, 1.0: {}}, seeds=1)))
     assert "RMSE" in latent.baseline_words(runs)[0]
+    shipped = latent.baseline_words(read_ensemble())
+    assert [t.split(" (")[0] for t in shipped[-2:]] == list(latent.ELSEWHERE.values())
+    assert "(3 seeds)" in shipped[-1] and len(shipped) > len(latent.baseline_words(runs))
     assert isinstance(latent.draw_weights(runs), Figure)
 
 
