@@ -17,7 +17,7 @@ None but the AFNO blocks, which get the whole coarse grid, normalises over a fie
 cells: a large domain is computed in tiles, each network call on overlapping ones, and gives what the whole domain would
 have given.
 
->>> model = physlab.load_model("nature-t-low-x4-latent-s0")
+>>> model = physlab.load_model("nature-t-low-x4-s0")
 >>> fine = model.downscale(coarse, members=16)       # coarse: t_low, u_low, v_low; fine: (member, ...)
 """
 
