@@ -14,8 +14,8 @@ from physlab.errors import FieldError, PhysLabError
 
 PROMISED = (
     "nature-tcw nature-sequences nature-rain nature-states nature-budget nature-window nature-twin nature-terrain "
-    "nature-terrain-members era5-uk-t2m era5-uk-t2m-sample era5-moisture era5-ensemble era5-upper-air erainterim-uvz storm1996 nam-snapshot "
-    "weatherbench2-1p5deg arco-era5"
+    "nature-terrain-members era5-uk-t2m era5-uk-t2m-sample era5-moisture era5-ensemble era5-upper-air "
+    "erainterim-uvz storm1996 nam-snapshot weatherbench2-1p5deg arco-era5"
 ).split()
 
 
