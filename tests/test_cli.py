@@ -108,7 +108,7 @@ def test_downscale_takes_other_names(tmp_path, capsys):
 
 def test_downscale_gives_members_where_the_method_has_them(tmp_path, capsys):
     source, target, folder = tmp_path / "coarse.nc", tmp_path / "fine.nc", tmp_path / "model"
-    coarse = coarse_field().rename(tcw="t_low").assign(u_low=coarse_field().tcw)
+    coarse = (coarse_field() + 280).rename(tcw="t_low").assign(u_low=coarse_field().tcw)
     coarse.to_netcdf(source, engine="h5netcdf")
     small = {"unet": (4, 8), "vae": (4, 8), "levels": (8, 8), "features": 8}
     latitude = np.linspace(38.25, 55.75, 32)
