@@ -24,14 +24,21 @@ class Latest:
     ) -> None:
         self.pool, self.work, self.deliver, self.schedule = pool, work, deliver, schedule
         self._newest, self._pending = 0, None
+        self._running, self._next = False, []
         self._guard = threading.RLock()  # a delivery may ask again
 
-    def request(self, key) -> Future:
-        """Ask for a value; overtakes all earlier requests."""
+    def request(self, key, patient: bool = False) -> Future:
+        """Ask for a value; overtakes all earlier requests.
+
+        A patient request, as of a film, lets the one that is under way arrive first and overtakes only those that wait:
+        a page that is slower than its film skips pictures, but shows some.
+        """
         with self._guard:
-            self._newest += 1
-            if self._pending is not None:
-                self._pending.cancel()
+            if patient and self._running:
+                self._next = [key]
+                return self._pending
+            self.cancel()
+            self._running = True
             self._pending = self.pool.submit(self._run, self._newest, key)
             return self._pending
 
@@ -39,6 +46,7 @@ class Latest:
         """Forget all requests."""
         with self._guard:
             self._newest += 1
+            self._running, self._next = False, []
             if self._pending is not None:
                 self._pending.cancel()
 
@@ -54,5 +62,11 @@ class Latest:
             self.schedule(partial(self._arrive, ticket, key, value))
 
     def _arrive(self, ticket: int, key, value) -> None:
-        if ticket == self._newest:
-            self.deliver(key, value)
+        with self._guard:
+            if ticket != self._newest:
+                return
+            self._running, waiting = False, self._next
+            self._next = []
+        self.deliver(key, value)
+        if waiting and ticket == self._newest:  # the delivery may have asked for something else
+            self.request(*waiting)

@@ -45,8 +45,10 @@ class Session:
         self.panels = Latest(pool, store.panel, self._deliver_panel, schedule)
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
         self.maps, self.benchmark = MapGrid(), Benchmark()
-        self._workers, self._continuous, self._assimilate, self._ensemble = (pool, schedule), None, None, None
+        self._workers, self._background = (pool, schedule), background
+        self._continuous, self._assimilate, self._ensemble = None, None, None
         self.shown: Panel | None = None
+        self._newest: Choice | None = None
         self.notes: list[str] = problems
         self._build_controls()
         self._build_page()
@@ -60,7 +62,7 @@ class Session:
         """The Continuous view, made when somebody first looks at it."""
         if self._continuous is None:
             hooks = self.state, self._announce, self._status
-            self._continuous = Continuous(self.store.moments, *self._workers, *hooks)
+            self._continuous = Continuous(self.store.moments, *self._workers, self._background, *hooks)
             self.groups["where"].append(self._continuous.locator.pane)
             self.groups["moment"].append(self._continuous.moment)
         return self._continuous
@@ -230,11 +232,12 @@ class Session:
             there = self._others.get(choice.view)
             there.request(choice) if there else self._show_benchmark(choice)
             return
-        known = self.store.cached(choice)
+        film = self._newest is not None and choice == self._newest.with_(frame=choice.frame)
+        self._newest, known = choice, self.store.cached(choice)
         if known is not None:
             self.panels.cancel()
             self._deliver_panel(choice, known)
-        elif not self.panels.request(choice).done():
+        elif not self.panels.request(choice, patient=film).done():
             self._status(choice, "computing", "computing …")
 
     def _show_benchmark(self, choice: Choice) -> None:
@@ -281,7 +284,8 @@ class Session:
         self.moment.object = (
             f'<span class="quiet">{panel.time} UTC · {kind} {panel.choice.frame + 1} of {panel.frames}</span>'
         )
-        self._status(asked, "ready", f"made in {1000 * panel.seconds:.0f} ms")
+        if asked == self._newest:  # else a film goes on
+            self._status(asked, "ready", f"made in {1000 * panel.seconds:.0f} ms")
         scores = self.store.cached_test_scores(asked)
         self._show_tests(scores)
         if scores is None:

@@ -27,20 +27,22 @@ class Continuous:
     Parameters
     ----------
     moments, pool, schedule : store, workers, and what runs a function on the session's event loop.
+    background : worker for the coefficients, which take seconds, once.
     state : the session's selections.
     say : shows sentences above the maps, by kind: note or error.
     status : tells how far a selection is.
     """
 
     def __init__(
-        self, moments: Moments, pool: Executor, schedule: Callable, state: State,
+        self, moments: Moments, pool: Executor, schedule: Callable, background: Executor, state: State,
         say: Callable[[list[str], str], None], status: Callable[[Choice, str, str], None],
     ) -> None:  # fmt: skip
         self.moments, self.state, self.say, self.status = moments, state, say, status
         self.asked = Latest(pool, lambda choice, over: moments.moment(choice.look(), over), self._deliver, schedule)
-        self.laws = Latest(pool, moments.laws, self._deliver_laws, schedule)
+        self.laws = Latest(background, moments.laws, self._deliver_laws, schedule)
         self.maps, self.locator = MomentMaps(), Locator(self._go)
         self.shown: Moment | None = None
+        self._newest: Choice | None = None
         self.moment = text_pane("")
         self.prompt = text_pane("", margin=(0, 4))
         self.numbers, self.coefficients, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(4))
@@ -55,11 +57,12 @@ class Continuous:
 
     def request(self, choice: Choice) -> None:
         """Draw what is known, or ask for it."""
-        known = self.moments.cached(choice.look())
+        film = self._newest is not None and choice == self._newest.with_(moment=choice.moment)
+        self._newest, known = choice, self.moments.cached(choice.look())
         if known is not None:
             self.asked.cancel()
             self._deliver(choice, known)
-        elif not self.asked.request(choice).done():
+        elif not self.asked.request(choice, patient=film).done():
             self.status(choice, "computing", "computing …")
 
     def cancel(self) -> None:
@@ -103,11 +106,12 @@ class Continuous:
         kind = "whole hour" if moment.whole else "between two hours: nobody has data"
         when = f"hour {moment.look.moment:g} · {moment.time} UTC"
         self.moment.object = f'<span class="quiet">{html.escape(when)}<br>{kind}</span>'
-        self.status(choice, "ready", f"made in {1000 * moment.seconds:.0f} ms")
+        if choice == self._newest:  # else a film goes on
+            self.status(choice, "ready", f"made in {1000 * moment.seconds:.0f} ms")
         laws = self.moments.cached_laws()
         self._show_laws(laws)
         if laws is None:
-            self.laws.request(choice)
+            self.laws.request(choice, patient=True)
 
     def _deliver_laws(self, choice: Choice, value) -> None:
         if isinstance(value, Exception):

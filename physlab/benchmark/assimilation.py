@@ -25,8 +25,7 @@ from physlab.assimilate.learned import Learned
 from physlab.assimilate.proxy import LAWS, PhysicsProxy
 from physlab.assimilate.statespace import observe_columns
 from physlab.benchmark.parallel import collect, results
-from physlab.benchmark.table import replace_table
-from physlab.data.assets import asset
+from physlab.benchmark.table import over_seeds, read_table, replace_table
 from physlab.errors import PhysLabError
 from physlab.score.analysis import FIELDS, analysis_scores
 from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator
@@ -251,12 +250,7 @@ def read_assimilation(path: str | Path | None = None) -> pd.DataFrame:
     ------
     PhysLabError : the file lacks columns.
     """
-    path = asset(RESULTS) if path is None else Path(path)
-    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"})
-    missing = [name for name in COLUMNS if name not in runs]
-    if missing:
-        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
-    return runs
+    return read_table(path, RESULTS, COLUMNS)
 
 
 def write_assimilation(table: pd.DataFrame, path: Path) -> Path:
@@ -286,11 +280,7 @@ def assimilation_summary(runs: pd.DataFrame, share: float = MAIN[0], noise: floa
     rows = []
     for model, group in chosen.groupby("model", sort=False):
         row: dict[str, object] = {"model": model, "seeds": len(group)}
-        for name in (*SCORES, "s_per_state", "train_s", "parameters"):
-            values = group[name].astype(float)
-            row[name] = values.mean()
-            row[f"{name}_spread"] = values.std(ddof=1) if len(values) > 1 else float("nan")
-        rows.append(row)
+        rows.append(row | over_seeds(group, (*SCORES, "s_per_state", "train_s", "parameters")))
     table = pd.DataFrame(rows)
     base = table[table["model"] == "background"]
     for name in ("mse", "specdiv", "specdiv_top", "specdiv_eddy", "specdiv_eddy_top"):

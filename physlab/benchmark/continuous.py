@@ -25,9 +25,8 @@ import xarray as xr
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFInterpolator, make_interp_spline
 
 from physlab.benchmark.parallel import collect, results
-from physlab.benchmark.table import replace_table
+from physlab.benchmark.table import read_table, replace_table
 from physlab.data import open_dataset
-from physlab.data.assets import asset
 from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
 from physlab.phydl import FitSettings, PhyDL, SmoothForce, atmosphere
@@ -247,12 +246,7 @@ def read_continuous(path: str | Path | None = None) -> pd.DataFrame:
     ------
     PhysLabError : the file lacks columns.
     """
-    path = asset(RESULTS) if path is None else Path(path)
-    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"})
-    missing = [name for name in COLUMNS if name not in runs]
-    if missing:
-        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
-    return runs
+    return read_table(path, RESULTS, COLUMNS)
 
 
 def write_continuous(runs: pd.DataFrame, path: Path) -> Path:

@@ -19,21 +19,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 from torch import Tensor
 
 from physlab.benchmark.parallel import collect, results
-from physlab.benchmark.table import replace_table
+from physlab.benchmark.table import over_seeds, read_table, replace_table
 from physlab.constrain import make_constraint
-from physlab.data.assets import asset
 from physlab.data.catalog import open_dataset
 from physlab.data.frames import UK_SPLIT
+from physlab.data.surface import open_run
 from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.quantile import map_fields, quantile_table
-from physlab.downscale.terrain import TerrainFields, open_run
+from physlab.downscale.terrain import TerrainFields
 from physlab.equations.surface_temperature import LAPSE_RATE, reduced
 from physlab.errors import PhysLabError
 from physlab.grid import coarsen
@@ -377,12 +376,7 @@ def read_ensemble(path: str | Path | None = None) -> pd.DataFrame:
     ------
     PhysLabError : the file lacks columns.
     """
-    path = asset(RESULTS) if path is None else Path(path)
-    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"})
-    missing = [name for name in COLUMNS if name not in runs]
-    if missing:
-        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark ensemble`")
-    return runs
+    return read_table(path, RESULTS, COLUMNS)
 
 
 def write_ensemble(table: pd.DataFrame, path: Path) -> Path:
@@ -411,11 +405,7 @@ def ensemble_summary(runs: pd.DataFrame, data: str = "nature-x4") -> pd.DataFram
     rows = []
     for (model, kind, weight), group in chosen.groupby(["model", "kind", "weight"], sort=False):
         row: dict[str, object] = {"model": model, "kind": kind, "weight": weight, "seeds": len(group)}
-        for name in (*SCORES, "members", "s_per_state", "train_s", "parameters"):
-            values = group[name].astype(float)
-            row[name] = float(values.mean())
-            row[f"{name}_spread"] = float(values.std(ddof=1)) if np.isfinite(values).sum() > 1 else float("nan")
-        rows.append(row)
+        rows.append(row | over_seeds(group, (*SCORES, "members", "s_per_state", "train_s", "parameters")))
     return pd.DataFrame(rows)
 
 

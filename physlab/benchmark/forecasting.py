@@ -28,8 +28,7 @@ import torch
 import xarray as xr
 
 from physlab.benchmark.parallel import collect, results
-from physlab.benchmark.table import replace_table
-from physlab.data.assets import asset
+from physlab.benchmark.table import read_table, replace_table
 from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
 from physlab.phydl.finetune import ForecastSettings, GridResidual, Windows, finetune
@@ -237,11 +236,7 @@ def read_forecasting(path: str | Path | None = None) -> pd.DataFrame:
     ------
     PhysLabError : the file lacks columns.
     """
-    path = asset(RESULTS) if path is None else Path(path)
-    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"}, keep_default_na=False, na_values=[""])
-    missing = [name for name in COLUMNS if name not in runs]
-    if missing:
-        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
+    runs = read_table(path, RESULTS, COLUMNS, empty=[""])
     return runs.assign(training=runs["training"].fillna(""))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +42,40 @@ PAPER = {
 }
 
 
+def read_table(
+    path: str | Path | None, shipped: str, columns: Sequence[str], empty: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """A tidy table, one line per run.
+
+    Parameters
+    ----------
+    path : None for the one that ships.  shipped : its name among the assets.
+    columns : that it must have.
+    empty : texts that mean that nothing is there; None for those of pandas.
+
+    Raises
+    ------
+    PhysLabError : the file lacks columns.
+    """
+    path, blank = asset(shipped) if path is None else Path(path), {}
+    if empty is not None:
+        blank = {"keep_default_na": False, "na_values": list(empty)}
+    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"}, **blank)
+    missing = [name for name in columns if name not in runs]
+    if missing:
+        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
+    return runs
+
+
+def over_seeds(group: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
+    """NAME and NAME_spread of each name: mean and sample standard deviation over the rows; no spread of one row."""
+    found = {}
+    for name in names:
+        values = group[name].astype(float)
+        found |= {name: values.mean(), f"{name}_spread": values.std(ddof=1) if len(values) > 1 else float("nan")}
+    return found
+
+
 def read_runs(path: str | Path | None = None) -> pd.DataFrame:
     """The tidy table, one line per run; None for the one that ships.
 
@@ -52,11 +87,7 @@ def read_runs(path: str | Path | None = None) -> pd.DataFrame:
     ------
     PhysLabError : the file lacks columns.
     """
-    path = asset(RESULTS) if path is None else Path(path)
-    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"}, keep_default_na=True)
-    missing = [name for name in COLUMNS if name not in runs]
-    if missing:
-        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
+    runs = read_table(path, RESULTS, COLUMNS)
     runs["constraint"] = runs["constraint"].fillna("none")
     return runs
 
@@ -101,11 +132,7 @@ def summary(runs: pd.DataFrame, task: str = "tcw", factor: int = 4) -> pd.DataFr
     ):
         row: dict[str, object] = {"model": model, "constraint": constraint, "kind": kind, "preset": preset}
         row["seeds"] = len(group)
-        for name in (*SCORES, *COSTS):
-            values = group[name].astype(float)
-            row[name] = values.mean()
-            row[f"{name}_spread"] = values.std(ddof=1) if len(values) > 1 else float("nan")
-        rows.append(row)
+        rows.append(row | over_seeds(group, (*SCORES, *COSTS)))
     table = pd.DataFrame(rows)
     base = table[(table["model"] == "bicubic") & (table["constraint"] == "add")]
     table.insert(5, "gain", 1.0 - table["rmse"] / float(base["rmse"].iloc[0]) if len(base) else float("nan"))

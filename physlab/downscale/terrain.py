@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,38 +21,11 @@ import xarray as xr
 from torch import Tensor
 
 from physlab.downscale.static import static_fields
-from physlab.errors import CoarseningError, FieldError, PhysLabError
+from physlab.errors import CoarseningError, FieldError
 from physlab.fields import standardise, to_tensor
 from physlab.grid import Grid, check_coarsening, coarsen
 
 STATICS = ("elevation", "land", "latitude")
-
-
-def open_run(run: str | Path, days: tuple[float, float] | None = None, every: int = 1) -> xr.Dataset:
-    """Surface fields of a nature run every six hours, lazily.
-
-    Parameters
-    ----------
-    run : folder made by ``physlab simulate``.
-    days : first and last (exclusive) day of the run; None for all.
-    every : takes every n-th of the six-hourly times.
-
-    Raises
-    ------
-    PhysLabError : no surface fields there, or none in those days.
-    """
-    files = sorted(Path(run).glob("surface-*.nc"))
-    if not files:
-        raise PhysLabError(
-            f"{run} holds no nature run: make it by `physlab simulate --output {run} --hourly 0 0 --no-forecasts`"
-        )
-    ds = xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")
-    day = (ds.time.values - ds.time.values[0]) / np.timedelta64(1, "D")
-    first, last = (0, np.inf) if days is None else days
-    keep = np.flatnonzero((ds.time.dt.hour.values % 6 == 0) & (day >= first) & (day < last))[::every]
-    if not len(keep):
-        raise PhysLabError(f"{run} has nothing in the days {days}: make a longer run")
-    return ds.isel(time=keep)
 
 
 def ground_of(ds: xr.Dataset) -> xr.Dataset:

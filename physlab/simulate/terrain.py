@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
+from physlab.data.surface import open_run
 from physlab.errors import PhysLabError
 from physlab.simulate.pack import write
 
@@ -31,15 +31,11 @@ def pack(run: str | Path, output: str | Path, days: tuple[float, float] = DAYS, 
     ------
     PhysLabError : no such days in the run.
     """
-    files = sorted(Path(run).glob("surface-*.nc"))
-    if not files:
-        raise PhysLabError(f"{run} holds no nature run: make one with `physlab simulate --output {run}`")
-    ds = xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")[list(FIELDS)]
-    day = (ds.time.values - ds.time.values[0]) / np.timedelta64(1, "D")
-    inside = np.flatnonzero((ds.time.dt.hour.values % 6 == 0) & (day >= days[0]) & (day < days[1]))
-    if len(inside) < times:
-        raise PhysLabError(f"{run} has {len(inside)} six-hourly times in the days {days}, {times} wanted: run longer")
-    ds = ds.isel(time=inside[np.arange(times) * (len(inside) // times)]).load()
+    ds = open_run(run, days)[list(FIELDS)]
+    count = ds.sizes["time"]
+    if count < times:
+        raise PhysLabError(f"{run} has {count} six-hourly times in the days {days}, {times} wanted: run longer")
+    ds = ds.isel(time=np.arange(times) * (count // times)).load()
     ds.attrs |= {
         "title": "PhysLab nature run T85: temperature and wind of the lowest layer",
         "licence": "MIT, the PhysLab developers",

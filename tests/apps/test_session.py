@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import threading
+import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pandas as pd
@@ -73,6 +74,34 @@ def test_work_can_see_that_it_was_overtaken_and_errors_are_delivered():
     for draw in held:
         draw()
     assert delivered[1:] == [2]
+
+
+def test_a_film_that_is_faster_than_the_page_shows_what_was_under_way_and_then_the_newest():
+    working, gate, delivered = threading.Event(), threading.Event(), []
+
+    def work(key, cancelled):
+        working.set()
+        gate.wait(5)
+        return key, cancelled()
+
+    with ThreadPoolExecutor(1) as pool:
+        latest = Latest(pool, work, lambda key, value: delivered.append(value), lambda draw: draw())
+        latest.request(0)
+        assert working.wait(5)
+        for key in range(1, 20):
+            latest.request(key, patient=True)
+        gate.set()
+        while len(delivered) < 2:
+            time.sleep(0.01)
+        assert delivered == [(0, False), (19, False)]
+        gate.clear()
+        working.clear()
+        latest.request(20)
+        assert working.wait(5)
+        latest.request(21, patient=True)
+        latest.request(22)  # another selection: the film is over
+        gate.set()
+    assert delivered[2:] == [(22, False)]
 
 
 def test_a_selection_is_drawn_with_the_numbers_of_the_library(store):

@@ -7,8 +7,9 @@ import pytest
 import torch
 import xarray as xr
 
+from physlab.data.surface import open_run
 from physlab.downscale.static import static_fields
-from physlab.downscale.terrain import TerrainFields, ground_of, hold_out, open_run
+from physlab.downscale.terrain import TerrainFields, ground_of, hold_out
 from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid, coarsen
 
