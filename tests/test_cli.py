@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -57,6 +58,10 @@ def test_every_option_is_explained(command):
     explained = inspect.getdoc(command).partition("Args:")[2]
     for name in inspect.signature(command).parameters:
         assert f"{name}: " in explained, name
+
+
+def test_every_benchmark_has_a_name():
+    assert set(get_args(cli.Table)) == set(cli.BENCHMARKS)
 
 
 def test_list_shows_every_name(capsys):

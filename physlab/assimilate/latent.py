@@ -63,6 +63,8 @@ class LatentDiffusion(LatentMethod):
     Attributes
     ----------
     sampler, steps : "heun" or "pc" (predictor-corrector), and how many steps it takes.
+    temperature : what the distance of the draws from their centre is multiplied by. Below 1 single members are better
+        and the ensemble is too sure of itself; 0 is the centre.
     """
 
     ensemble = True
@@ -78,6 +80,7 @@ class LatentDiffusion(LatentMethod):
         self.denoiser = Denoiser(network, NoiseSchedule("cosine"))
         self.register_buffer("rho", torch.ones(latent, 1, 1))
         self.sampler, self.steps = "heun", 24  # ten overshoot: 1.4 times the variance, with 24 it is 1.06
+        self.temperature = 1.0
 
     def given(self, background: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
         """Centre c (B, latent, h, w) and features (B, features, h, w)."""
@@ -124,5 +127,5 @@ class LatentDiffusion(LatentMethod):
         u = torch.cat(made).unflatten(0, (len(background), members))
         if members > 1 and self.centred:
             u = about(u, torch.zeros_like(u[:, :1]))
-        latents = (centre + self.rho * u.flatten(0, 1)).split(TOGETHER)
+        latents = (centre + self.temperature * self.rho * u.flatten(0, 1)).split(TOGETHER)
         return torch.cat([self.vae.decode(z, self.space.shape[1:]) for z in latents]).unflatten(0, u.shape[:2])

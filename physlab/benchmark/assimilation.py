@@ -130,14 +130,20 @@ def checkpoint(output: str | Path, model: str, seed: int | None) -> Path:
     return Path(output) / (slug if seed is None else f"{slug}-s{seed}")
 
 
-def trained(run: Run, data: str, output: str, changes: dict) -> Learned | None:
-    """The method of a run, from its folder or trained now."""
+def trained(run: Run, data: str, output: str, changes: dict, folder: Path | None = None) -> Learned | None:
+    """The method of a run, from its folder or trained now.
+
+    Parameters
+    ----------
+    changes : of the settings, also of what it builds on.
+    folder : of methods whose settings differ from those in `output`; what they build on is there, as it is.
+    """
     entry = ENTRIES[run.model]
     if entry.make is None:
         return None
-    folder = checkpoint(output, run.model, run.seed)
-    if folder.exists():
-        return Learned.load(folder)
+    path = checkpoint(folder or output, run.model, run.seed)
+    if path.exists():
+        return Learned.load(path)
     train = pairs_of(data, output, "train")
     if run.model in FIXED:
         return entry.make(train.increment.float(), train.space)
@@ -145,14 +151,14 @@ def trained(run: Run, data: str, output: str, changes: dict) -> Learned | None:
         torch.manual_seed(run.seed or 0)
         method = entry.make(train.space)
     if entry.after:
-        method.adopt(trained(Run(entry.after, run.seed), data, output, changes))
+        method.adopt(trained(Run(entry.after, run.seed), data, output, {} if folder else changes))
         method.calibrate(train.take(slice(k, k + 16)) for k in range(0, len(train), 16))
     if getattr(method, "physics", 0):
         method.proxy = laws(data, output)
     report = train_assimilator(method, train, replace(entry.settings, **changes), run.seed or 0)
     method.card |= {"task": "nature-twin", "seed": run.seed, "train_s": report.wall_time_s, "history": report.history,
                     "commit": commit(), "versions": versions(), "device": device_name(method.area.device)}  # fmt: skip
-    method.save(folder)
+    method.save(path)
     return method.eval()
 
 

@@ -139,7 +139,13 @@ def test_members_lie_about_a_learned_centre(members: int, space, data) -> None:
     assert abs(float((found / variance).mean()) - 1) < 0.1
     one = method.increments(background[:2], columns, 1, torch.Generator().manual_seed(0))
     assert (one[:, 0] - expected).abs().max() > 0.1  # a single member is a draw
-    method.centred = False
+    method.temperature = 0.5
+    half = method.increments(background[:2], columns, members, torch.Generator().manual_seed(0))
+    assert torch.allclose(half - expected[:, None], (made - expected[:, None]) / 2, atol=1e-4)
+    method.temperature = 0.0
+    centre = method.increments(background[:2], columns, 1, torch.Generator().manual_seed(0))
+    assert torch.allclose(centre[:, 0], expected, atol=1e-4)
+    method.temperature, method.centred = 1.0, False
     free = method.increments(background[:2], columns, members, torch.Generator().manual_seed(0))
     assert (free.mean(1) - expected).abs().max() > 0.1
 

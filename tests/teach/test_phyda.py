@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from physlab.assimilate import PhyDA
 from physlab.benchmark.assimilation import COLUMNS, SCORES
+from physlab.benchmark.divergence import COLUMNS as TRIED
 from physlab.benchmark.twin import Twin
 from physlab.teach import guided, phyda
 
@@ -173,3 +174,37 @@ def test_a_table_that_is_not_complete(models):
     assert all(isinstance(word, str) for word in (*words, *phyda.ablation_words(runs)))
     phyda.scores(runs), phyda.beside_the_paper(runs), phyda.below_phyda(runs)
     assert isinstance(phyda.draw_shares(runs), Figure) and isinstance(phyda.draw_ablations(runs), Figure)
+
+
+def longer(members: float, centre: float, others: float = 0.3, seeds: int = 2, lengths=(400, 1600)) -> pd.DataFrame:
+    """SpecDiv of members and of what is one field, over that of the background; a hundredth apart by seed."""
+    rows = [("background", 0, 0.0, 1.0)]
+    for steps in lengths:
+        rows += [(model, steps, 0.0, others) for model in ("Adas", "ConvCNP")]
+        rows += [("PhyDA", steps, t, centre + t * (members - centre)) for t in (1.0, 0.5, 0.0)]
+    ones = dict.fromkeys(TRIED, 1.0)
+    return pd.DataFrame(
+        {**ones, "model": m, "steps": s, "temperature": t, "seed": k, "specdiv": 2.0 * x + 0.02 * k,
+         "spread_skill": 0.8 * t if t else float("nan")}
+        for m, s, t, x in rows for k in (range(seeds) if m != "background" else (0,))
+    )  # fmt: skip
+
+
+def test_words_say_whether_the_published_figure_is_reached():
+    words = phyda.what_it_takes(longer(0.4, 0.19))
+    assert words[0].startswith("400 steps: members 59.5 ± 0.7 %, centre 80.5 ± 0.7 %; Adas 69.5")
+    assert "79.7 % are reached by the single fields of PhyDA after" in words[2]
+    words = phyda.what_it_takes(longer(0.4, 0.19, seeds=1))
+    assert "goes from 0.400 to 0.295, spread over skill from 0.80 to 0.40" in words[3]
+    words = phyda.what_it_takes(longer(0.4, 0.25, others=0.3))
+    assert "reached by nobody; lowest is PhyDA" in words[2]
+    words = phyda.what_it_takes(longer(0.4, 0.25, others=0.245))
+    assert "lowest is Adas" in words[2] and words[2].endswith("not beyond the spread over seeds.")
+
+
+@pytest.mark.parametrize("lengths", [(400, 1600), (1600,)])
+def test_a_picture_of_temperatures(lengths):
+    runs = longer(0.4, 0.2, seeds=1, lengths=lengths)
+    fig = phyda.draw_temperatures(runs)
+    assert len(fig.axes[0].containers) == len(lengths)
+    assert len(phyda.what_it_takes(runs[~((runs["model"] == "Adas") & (runs["steps"] == 1600))])) == len(lengths) + 2
