@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from physlab.assimilate.latent import LatentDiffusion
 from physlab.assimilate.statespace import Columns, StateSpace
+from physlab.errors import PhysLabError
 from physlab.nn.parts import choose
 from physlab.nn.vre import VirtualReconstruction
 
@@ -44,7 +45,7 @@ class PhyDA(LatentDiffusion):
 
     Attributes
     ----------
-    proxy : the laws, fitted to the truth of the training block; set it before a training with physics.
+    proxy : the laws, fitted to the truth of the training block; a training with physics needs it.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class PhyDA(LatentDiffusion):
 
     def penalty(self, background: Tensor, latents: Tensor, ratio: Tensor) -> Tensor:
         cost = latents.new_zeros(len(latents))
-        if not self.physics or self.proxy is None:
+        if not self.physics:
             return cost
+        if self.proxy is None:
+            raise PhysLabError("training with physics needs laws: set `proxy` to a fitted PhysicsProxy or physics to 0")
         at = ratio.argsort()[: max(1, len(ratio) // 4)]
         increment = self.vae.decode(latents[at], self.space.shape[1:]).float()
         space = self.space

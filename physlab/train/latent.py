@@ -203,16 +203,22 @@ def train_in_folder(
 
     Raises
     ------
-    CheckpointError : the folder holds another kind of model, or one of other fields, another seed or penalty.
+    CheckpointError : the folder holds another kind of model, or one of other fields, another seed, penalty or
+        length of a stage.
     """
+    settings = LatentSettings() if settings is None else settings
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = make_latent(fields, **arguments)
     if Path(folder).exists():
         known = LatentDownscaler.load(folder)
         took, wanted = known.card.get("training", {}), {"weight": weight, "kind": kind if weight else "none"}
-        mine = {**model.arguments, "seed": seed, **wanted}
-        theirs = {**known.arguments, "seed": took.get("seed"), **{k: took.get("tuning", wanted)[k] for k in wanted}}
+        mine = {**model.arguments, "seed": seed, **wanted, "number of fields": len(fields)}
+        theirs = {**known.arguments, "seed": took.get("seed"), **{k: took.get("tuning", wanted)[k] for k in wanted},
+                  "number of fields": took.get("fields")}  # fmt: skip
+        for stage in (s for s in (*STAGES, "tuning") if s in took):
+            name = f"length of {stage}"
+            mine[name], theirs[name] = getattr(settings, stage).steps, took[stage]["steps"]
         if mine != theirs:
             other = ", ".join(k for k in mine if mine[k] != theirs[k])
             raise CheckpointError(f"{folder} holds a model of another {other}: choose another folder, or remove it")

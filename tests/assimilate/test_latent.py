@@ -41,7 +41,8 @@ def data(twin, space) -> tuple[Tensor, Tensor]:
 
 def make(kind: type, space: StateSpace, shaken: bool = True, **options):
     torch.manual_seed(0)
-    method = kind(space, **{**OPTIONS, **options})
+    physics = {"physics": 0.0} if kind is PhyDA else {}  # which needs laws
+    method = kind(space, **{**OPTIONS, **physics, **options})
     if shaken:
         for k, parameter in enumerate(method.parameters()):
             parameter.data += 0.05 * normal(k, *parameter.shape)
@@ -226,6 +227,9 @@ def test_the_physics_is_asked_of_the_least_noisy_and_fades(space, data, twin) ->
         one = method.penalty(background[3:4], z[3:4], ratio[3:4])
         assert torch.allclose(one, cost[3:4] / 5, rtol=1e-4)
         method.proxy = None
+        with pytest.raises(PhysLabError, match="training with physics needs laws: set `proxy`"):
+            method.penalty(background, z, ratio)
+        method.physics = 0.0
         assert not method.penalty(background, z, ratio).any()
 
 

@@ -381,6 +381,10 @@ def test_an_interrupted_training_goes_on_at_its_stage(fields, tmp_path, monkeypa
     for weight, kind, words in others:
         with pytest.raises(CheckpointError, match=f"a model of another {words}: choose another folder"):
             train_in_folder(fields, tmp_path / "part", SHORT, 3, weight, kind, **SMALL)
+    for wanted, words in ((replace(SHORT, unet=replace(SHORT.unet, steps=9)), "length of unet"),
+                          (replace(SHORT, tuning=replace(SHORT.tuning, steps=9)), "length of tuning")):  # fmt: skip
+        with pytest.raises(CheckpointError, match=f"a model of another {words}: choose another folder"):
+            train_in_folder(fields, tmp_path / "part", wanted, seed=3, weight=1.0, **SMALL)
     build(fields).save(tmp_path / "bare")
     with pytest.raises(CheckpointError, match="bare holds a model of another seed"):
         train_in_folder(fields, tmp_path / "bare", SHORT, seed=3, **SMALL)
