@@ -24,7 +24,7 @@ from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, GlobalVar3D, PhyDA
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.proxy import LAWS, PhysicsProxy
 from physlab.assimilate.statespace import observe_columns
-from physlab.benchmark.parallel import collect, results
+from physlab.benchmark.parallel import resume
 from physlab.benchmark.table import over_seeds, read_table, replace_table
 from physlab.errors import PhysLabError
 from physlab.score.analysis import FIELDS, analysis_scores
@@ -93,6 +93,9 @@ class Run:
 
     model: str
     seed: int | None
+
+    def __str__(self) -> str:
+        return self.model if self.seed is None else f"{self.model}, seed {self.seed}"
 
 
 @functools.lru_cache(maxsize=4)
@@ -226,23 +229,11 @@ def benchmark_assimilation(
     path, runs = Path(output) / TABLE, plan() if runs is None else runs
     for split in ("train", "test"):  # once, before the workers ask for them side by side
         pairs_of(str(data), str(output), split)
-    table = read_assimilation(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
-    known = {(m, None if pd.isna(s) else int(s)) for m, s in table[["model", "seed"]].itertuples(index=False)}
-    todo = [r for r in runs if (r.model, r.seed) not in known]
-    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
-    base = {ENTRIES[r.model].after for r in todo}  # what others build on is trained first, each by one process
-    stages = [[r for r in todo if r.model in base], [r for r in todo if r.model not in base]]
-
-    def keep(run: Run, rows: object) -> str:
-        nonlocal table
-        rows = pd.DataFrame(rows)
-        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-        write_assimilation(table, path)
-        return f"MSE {rows['mse'].iloc[0]:.5f}"
-
-    found = results(stages, one, (str(data), str(output), changes), workers)
-    collect(found, len(todo), lambda r: r.model if r.seed is None else f"{r.model}, seed {r.seed}", keep, say)
-    return path
+    base = {ENTRIES[r.model].after for r in runs}  # what others build on is trained first, each by one process
+    return resume(
+        path, runs, ("model", "seed"), read_assimilation, write_assimilation, one, (str(data), str(output), changes),
+        lambda rows: f"MSE {rows['mse'].iloc[0]:.5f}", workers, say, later=lambda r: r.model not in base,
+    )  # fmt: skip
 
 
 def read_assimilation(path: str | Path | None = None) -> pd.DataFrame:

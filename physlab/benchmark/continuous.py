@@ -24,7 +24,7 @@ import torch
 import xarray as xr
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFInterpolator, make_interp_spline
 
-from physlab.benchmark.parallel import collect, results
+from physlab.benchmark.parallel import resume
 from physlab.benchmark.table import read_table, replace_table
 from physlab.data import open_dataset
 from physlab.errors import PhysLabError
@@ -74,6 +74,9 @@ class Run:
     data: str
     method: str
     seed: int | None
+
+    def __str__(self) -> str:
+        return f"{self.data}, {self.method}" + ("" if self.seed is None else f", seed {self.seed}")
 
 
 @functools.lru_cache(maxsize=1)
@@ -174,7 +177,7 @@ def fit_field(case: Case, method: str, seed: int, **changes) -> PhyDL:
     return model
 
 
-def one(run: Run, source: str, changes: dict) -> dict:
+def one(run: Run, source: str, changes: dict) -> list[dict]:
     """Make and score the method of a run."""
     case, costs = make_case(run.data, run.seed or 0, source), {"parameters": 0}
     start = time.perf_counter()
@@ -186,7 +189,7 @@ def one(run: Run, source: str, changes: dict) -> dict:
     costs["train_s"] = time.perf_counter() - start
     rmse = (made.double() - case.truth.double()).square().mean(0).sqrt().tolist()
     line = {"data": run.data, "method": run.method, "seed": run.seed, "points": len(case.points), **costs}
-    return line | {f"rmse_{v}": x for v, x in zip(VARIABLES, rmse, strict=True)}
+    return [line | {f"rmse_{v}": x for v, x in zip(VARIABLES, rmse, strict=True)}]
 
 
 def plan() -> list[Run]:
@@ -221,20 +224,10 @@ def benchmark_continuous(
     """
     window(str(source))  # refuse what cannot be used before anything is started
     path, runs = Path(output) / TABLE, plan() if runs is None else runs
-    lines = {_key(r): r for r in read_continuous(path).to_dict("records")} if path.exists() else {}
-    todo = [run for run in runs if (run.data, run.method, -1 if run.seed is None else run.seed) not in lines]
-    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
-
-    def keep(run: Run, line: object) -> str:
-        lines[_key(line)] = line
-        write_continuous(pd.DataFrame(list(lines.values())), path)
-        return f"RMSE of u {line['rmse_u']:.3f} m/s, {line['train_s']:.0f} s"
-
-    def label(run: Run) -> str:
-        return f"{run.data}, {run.method}" + ("" if run.seed is None else f", seed {run.seed}")
-
-    collect(results([todo], one, (str(source), changes), workers), len(todo), label, keep, say)
-    return path
+    return resume(
+        path, runs, ("data", "method", "seed"), read_continuous, write_continuous, one, (str(source), changes),
+        lambda rows: f"RMSE of u {rows['rmse_u'].iloc[0]:.3f} m/s, {rows['train_s'].iloc[0]:.0f} s", workers, say,
+    )  # fmt: skip
 
 
 def read_continuous(path: str | Path | None = None) -> pd.DataFrame:
@@ -276,10 +269,6 @@ def continuous_summary(runs: pd.DataFrame) -> pd.DataFrame:
                     "spread": spread, "ratio": values.mean() / best, "ratio_spread": spread / best,
                 })  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _key(row: dict) -> tuple:
-    return row["data"], row["method"], -1 if pd.isna(row["seed"]) else int(row["seed"])
 
 
 def ship_fields(folder: str | Path, **changes) -> list[Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from physlab.benchmark import assimilation as bench
-from physlab.benchmark.parallel import collect, results
+from physlab.benchmark.parallel import collect, results, resume
 from physlab.benchmark.table import over_seeds, read_table, replace_table
 
 RESULTS, TABLE = "results/divergence.csv", "divergence.csv"
@@ -33,6 +33,9 @@ class Run:
     model: str
     seed: int
     steps: int
+
+    def __str__(self) -> str:
+        return f"{self.model}, seed {self.seed}, {self.steps} steps"
 
 
 def plan() -> list[Run]:
@@ -77,25 +80,13 @@ def benchmark_divergence(
     path, runs = Path(output) / TABLE, plan() if runs is None else runs
     for split in ("train", "test"):
         bench.pairs_of(str(data), str(output), split)
-    table = read_divergence(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
-    known = set(table[["model", "seed", "steps"]].itertuples(index=False, name=None))
-    todo = [r for r in runs if (r.model, r.seed, r.steps) not in known]
-    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
-
-    def keep(run: Run, rows: object) -> str:
-        nonlocal table
-        rows = pd.DataFrame(rows)
-        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-        write_divergence(table, path)
-        return f"SpecDiv {rows['specdiv'].iloc[0]:.3g}, MSE {rows['mse'].iloc[0]:.5f}"
-
-    after = sorted({(first, r.seed) for r in todo if (first := bench.ENTRIES[r.model].after)})
+    after = sorted({(first, r.seed) for r in runs if (first := bench.ENTRIES[r.model].after)})
     first = [bench.Run(*run) for run in after if not bench.checkpoint(output, *run).exists()]
-    made = results([first], _train, (str(data), str(output)), workers)
-    collect(made, len(first), lambda r: f"{r.model}, seed {r.seed}", lambda *_: "trained", say)
-    found = results([todo], one, (str(data), str(output)), workers)
-    collect(found, len(todo), lambda r: f"{r.model}, seed {r.seed}, {r.steps} steps", keep, say)
-    return path
+    collect(results([first], _train, (str(data), str(output)), workers), len(first), lambda _: "trained", say)
+    return resume(
+        path, runs, ("model", "seed", "steps"), read_divergence, write_divergence, one, (str(data), str(output)),
+        lambda rows: f"SpecDiv {rows['specdiv'].iloc[0]:.3g}, MSE {rows['mse'].iloc[0]:.5f}", workers, say,
+    )  # fmt: skip
 
 
 def _train(run: bench.Run, data: str, output: str) -> None:

@@ -15,9 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import pandas as pd
-
-from physlab.benchmark.parallel import collect, results
+from physlab.benchmark.parallel import resume
 from physlab.benchmark.table import COLUMNS, SCORES, read_runs, write_runs
 from physlab.data import sr_pairs
 from physlab.data.patches import SRData
@@ -33,6 +31,7 @@ from physlab.zoo import checkpoint_folders, kind_of
 SEEDS = (0, 1, 2)
 CHECKPOINTS = "checkpoints"
 TABLE = "downscaling.csv"
+KNOWN_BY = ("task", "factor", "model", "constraint", "seed", "preset")
 OF_ENSEMBLES = {"spread_skill", "member_rmse"}
 
 
@@ -48,11 +47,6 @@ class Run:
     kind: str
     preset: str = ""
     recipe: str = ""
-
-    def key(self) -> tuple:
-        """What a line of the table is found by."""
-        seed = -1 if self.seed is None else self.seed
-        return (self.task, self.factor, self.model, self.constraint, seed, self.preset)
 
     def __str__(self) -> str:
         seed = "" if self.seed is None else f", seed {self.seed}"
@@ -119,25 +113,15 @@ def benchmark_downscaling(
         raise PhysLabError(f"unknown preset {preset!r}: choose one of {', '.join(PLANS)}")
     runs, output = PLANS[preset]() if runs is None else runs, Path(output)
     path = output / TABLE
-    known = read_runs(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
-    lines = {_key(row): row for row in known.to_dict("records")}
-    todo = [run for run in runs if run.key() not in lines]
-    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}" if known.size else f"{len(runs)} runs")
-    known = list_recipes()
-    students = [run for run in todo if run.recipe and (known[run.recipe].teacher or known[run.recipe].start)]
-    stages = [[run for run in todo if run not in students], students]
-    start, count = time.perf_counter(), 0
+    recipes = list_recipes()
 
-    def keep(run: Run, line: object) -> str:
-        nonlocal count
-        count += 1
-        left = (time.perf_counter() - start) / count * (len(todo) - count) / 60
-        lines[run.key()] = line
-        write_runs(pd.DataFrame(list(lines.values())), path)
-        return f"RMSE {line['rmse']:.4g}, {left:.0f} min left"
+    def taught(run: Run) -> bool:
+        return bool(run.recipe and (recipes[run.recipe].teacher or recipes[run.recipe].start))
 
-    collect(results(stages, one, (output / CHECKPOINTS, changes), workers), len(todo), str, keep, say)
-    return path
+    return resume(
+        path, runs, KNOWN_BY, read_runs, write_runs, one, (output / CHECKPOINTS, changes),
+        lambda rows: f"RMSE {rows['rmse'].iloc[0]:.4g}", workers, say, later=taught,
+    )  # fmt: skip
 
 
 _PAIRS: dict[tuple[str, int], SRData] = {}
@@ -151,7 +135,7 @@ def pairs(task: str, factor: int) -> SRData:
     return _PAIRS[task, factor]
 
 
-def one(run: Run, folder: Path, changes: dict) -> dict:
+def one(run: Run, folder: Path, changes: dict) -> list[dict]:
     """Make, score and time the method of a run: its line of the table."""
     data = pairs(run.task, run.factor)
     method, costs = make(run, data, folder, changes)
@@ -161,7 +145,7 @@ def one(run: Run, folder: Path, changes: dict) -> dict:
         scores = evaluate(method, data, "test")
     line |= scores | costs
     line |= {"s_per_megapixel": seconds_per_megapixel(method, data), "data": data.hashes["test"][:16]}
-    return {name: line.get(name) for name in COLUMNS}
+    return [{name: line.get(name) for name in COLUMNS}]
 
 
 def make(run: Run, data: SRData, folder: Path, changes: dict) -> tuple[FieldDownscaler, dict]:
@@ -201,9 +185,3 @@ def seconds_per_megapixel(method: FieldDownscaler, data: SRData, samples: int = 
             made = predict_members(method, data, "test", slice(0, samples), members=1)
             times.append(time.perf_counter() - start)
     return min(times[1:]) / (made.numel() / 1e6)
-
-
-def _key(row: dict) -> tuple:
-    seed = -1 if pd.isna(row["seed"]) else int(row["seed"])
-    preset = "" if pd.isna(row["preset"]) else row["preset"]
-    return (row["task"], int(row["factor"]), row["model"], row["constraint"], seed, preset)

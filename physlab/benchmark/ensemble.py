@@ -24,7 +24,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.benchmark.parallel import collect, results
+from physlab.benchmark.parallel import resume
 from physlab.benchmark.table import over_seeds, read_table, replace_table
 from physlab.constrain import make_constraint
 from physlab.data.catalog import open_dataset
@@ -103,6 +103,10 @@ class Run:
     kind: str = "none"
     weight: float = 0.0
     seed: int | None = None
+
+    def __str__(self) -> str:
+        tail = f", {self.kind} {self.weight:g}" if self.model == TUNED else ""
+        return f"{self.data}, " + ("baselines" if self.seed is None else f"{self.model}{tail}, seed {self.seed}")
 
 
 @functools.lru_cache(maxsize=6)
@@ -343,26 +347,11 @@ def benchmark_ensemble(
     path, runs = Path(output) / TABLE, plan() if runs is None else runs
     for name in sorted({r.data for r in runs}):
         fields_of(name, "test", str(data))
-    table = read_ensemble(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
-    known = {(d, m, k, float(w), None if pd.isna(s) else int(s))
-             for d, m, k, w, s in table[list(KEYS)].itertuples(index=False)}  # fmt: skip
-    todo = [r for r in runs if (r.data, r.model, r.kind, r.weight, r.seed) not in known]
-    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
-    stages = [[r for r in todo if r.model != TUNED], [r for r in todo if r.model == TUNED]]
-
-    def keep(run: Run, rows: object) -> str:
-        nonlocal table
-        rows = pd.DataFrame(rows)
-        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-        write_ensemble(table, path)
-        return f"RMSE {rows['rmse'].iloc[0]:.4f} K, CRPS {rows['crps'].iloc[0]:.4f} K"
-
-    def label(run: Run) -> str:
-        tail = f", {run.kind} {run.weight:g}" if run.model == TUNED else ""
-        return f"{run.data}, " + ("baselines" if run.seed is None else f"{run.model}{tail}, seed {run.seed}")
-
-    collect(results(stages, one, (str(data), str(output), changes), workers), len(todo), label, keep, say)
-    return path
+    return resume(
+        path, runs, KEYS, read_ensemble, write_ensemble, one, (str(data), str(output), changes),
+        lambda rows: f"RMSE {rows['rmse'].iloc[0]:.4f} K, CRPS {rows['crps'].iloc[0]:.4f} K", workers, say,
+        later=lambda r: r.model == TUNED,
+    )  # fmt: skip
 
 
 def read_ensemble(path: str | Path | None = None) -> pd.DataFrame:

@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from physlab.benchmark.parallel import collect, results
+from physlab.benchmark.parallel import resume
 from physlab.benchmark.table import read_table, replace_table
 from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
@@ -58,10 +58,13 @@ COLUMNS = ("model", "training", "seed", "lead", *(f"rmse_{v}" for v in VARIABLES
 
 @dataclass(frozen=True)
 class Run:
-    """A network and a seed, with all its stages."""
+    """A network and a seed, with all its stages; "persistence" stands for all references."""
 
     model: str
     seed: int | None
+
+    def __str__(self) -> str:
+        return "references" if self.seed is None else f"{self.model}, seed {self.seed}"
 
 
 @functools.lru_cache(maxsize=2)
@@ -144,11 +147,11 @@ def predict(model: Forecaster, case: Case) -> torch.Tensor:
 
 
 def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") -> list[dict]:
-    """All stages of a network, or the references (model ""), scored; finished checkpoints are taken as they are."""
+    """All stages of a network, or the references (no seed), scored; finished checkpoints are taken as they are."""
     equations, train = law(folder), band(folder, TRAINING)
-    model = Forecaster.of(run.model or "unet", train, VARIABLES, seed=run.seed or 0)
+    model = Forecaster.of("unet" if run.seed is None else run.model, train, VARIABLES, seed=run.seed or 0)
     case = make_case(folder, model, split)
-    if not run.model:
+    if run.seed is None:
         now = case.given[:, -1:].expand_as(case.asked)
         made = {"persistence": now, "climatology": case.climate.expand_as(case.asked), "truth": case.asked}
         return [{"model": name, "training": "", "seed": None, **row}
@@ -178,7 +181,7 @@ def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") 
 
 def plan() -> list[Run]:
     """The references, then network by network, seed by seed."""
-    return [Run("", None), *(Run(model, seed) for seed in SEEDS for model in NETWORKS)]
+    return [Run("persistence", None), *(Run(model, seed) for seed in SEEDS for model in NETWORKS)]
 
 
 def benchmark_forecasting(
@@ -205,25 +208,15 @@ def benchmark_forecasting(
         band(str(data), name)
     band.cache_clear()
     path, runs = Path(output) / TABLE, plan() if runs is None else runs
-    table = read_forecasting(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
-    known = set(table["model"])  # references by their names
-    done = {(m, s) for m, s in table[["model", "seed"]].dropna().itertuples(index=False)}
-    todo = [r for r in runs if ("persistence" not in known if not r.model else (r.model, r.seed) not in done)]
-    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
+    return resume(
+        path, runs, ("model", "seed"), read_forecasting, write_forecasting, one, (str(data), str(output), changes),
+        _last, workers, say,
+    )  # fmt: skip
 
-    def keep(run: Run, rows: object) -> str:
-        nonlocal table
-        rows = pd.DataFrame(rows)
-        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-        write_forecasting(table, path)
-        last = rows[rows["lead"] == SCORED[-1]]
-        return f"RMSE of u at {SCORED[-1]} h " + ", ".join(f"{x:.2f}" for x in last["rmse_u"]) + " m/s"
 
-    def label(run: Run) -> str:
-        return f"{run.model or 'references'}" + ("" if run.seed is None else f", seed {run.seed}")
-
-    collect(results([todo], one, (str(data), str(output), changes), workers), len(todo), label, keep, say)
-    return path
+def _last(rows: pd.DataFrame) -> str:
+    last = rows[rows["lead"] == SCORED[-1]]
+    return f"RMSE of u at {SCORED[-1]} h " + ", ".join(f"{x:.2f}" for x in last["rmse_u"]) + " m/s"
 
 
 def read_forecasting(path: str | Path | None = None) -> pd.DataFrame:

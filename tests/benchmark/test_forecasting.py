@@ -75,7 +75,7 @@ def test_scores_are_those_of_the_library(bands):
 
 
 def test_runs_resume_and_are_summed_up(bands, tmp_path):
-    runs = [Run("", None), Run("unet", 1)]
+    runs = [Run("persistence", None), Run("unet", 1)]
     said: list[str] = []
     path = benchmark_forecasting(bands, tmp_path, 2, runs, said.append, steps=2, batch=2)
     table = read_forecasting(path)
