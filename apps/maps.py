@@ -11,9 +11,11 @@ from bokeh.plotting import figure
 
 from apps import theme
 from apps.linked import ASPECT, TIP, LinkedMaps
+from apps.spectrum import Spectrum
 from apps.store import Panel
 
 ROWS = (("input", "result", "truth", "spread"), ("residual", "error", "spectrum", "ranks"))  # reading order
+CURVES = {"truth": "truth", "input": "input, bicubic", "result": "result", "members": "members"}
 ENSEMBLE = ("spread", "ranks")  # there for ensembles only
 QUANTITY = {"input": "field", "result": "field", "truth": "field", "spread": "spread", "residual": "residual",
             "error": "error"}  # fmt: skip
@@ -30,10 +32,9 @@ class MapGrid(LinkedMaps):
             "spread": LinearColorMapper(palette=theme.SPREAD_PALETTE, low=0, high=1, nan_color="#bbbbbb"),
         }
         super().__init__(QUANTITY, mappers)
-        self.spectra = ColumnDataSource({"k": [], "input": [], "result": [], "truth": [], "members": []})
+        self.spectrum = Spectrum(CURVES, theme.CURVES, "waves per longer side of the map", ASPECT)
         self.ranks = ColumnDataSource({"rank": [], "share": []})
-        self.cutoff = Span(location=1, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
-        self.figures["spectrum"] = self._spectrum()
+        self.figures["spectrum"] = self.spectrum.figure
         self.figures["ranks"] = self._ranks()
         self._frame()
         self._scene: tuple | None = None
@@ -70,41 +71,10 @@ class MapGrid(LinkedMaps):
             self.caption(name, head, f"{words}{units}")
         for name, hover in self.hovers.items():
             hover.tooltips = TIP.format(digits="0.0e+0" if name == "residual" else "0.00", units=panel.units)
-        nothing = np.full(len(panel.wavenumber), np.nan)
-        self.spectra.data = {"k": panel.wavenumber, "members": nothing, **panel.spectra}
-        self.of_members.visible = "members" in panel.spectra
+        self.spectrum.update(panel.wavenumber, panel.spectra, panel.cutoff)
         if panel.ranks is not None:
             count = len(panel.ranks)
             self.ranks.data = {"rank": np.arange(count), "share": panel.ranks / panel.ranks.sum() * count}
-        self.cutoff.location = panel.cutoff
-        shown = np.concatenate(list(panel.spectra.values()))
-        figure_ = self.figures["spectrum"]
-        figure_.x_range.update(start=1, end=float(panel.wavenumber[-1]))
-        figure_.y_range.update(start=max(float(panel.spectra["truth"].min()) / 10, 1e-30), end=float(shown.max()) * 2)
-
-    def _spectrum(self):
-        fig = figure(
-            sizing_mode="scale_width",
-            aspect_ratio=ASPECT,
-            x_axis_type="log",
-            y_axis_type="log",
-            x_range=Range1d(1, 64),
-            y_range=Range1d(1e-8, 1),
-            tools=[],
-        )
-        legend = {"truth": "truth", "input": "input, bicubic", "result": "result", "members": "members"}
-        curves = []
-        for name, label in legend.items():
-            style = {"line_color": theme.CURVES[name], "line_width": 2.6 if name == "truth" else 1.8}
-            curves.append(fig.line("k", name, source=self.spectra, legend_label=label, **style))
-        self.of_members = fig.legend.items[-1]
-        tips = [("k", "@k"), *((label, f"@{name}{{0.0e+0}}") for name, label in legend.items())]
-        fig.add_tools(HoverTool(renderers=curves[:1], mode="vline", tooltips=tips))
-        fig.add_layout(self.cutoff)
-        fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16, 32, 64])
-        fig.xaxis.axis_label = "waves per longer side of the map"
-        fig.legend.location = "bottom_left"
-        return fig
 
     def _ranks(self):
         fig = figure(sizing_mode="scale_width", aspect_ratio=ASPECT, x_range=Range1d(-0.6, 10.6), tools=[])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d
-from bokeh.plotting import figure
+from bokeh.models import ColumnDataSource, LinearColorMapper
 
 from apps import theme
 from apps.assimilate.store import LAW_UNITS, Picture
 from apps.linked import TIP, LinkedMaps
 from apps.options import ASSIMILATORS, CHANNELS
+from apps.spectrum import Spectrum
 from physlab.benchmark.twin import variable_of
 
 ROWS = (
@@ -57,8 +57,8 @@ class TwinMaps(LinkedMaps):
             style = {"fill_color": theme.ACCENT, "line_color": "white", "line_width": 0.8}
             fig.scatter("x", "y", source=self.own, size=9, marker="diamond", **style)
             fig.on_event("tap", lambda event: click(event.x, event.y))
-        self.spectra = ColumnDataSource({"k": [], **{name: [] for name in CURVES}})
-        self.figures["spectrum"] = self._spectrum()
+        self.spectrum = Spectrum(CURVES, theme.STATE_CURVES, "waves per latitude circle", ASPECT)
+        self.figures["spectrum"] = self.spectrum.figure
         self._frame()
 
     def update(self, picture: Picture, waiting: str) -> None:
@@ -85,7 +85,7 @@ class TwinMaps(LinkedMaps):
             key = QUANTITY[name]
             unit = LAW_UNITS[setup.balance][1] if key == "balance" else units
             hover.tooltips = TIP.format(digits=digits(picture.limits[key]), units=unit)
-        self._draw_spectra(picture)
+        self.spectrum.update(picture.wavenumber, picture.spectra)
 
     def _say(self, picture: Picture) -> None:
         setup, units = picture.setup, picture.units
@@ -112,31 +112,6 @@ class TwinMaps(LinkedMaps):
         }
         for key, (head, words) in captions.items():
             self.caption(key, head, words)
-
-    def _spectrum(self):
-        fig = figure(
-            sizing_mode="scale_width", aspect_ratio=ASPECT, x_axis_type="log", y_axis_type="log",
-            x_range=Range1d(1, 42), y_range=Range1d(1e-8, 1), tools=[],
-        )  # fmt: skip
-        curves = []
-        for name, label in CURVES.items():
-            style = {"line_color": theme.STATE_CURVES[name], "line_width": 2.6 if name == "truth" else 1.6}
-            curves.append(fig.line("k", name, source=self.spectra, legend_label=label, **style))
-        self.of_members = fig.legend.items[-1]
-        tips = [("k", "@k"), *((label, f"@{name}{{0.0e+0}}") for name, label in CURVES.items())]
-        fig.add_tools(HoverTool(renderers=curves[:1], mode="vline", tooltips=tips))
-        fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16, 32])
-        fig.xaxis.axis_label = "waves per latitude circle"
-        fig.legend.location = "bottom_left"
-        return fig
-
-    def _draw_spectra(self, picture: Picture) -> None:
-        nothing = np.full(len(picture.wavenumber), np.nan)
-        self.spectra.data = {"k": picture.wavenumber, **{n: picture.spectra.get(n, nothing) for n in CURVES}}
-        self.of_members.visible = "members" in picture.spectra
-        shown, fig = np.concatenate(list(picture.spectra.values())), self.figures["spectrum"]
-        fig.x_range.update(start=1, end=float(picture.wavenumber[-1]))
-        fig.y_range.update(start=max(float(picture.spectra["truth"].min()) / 10, 1e-30), end=float(shown.max()) * 2)
 
 
 def digits(limits: tuple[float, float]) -> str:

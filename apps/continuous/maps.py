@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 import panel as pn
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d, Span
+from bokeh.models import ColumnDataSource, LinearColorMapper, Range1d
 from bokeh.plotting import figure
 
 from apps import theme
 from apps.continuous.store import Moment
 from apps.linked import ASPECT, TIP, LinkedMaps
 from apps.options import FIELDS, NUMBERS, VARIABLES
+from apps.spectrum import Spectrum
 from physlab.data.coastline import load_coastline
 
 ROWS = (("given", "interpolation", "continuous"), ("truth", "error", "spectrum"), ("law", "bare", "force"))
@@ -40,9 +41,8 @@ class MomentMaps(LinkedMaps):
         for name in DOTTED:
             style = {"fill_color": "white", "line_color": theme.INK, "fill_alpha": 0.9, "line_alpha": 0.7}
             self.figures[name].scatter("x", "y", source=self.dots, size=4.5, **style)
-        self.spectra = ColumnDataSource({"k": [], **{name: [] for name in CURVES}})
-        self.cutoff = Span(location=4, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
-        self.figures["spectrum"] = self._spectrum()
+        self.spectrum = Spectrum(CURVES, theme.MOMENT_CURVES, "waves per window", ASPECT)
+        self.figures["spectrum"] = self.spectrum.figure
         self._frame()
 
     def update(self, moment: Moment) -> None:
@@ -81,40 +81,7 @@ class MomentMaps(LinkedMaps):
             key = QUANTITY[name]
             unit = {"residual": "of the typical tendency", "force": f"{units} h⁻¹"}.get(key, units)
             hover.tooltips = TIP.format(digits=_digits(moment.limits[key]), units=unit)
-        self._draw_spectra(moment)
-
-    def _spectrum(self):
-        fig = figure(
-            sizing_mode="scale_width",
-            aspect_ratio=ASPECT,
-            x_axis_type="log",
-            y_axis_type="log",
-            x_range=Range1d(1, 16),
-            y_range=Range1d(1e-8, 1),
-            tools=[],
-        )
-        curves = []
-        for name, label in CURVES.items():
-            style = {"line_color": theme.MOMENT_CURVES[name], "line_width": 2.6 if name == "truth" else 1.8}
-            curves.append(fig.line("k", name, source=self.spectra, legend_label=label, **style))
-        self.of_truth = fig.legend.items[0]
-        tips = [("k", "@k"), *((label, f"@{{{name}}}{{0.0e+0}}") for name, label in CURVES.items())]
-        fig.add_tools(HoverTool(renderers=curves[2:3], mode="vline", tooltips=tips))
-        fig.add_layout(self.cutoff)
-        fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16])
-        fig.xaxis.axis_label = "waves per window"
-        fig.legend.location = "bottom_left"
-        return fig
-
-    def _draw_spectra(self, moment: Moment) -> None:
-        nothing = np.full(len(moment.wavenumber), np.nan)
-        self.spectra.data = {"k": moment.wavenumber, **{n: moment.spectra.get(n, nothing) for n in CURVES}}
-        self.of_truth.visible = moment.whole
-        self.cutoff.location = moment.cutoff
-        shown = np.concatenate(list(moment.spectra.values()))
-        fig, least = self.figures["spectrum"], moment.spectra.get("truth", moment.spectra["equations"]).min()
-        fig.x_range.update(start=1, end=float(moment.wavenumber[-1]))
-        fig.y_range.update(start=max(float(least) / 10, 1e-30), end=float(shown.max()) * 2)
+        self.spectrum.update(moment.wavenumber, moment.spectra, moment.cutoff)
 
 
 class Locator:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d, Span
-from bokeh.plotting import figure
+from bokeh.models import ColumnDataSource, LinearColorMapper
 
 from apps import theme
 from apps.assimilate.maps import ASPECT, digits
 from apps.ensemble.store import Picture
 from apps.linked import TIP, LinkedMaps
+from apps.spectrum import Spectrum
 
 ROWS = (("input", "truth", "mean"), ("member", "error", "spread"), ("probability", "law", "spectrum"))
 QUANTITY = {
@@ -31,11 +30,10 @@ class EnsembleMaps(LinkedMaps):
         blank = {"low": -1, "high": 1, "nan_color": theme.GROUND}
         mappers = {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()}
         super().__init__(QUANTITY, mappers, ASPECT)
-        self.spectra = ColumnDataSource({"k": [], **{name: [] for name in CURVES}})
-        self.cutoff = Span(location=1, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
+        self.spectrum = Spectrum(CURVES, theme.DRAW_CURVES, "waves per longer side of the map", ASPECT, below=100)
         self.isotherm = ColumnDataSource({"x": [], "y": []})
         self.figures["probability"].multi_line("x", "y", source=self.isotherm, line_color=theme.ACCENT, line_width=1.2)
-        self.figures["spectrum"] = self._spectrum()
+        self.figures["spectrum"] = self.spectrum.figure
         self._frame()
 
     def update(self, picture: Picture, waiting: str) -> None:
@@ -52,7 +50,7 @@ class EnsembleMaps(LinkedMaps):
         self.isotherm.data = {"x": x, "y": y}
         self.move_to(picture.window)
         self._say(picture)
-        self._draw_spectra(picture)
+        self.spectrum.update(picture.wavenumber, picture.spectra, picture.cutoff)
 
     def _say(self, picture: Picture) -> None:
         draw, there = picture.draw, picture.members > 0
@@ -72,31 +70,3 @@ class EnsembleMaps(LinkedMaps):
         }
         for key, (head, words) in captions.items():
             self.caption(key, head, words)
-
-    def _spectrum(self):
-        fig = figure(
-            sizing_mode="scale_width", aspect_ratio=ASPECT, x_axis_type="log", y_axis_type="log",
-            x_range=Range1d(1, 85), y_range=Range1d(1e-8, 1), tools=[],
-        )  # fmt: skip
-        curves = []
-        for name, label in CURVES.items():
-            style = {"line_color": theme.DRAW_CURVES[name], "line_width": 2.6 if name == "truth" else 1.6}
-            curves.append(fig.line("k", name, source=self.spectra, legend_label=label, **style))
-        self.of_members = fig.legend.items[-2:]
-        tips = [("k", "@k"), *((label, f"@{name}{{0.0e+0}}") for name, label in CURVES.items())]
-        fig.add_tools(HoverTool(renderers=curves[:1], mode="vline", tooltips=tips))
-        fig.add_layout(self.cutoff)
-        fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16, 32, 64])
-        fig.xaxis.axis_label = "waves per longer side of the map"
-        fig.legend.location = "bottom_left"
-        return fig
-
-    def _draw_spectra(self, picture: Picture) -> None:
-        nothing = np.full(len(picture.wavenumber), np.nan)
-        self.spectra.data = {"k": picture.wavenumber, **{n: picture.spectra.get(n, nothing) for n in CURVES}}
-        for item in self.of_members:
-            item.visible = picture.members > 0
-        self.cutoff.location = picture.cutoff
-        truth, fig = picture.spectra["truth"], self.figures["spectrum"]
-        fig.x_range.update(start=1, end=float(picture.wavenumber[-1]))
-        fig.y_range.update(start=max(float(truth.min()) / 100, 1e-30), end=float(truth.max()) * 2)

@@ -1,0 +1,63 @@
+"""Power spectra by wavenumber, logarithmic both ways: one curve for each field, a dashed line where the input ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Span
+from bokeh.plotting import figure
+
+from apps import theme
+
+
+class Spectrum:
+    """A figure; `update` draws curves.
+
+    Parameters
+    ----------
+    labels : name of each curve -> its words in the legend.
+    colours : name -> colour.
+    axis : words below the axis of wavenumbers.
+    aspect : width over height of the figure.
+    below : how far the axis of power goes below the least of the truth, as a factor.
+    """
+
+    def __init__(
+        self, labels: Mapping[str, str], colours: Mapping[str, str], axis: str, aspect: float, below: float = 10.0
+    ) -> None:
+        self.source = ColumnDataSource({"k": [], **{name: [] for name in labels}})
+        self.below = below
+        self.figure = fig = figure(
+            sizing_mode="scale_width", aspect_ratio=aspect, x_axis_type="log", y_axis_type="log",
+            x_range=Range1d(1, 64), y_range=Range1d(1e-8, 1), tools=[],
+        )  # fmt: skip
+        curves = {}
+        for name, label in labels.items():
+            style = {"line_color": colours[name], "line_width": 2.6 if name == "truth" else 1.8}
+            curves[name] = fig.line("k", name, source=self.source, legend_label=label, **style)
+        self.items = dict(zip(labels, fig.legend.items, strict=True))
+        tips = [("k", "@k"), *((label, f"@{{{name}}}{{0.0e+0}}") for name, label in labels.items())]
+        self.hover = HoverTool(renderers=[curves["truth"]], mode="vline", tooltips=tips)
+        self.curves = curves
+        fig.add_tools(self.hover)
+        self.cutoff = Span(location=1, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
+        self.cutoff.visible = False
+        fig.add_layout(self.cutoff)
+        fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16, 32, 64])
+        fig.xaxis.axis_label = axis
+        fig.legend.location = "bottom_left"
+
+    def update(self, k: np.ndarray, spectra: Mapping[str, np.ndarray], cutoff: float | None = None) -> None:
+        """Draw spectra (n,) of some of the curves at wavenumbers (n,); `cutoff` is where the input ends."""
+        nothing = np.full(len(k), np.nan)
+        self.source.data = {"k": k, **{name: spectra.get(name, nothing) for name in self.curves}}
+        for name, item in self.items.items():
+            item.visible = name in spectra
+        self.hover.renderers = [self.curves[next(name for name in self.curves if name in spectra)]]
+        self.cutoff.update(location=cutoff or 1, visible=cutoff is not None)
+        shown = {name: x[np.isfinite(x) & (x > 0)] for name, x in spectra.items() if name in self.curves}
+        least = (shown["truth"] if "truth" in shown else np.concatenate(list(shown.values()))).min()
+        self.figure.x_range.update(start=1, end=float(k[-1]))
+        most = max(float(x.max()) for x in shown.values())
+        self.figure.y_range.update(start=max(float(least) / self.below, 1e-30), end=2 * most)
