@@ -20,7 +20,7 @@ from physlab.benchmark.table import over_seeds, read_table, replace_table
 
 RESULTS, TABLE = "results/divergence.csv", "divergence.csv"
 MODELS = ("background", "Adas", "ConvCNP", "PhyDA")
-STEPS = (400, 1600)  # as in the other table, and four times that
+STEPS = (400, 1200)  # as in the other table, and three times that
 TEMPERATURES = (1.0, 0.75, 0.5, 0.25, 0.0)
 SCORES = ("specdiv", "specdiv_top", "specdiv_eddy", "mse", "mse_member", "crps", "spread_skill", "rmse_z500")
 COLUMNS = ("model", "seed", "steps", "temperature", *SCORES, "members", "states", "train_s")

@@ -546,11 +546,14 @@ def what_it_takes(runs: pd.DataFrame) -> list[str]:
     name = f"{centres.index[0][0]} after {centres.index[0][1]} steps"
     spread = np.nanmax([0.0, first["specdiv_spread"], second["specdiv_spread"]])
     clear = second["specdiv"] - first["specdiv"] > spread
+    doubt = "" if clear else ", not beyond the spread over seeds"
+    if min(first["seeds"], second["seeds"]) < 2:
+        doubt = ", with one seed: what the spread is, nobody knows"
     reached = [f"{m} after {s} steps" for (m, s), row in centres.iterrows() if 1 - row["specdiv"] >= asked]
     last = table.loc[("PhyDA", lengths[-1])]
     told.append(
         f"The published {100 * asked:.1f} % " + (f"are reached by the single fields of {_list(reached)}" if reached else
-        "are reached by nobody") + f"; lowest is {name}" + ("" if clear else ", not beyond the spread over seeds") + "."
+        "are reached by nobody") + f"; lowest is {name}{doubt}."
     )  # fmt: skip
     told.append(
         f"Halfway to the centre, after {lengths[-1]} steps, the SpecDiv of members goes from "

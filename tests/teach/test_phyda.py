@@ -195,6 +195,7 @@ def test_words_say_whether_the_published_figure_is_reached():
     assert words[0].startswith("400 steps: members 59.5 ± 0.7 %, centre 80.5 ± 0.7 %; Adas 69.5")
     assert "79.7 % are reached by the single fields of PhyDA after" in words[2]
     words = phyda.what_it_takes(longer(0.4, 0.19, seeds=1))
+    assert words[2].endswith("with one seed: what the spread is, nobody knows.")
     assert "goes from 0.400 to 0.295, spread over skill from 0.80 to 0.40" in words[3]
     words = phyda.what_it_takes(longer(0.4, 0.25, others=0.3))
     assert "reached by nobody; lowest is PhyDA" in words[2]
