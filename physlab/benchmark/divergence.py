@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from physlab.benchmark import assimilation as bench
-from physlab.benchmark.parallel import collect, results, resume
+from physlab.benchmark.parallel import collect, missing, results, resume
 from physlab.benchmark.table import over_seeds, read_table, replace_table
 
 RESULTS, TABLE = "results/divergence.csv", "divergence.csv"
@@ -23,7 +23,8 @@ MODELS = ("background", "Adas", "ConvCNP", "PhyDA")
 STEPS = (400, 1200)  # as in the other table, and three times that
 TEMPERATURES = (1.0, 0.75, 0.5, 0.25, 0.0)
 SCORES = ("specdiv", "specdiv_top", "specdiv_eddy", "mse", "mse_member", "crps", "spread_skill", "rmse_z500")
-COLUMNS = ("model", "seed", "steps", "temperature", *SCORES, "members", "states", "train_s")
+KEYS = ("model", "seed", "steps")
+COLUMNS = (*KEYS, "temperature", *SCORES, "members", "states", "train_s")
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,12 @@ def benchmark_divergence(
     path, runs = Path(output) / TABLE, plan() if runs is None else runs
     for split in ("train", "test"):
         bench.pairs_of(str(data), str(output), split)
-    after = sorted({(first, r.seed) for r in runs if (first := bench.ENTRIES[r.model].after)})
+    todo = missing(read_divergence(path) if path.exists() else None, runs, KEYS)
+    after = sorted({(first, r.seed) for r in todo if (first := bench.ENTRIES[r.model].after)})
     first = [bench.Run(*run) for run in after if not bench.checkpoint(output, *run).exists()]
     collect(results([first], _train, (str(data), str(output)), workers), len(first), lambda _: "trained", say)
     return resume(
-        path, runs, ("model", "seed", "steps"), read_divergence, write_divergence, one, (str(data), str(output)),
+        path, runs, KEYS, read_divergence, write_divergence, one, (str(data), str(output)),
         lambda rows: f"SpecDiv {rows['specdiv'].iloc[0]:.3g}, MSE {rows['mse'].iloc[0]:.5f}", workers, say,
     )  # fmt: skip
 

@@ -110,8 +110,7 @@ def resume(
     PhysLabError : after all have ended, naming the runs that failed.
     """
     table = read(path) if path.exists() else None
-    known = set() if table is None else {_plain(row) for row in table[list(keys)].itertuples(index=False, name=None)}
-    todo = [run for run in runs if _plain(getattr(run, key) for key in keys) not in known]
+    todo = missing(table, runs, keys)
     say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
     second = [run for run in todo if later is not None and later(run)]
 
@@ -125,6 +124,12 @@ def resume(
     found = results([[run for run in todo if run not in second], second], work, arguments, workers)
     collect(found, len(todo), keep, say)
     return path
+
+
+def missing(table: pd.DataFrame | None, runs: Sequence[Run], keys: Sequence[str]) -> list[Run]:
+    """The runs that a table (None: there is none) has no row of; `keys` as of :func:`resume`."""
+    known = set() if table is None else {_plain(row) for row in table[list(keys)].itertuples(index=False, name=None)}
+    return [run for run in runs if _plain(getattr(run, key) for key in keys) not in known]
 
 
 def _plain(values: Iterable) -> tuple:
