@@ -142,7 +142,10 @@ class FNP(GaussianRegression):
         self.fuse, self.smooth = Branches(n, 2 * width, width), Branches(n, 2 * width, width, 3)
         self.decode = nn.Sequential(
             nn.GroupNorm(n - 1, (n - 1) * 2 * width),
-            Branches(n - 1, 2 * width, hidden), nn.SiLU(), Branches(n - 1, hidden, hidden), nn.SiLU(),
+            Branches(n - 1, 2 * width, hidden),
+            nn.SiLU(),
+            Branches(n - 1, hidden, hidden),
+            nn.SiLU(),
         )
         self.mean = nn.ModuleList(zero(GridConv(hidden, 4 * len(part), periodic=True)) for part in self.parts)
         self.raw = nn.ModuleList(zero(nn.Conv2d(hidden, 4 * len(part), 1)) for part in self.parts)

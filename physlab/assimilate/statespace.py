@@ -67,7 +67,7 @@ class StateSpace:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """"z500", "t_low", ... of the channels."""
+        """ "z500", "t_low", ... of the channels."""
         return tuple(name if np.isnan(level) else f"{name}{level:g}" for name, level in self.channels)
 
     @property

@@ -25,7 +25,9 @@ from physlab.nn.voxelflow import FlowConvGRU, VoxelFlow, warp
 _LISTED = (
     *(ResNet, CompactResNet, SRCNN, DeepSD, ESPCN, EDSR),
     *(NoiseResNet, SRResNet, RRDBNet),
-    *(ConvGRU, FlowConvGRU, ERUNet), MotionResNet)
+    *(ConvGRU, FlowConvGRU, ERUNet),
+    MotionResNet,
+)
 NETWORKS: dict[str, type[Upscaler]] = {network.__name__: network for network in _LISTED}
 
 __all__ = [

@@ -116,8 +116,16 @@ class PhyDL:
 
     @classmethod
     def at_points(
-        cls, variables: Sequence[str], domain: Domain, points: Tensor, values: Tensor, equations=(), force=None,
-        network=None, seed: int = 0, flat: bool = False,
+        cls,
+        variables: Sequence[str],
+        domain: Domain,
+        points: Tensor,
+        values: Tensor,
+        equations=(),
+        force=None,
+        network=None,
+        seed: int = 0,
+        flat: bool = False,
     ) -> PhyDL:
         """For scattered data, (N, 3) points and (N, V) values; `flat` takes the mean as base state."""
         degrees = (0, 0, 0) if flat else DEGREES
@@ -204,9 +212,7 @@ class PhyDL:
         source = coarse if to is None else to
         if source is None:
             raise PhysLabError("pass the grid to evaluate on, or the coarse data")
-        x, y = (
-            (source.longitude, source.latitude) if isinstance(source, Grid) else (source[n].values for n in names)
-        )
+        x, y = (source.longitude, source.latitude) if isinstance(source, Grid) else (source[n].values for n in names)
         if time is None:
             dated = next((d for d in (to, coarse) if isinstance(d, xr.Dataset) and "time" in d.coords), None)
             if dated is None:

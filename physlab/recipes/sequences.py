@@ -61,9 +61,7 @@ RECIPES = [
         ("add",),
         batch=8,
     ),
-    recipe(
-        "tcw-t2", "erunet", "ERUNet", {"channels": 24, **SKIP}, {"channels": 64, **SKIP}, 700, ("add",), batch=8
-    ),
+    recipe("tcw-t2", "erunet", "ERUNet", {"channels": 24, **SKIP}, {"channels": 64, **SKIP}, 700, ("add",), batch=8),
     Recipe(
         "tcw-t1",
         4,

@@ -65,7 +65,8 @@ def analysis_scores(members: Tensor, truth: Tensor, space: StateSpace, centred: 
         row[f"rmse_{name}"] = float(((mean[c] - truth[c]).square() * area).mean().sqrt())
     row["crps"] = float(crps(members / std, truth / std, weights=area, centred=centred))
     row["spread_skill"] = (
-        float(spread_skill(members / std, truth / std, weights=area, centred=centred)) if len(members) > 1
+        float(spread_skill(members / std, truth / std, weights=area, centred=centred))
+        if len(members) > 1
         else float("nan")
     )
     found, true = residuals(members, space), residuals(truth, space)

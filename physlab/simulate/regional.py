@@ -1,12 +1,12 @@
 """Hours of a region on one pressure level, for continuous fields and regional forecasts.
 
-    physlab simulate --output nature-run --seed 0 --days 10          # or any other run at T85: its restart is continued
-    python -m physlab.simulate.regional physlab/assets/data nature-run
-    python -m physlab.simulate.regional bands nature-run 30          # 30 days of the whole circle of latitude
+physlab simulate --output nature-run --seed 0 --days 10          # or any other run at T85: its restart is continued
+python -m physlab.simulate.regional physlab/assets/data nature-run
+python -m physlab.simulate.regional bands nature-run 30          # 30 days of the whole circle of latitude
 
-    nature-window.nc    33 x 33 points of the North Atlantic, every hour of ten days: u, v, t, z, q at 700 hPa, column
-                        water with its flux, evaporation and precipitation
-    nature-band-S.nc    33 x 256 points, the same latitudes all around, of the run with seed S: to train forecasts
+nature-window.nc    33 x 33 points of the North Atlantic, every hour of ten days: u, v, t, z, q at 700 hPa, column
+                    water with its flux, evaporation and precipitation
+nature-band-S.nc    33 x 256 points, the same latitudes all around, of the run with seed S: to train forecasts
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The fields that latent diffusion is shown with: some test times of a nature run, temperature and wind over terrain.
 
-    python -m physlab.simulate.terrain physlab/assets/data run-11
+python -m physlab.simulate.terrain physlab/assets/data run-11
 """
 
 from __future__ import annotations

@@ -114,6 +114,7 @@ def spoiled_winds(state) -> pd.DataFrame:
 
     row("wind", advection("q"))
     for name, scale in (("mean removed", {"u": 1.0, "v": 1.0}), ("standardised, as published", std)):
+
         def of(s, scale=scale):  # fmt: skip
             u, v = ((s[w] - mean[w]) / scale[w] for w in "uv")
             return u * s.slope("q", 0) + v * s.slope("q", 1)

@@ -22,9 +22,7 @@ BATCH = 32
 OF_A_MEMBER = 2  # members that are scored as fields of their own
 
 
-def evaluate(
-    model: FieldDownscaler, data: SRData, split: str = "test", members: int = MEMBERS
-) -> dict[str, float]:
+def evaluate(model: FieldDownscaler, data: SRData, split: str = "test", members: int = MEMBERS) -> dict[str, float]:
     """:func:`physlab.score.table` of a model on a split, in physical units.
 
     The errors of an ensemble are those of its mean; what belongs to a field as such (conservation, sign, spectrum) is

@@ -289,5 +289,3 @@ def _means(model: LatentDownscaler, fields: TerrainFields, static: Tensor):
     """(start, U of 16 times) in turn."""
     for k in range(0, len(fields), 16):
         yield k, model.regress(fields.coarse[k : k + 16].to(static.device), static)
-
-

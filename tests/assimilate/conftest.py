@@ -34,7 +34,7 @@ def kalman(mean: Tensor, P: Tensor, y: Tensor, H: Tensor, R: Tensor) -> tuple[Te
     """In information form, so that it shares no formula with the methods: A = (P^-1 + H^T R^-1 H)^-1."""
     precision = torch.linalg.inv(R)
     A = torch.linalg.inv(torch.linalg.inv(P) + H.mT @ precision @ H)
-    gradient = (H.mT @ precision @ (y - (H @ mean[..., None])[..., 0])[..., None])
+    gradient = H.mT @ precision @ (y - (H @ mean[..., None])[..., 0])[..., None]
     return mean + (A @ gradient)[..., 0], A
 
 

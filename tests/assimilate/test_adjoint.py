@@ -58,9 +58,7 @@ def test_gradient_of_the_cost(name: str) -> None:
     n = x.shape[-1]
     method = Var4D(Dense(torch.diag(scale(name).expand(n).square())), model=lambda x: model(x, 4))
     picked = scale(name).expand(n)[::3]
-    observed = Observed.check(
-        normal(3, 5, len(picked)) * picked + x[::3], lambda x: x[..., ::3], picked.square(), n, x
-    )
+    observed = Observed.check(normal(3, 5, len(picked)) * picked + x[::3], lambda x: x[..., ::3], picked.square(), n, x)
 
     def residual(v):
         return observed.whiten(observed.y - method.predict(x + method.B.root(v), 5, observed)).flatten(-2)

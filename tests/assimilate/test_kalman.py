@@ -176,9 +176,7 @@ def test_doubled_observations_count_twice(problem: Problem, name: str) -> None:
     """Two of variance r are one of variance r / 2."""
     E, y, H, R, _, _ = problem
     x = E if ALL[name].dimensions == 2 else E[..., 0, :]
-    twice = ALL[name].analyse(
-        x, torch.cat([y, y], -1), torch.cat([H, H]), torch.block_diag(R, R), generator()
-    )
+    twice = ALL[name].analyse(x, torch.cat([y, y], -1), torch.cat([H, H]), torch.block_diag(R, R), generator())
     assert torch.allclose(twice, ALL[name].analyse(x, y, H, R / 2, generator()), rtol=1e-9, atol=1e-9)
 
 

@@ -67,9 +67,7 @@ def test_five_times_faster_than_dapper(dapper) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        ours, theirs = best(
-            lambda: method.analyse(E, y, ONE, ONE), lambda: dapper(E.numpy(), y.numpy(), 2, 1.04, True)
-        )
+        ours, theirs = best(lambda: method.analyse(E, y, ONE, ONE), lambda: dapper(E.numpy(), y.numpy(), 2, 1.04, True))
     finally:
         torch.set_num_threads(threads)
     print(f"LETKF, 40 variables, 7 members: {1e3 * ours:.2f} ms; DAPPER {1e3 * theirs:.2f} ms: x {theirs / ours:.1f}")

@@ -119,6 +119,7 @@ def test_curved_operators_need_outer_loops() -> None:
 
 def test_cost_never_rises() -> None:
     """Where a full step would overshoot it is halved: r(v) = 10 atan(v), from v = 3, where Newton's steps run away."""
+
     def residual(v: Tensor) -> Tensor:
         return 10 * torch.atan(v - 1)
 

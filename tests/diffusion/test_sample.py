@@ -89,9 +89,7 @@ def test_flow_returns_mean_and_covariance(kind: str) -> None:
     assert (coarse - COVARIANCE).abs().max() < 0.2
 
 
-@pytest.mark.parametrize(
-    ("sampler", "order"), [(Euler, 1), (DDIM, 1), (Heun, 2)], ids=["Euler", "DDIM", "Heun"]
-)
+@pytest.mark.parametrize(("sampler", "order"), [(Euler, 1), (DDIM, 1), (Heun, 2)], ids=["Euler", "DDIM", "Heun"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_order_of_convergence(kind: str, sampler: type[Sampler], order: int) -> None:
     """Against the flow of a Gaussian in closed form: each component of u shrinks as sqrt((c + r_s^2) / (c + r_t^2))."""
@@ -104,9 +102,7 @@ def test_order_of_convergence(kind: str, sampler: type[Sampler], order: int) -> 
     shrink = ((variances + 0.05**2) / (variances + 5.0**2)).sqrt()
     exact = float(schedule.alpha(schedule.t_min)) * (MEAN + ((u @ basis) * shrink) @ basis.T)
     steps = np.array([64, 128, 256, 512])
-    errors = [
-        float((sampler(denoiser, int(n), denoise_last=False)(start=start) - exact).norm()) for n in steps
-    ]
+    errors = [float((sampler(denoiser, int(n), denoise_last=False)(start=start) - exact).norm()) for n in steps]
     slope = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
     assert slope == pytest.approx(order, abs=0.1), errors
     assert errors[-1] < {1: 2e-2, 2: 2e-4}[order]

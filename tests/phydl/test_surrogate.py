@@ -86,7 +86,7 @@ def test_derivatives_in_si_units_are_slopes_of_the_field(fitted):
         state, h = double.state(points.double()), 1e-3
         value = lambda p: double.state(p.double())["z"]  # noqa: E731
         metres = 6.37122e6 * np.deg2rad(h)
-        north = (value(points.double() + torch.tensor([0, h, 0])) - value(points.double() - torch.tensor([0, h, 0])))
+        north = value(points.double() + torch.tensor([0, h, 0])) - value(points.double() - torch.tensor([0, h, 0]))
         assert torch.allclose(north / (2 * metres), state.slope("z", 1), rtol=1e-4)
         east = value(points.double() + torch.tensor([h, 0, 0])) - value(points.double() - torch.tensor([h, 0, 0]))
         cosine = torch.cos(torch.deg2rad(points[:, 1].double()))

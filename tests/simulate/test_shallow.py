@@ -47,9 +47,7 @@ def test_tendency_is_the_library_s_momentum_and_continuity() -> None:
     u, v, h = model.fields(x)
     tendency = (model(x) - x) / model.dt
     east, north = momentum.tendency(u, v, GRAVITY * h, model.grid, "spectral")  # a plane: f = 0
-    expected = model.state(
-        east + model.f * v, north - model.f * u, -divergence(h * u, h * v, model.grid, "spectral")
-    )
+    expected = model.state(east + model.f * v, north - model.f * u, -divergence(h * u, h * v, model.grid, "spectral"))
     for found, wanted in zip(model.fields(tendency), model.fields(expected), strict=True):
         assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
 

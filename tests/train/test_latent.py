@@ -49,9 +49,13 @@ def fronts(times: int = 6, shape: tuple[int, int] = (16, 32)) -> xr.Dataset:
     t, u, v = [], [], []
     for k in range(times):
         wind = 1.5 * k
-        star = 295 - 0.4 * (y - 30) + sum(
-            a * np.exp(-(((x - p - wind) % 45 - 20) ** 2 / 10 + (y - q) ** 2 / 6))
-            for a, p, q in ((6, 60, 28), (-5, 75, 36), (4, 90, 32))
+        star = (
+            295
+            - 0.4 * (y - 30)
+            + sum(
+                a * np.exp(-(((x - p - wind) % 45 - 20) ** 2 / 10 + (y - q) ** 2 / 6))
+                for a, p, q in ((6, 60, 28), (-5, 75, 36), (4, 90, 32))
+            )
         )
         t.append(star - 6.5e-3 * orography(y, x))
         u.append(6 + 3 * np.sin(np.deg2rad(8 * x) + k))
