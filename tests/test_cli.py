@@ -17,6 +17,7 @@ import xarray as xr
 
 import physlab
 from physlab import cli
+from physlab.cli.benchmark import BENCHMARKS, Table
 from physlab.downscale import LatentDownscaler
 from physlab.errors import PhysLabError
 
@@ -61,7 +62,7 @@ def test_every_option_is_explained(command):
 
 
 def test_every_benchmark_has_a_name():
-    assert set(get_args(cli.Table)) == set(cli.BENCHMARKS)
+    assert set(get_args(Table)) == set(BENCHMARKS)
 
 
 def test_list_shows_every_name(capsys):

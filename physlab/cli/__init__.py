@@ -1,0 +1,76 @@
+"""The command line, one file for each verb: ``physlab list | fetch | simulate | train | train-latent | evaluate |
+benchmark | export | downscale | assimilate``.
+
+Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
+needs when it runs. Mistakes of the user (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and
+exit status 2; set PHYSLAB_TRACEBACK=1 to see where they came from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from physlab.cli.assimilate import assimilate
+from physlab.cli.benchmark import benchmark
+from physlab.cli.downscale import downscale
+from physlab.cli.evaluate import evaluate
+from physlab.cli.export import export
+from physlab.cli.fetch import fetch
+from physlab.cli.listing import list_
+from physlab.cli.simulate import simulate
+from physlab.cli.train import train
+from physlab.cli.train_latent import train_latent
+
+EXTRAS = {"dinosaur": "simulate", "jax": "simulate", "gcsfs": "cloud"}
+
+COMMANDS = {
+    "list": list_,
+    "fetch": fetch,
+    "simulate": simulate,
+    "train": train,
+    "train-latent": train_latent,
+    "evaluate": evaluate,
+    "benchmark": benchmark,
+    "export": export,
+    "downscale": downscale,
+    "assimilate": assimilate,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the command ``physlab``."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv == ["--version"]:
+        from physlab import __version__
+
+        print(f"physlab {__version__}")
+        return
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="physlab",
+            description="Physics in deep learning for the weather. Each command explains itself: physlab train --help",
+            args=argv,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except (ValueError, FileNotFoundError) as error:  # PhysLabError is a ValueError
+        stop(" ".join(str(error).split()), error)
+    except ModuleNotFoundError as error:
+        missing = str(error.name).split(".")[0]
+        extra = EXTRAS.get(missing)
+        advice = f"pip install 'physlab[{extra}]'" if extra else f"pip install {missing}"
+        stop(f"this command needs the package '{missing}', which is not installed: {advice}", error)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def stop(message: str, error: Exception) -> None:
+    """End with one line on standard error and exit status 2."""
+    if os.environ.get("PHYSLAB_TRACEBACK"):
+        raise error
+    print(f"physlab: {message}", file=sys.stderr)
+    raise SystemExit(2) from None

@@ -1,0 +1,57 @@
+"""What the commands print: tables, on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+SCORES = ("rmse", "mae", "bias", "psnr", "ssim", "pearson", "crps", "spread_skill", "spectral_divergence",
+          "spectral_divergence_top", "conservation_error_relative", "negative_count")  # fmt: skip
+
+
+def show(title: str, table: pd.DataFrame) -> None:
+    """Print a table; wide where the output is not a terminal, so that nothing is cut in a file or a pipe."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    drawn = Table(title=title, title_justify="left", header_style="bold")
+    for column in table.columns:
+        numeric = table[column].dtype.kind in "fi"
+        drawn.add_column(str(column).replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in table.itertuples(index=False):
+        drawn.add_row(*(escape(text(value)) for value in row))
+    console.print(drawn)
+
+
+def show_numbers(title: str, numbers: dict[str, float]) -> None:
+    """Print named numbers as a table of two columns."""
+    import pandas as pd
+
+    show(title, pd.DataFrame({"quantity": list(numbers), "value": [text(value) for value in numbers.values()]}))
+
+
+def with_spread(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a table of results that fit a screen, the spread over seeds behind the mean."""
+    import pandas as pd
+
+    shown = table[["method", "seeds"]].assign(gain=[f"{gain:+.1%}" for gain in table["gain"]])
+    for name in (name for name in SCORES if name in table):
+        spreads = table.get(f"{name}_spread", pd.Series(float("nan"), table.index))
+        cells = zip(table[name], spreads, strict=True)
+        shown[name.replace("_", " ")] = [text(m) + (f" ± {s:.1g}" if s == s else "") for m, s in cells]
+    return shown
+
+
+def text(value: object) -> str:
+    """A cell: floats with four significant digits, yes and no, nothing for what is missing."""
+    if isinstance(value, bool) or type(value).__name__ == "bool":
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    return "" if str(value) in ("None", "<NA>", "nan") else str(value)
