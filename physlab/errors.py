@@ -25,5 +25,9 @@ class CheckpointError(PhysLabError):
     """A checkpoint folder is incomplete, or its card and its weights contradict each other."""
 
 
+class StoreError(PhysLabError):
+    """A file or folder cannot be written where it was asked for: something else is there, or another process writes."""
+
+
 class Cancelled(PhysLabError):
     """Work that takes long was stopped because its caller asked for it."""
