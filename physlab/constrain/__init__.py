@@ -2,10 +2,16 @@
 
 >>> layer = make_constraint("softmax", factor=4)
 >>> fine = layer(raw, coarse)          # (..., H, W), (..., H/4, W/4) -> (..., H, W); coarsen(fine, 4) equals coarse
+
+Each layer is one file in this folder, entered by :func:`physlab.registry.register`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from physlab import registry
 from physlab.constrain.additive import Additive
 from physlab.constrain.layer import Constraint, Identity
 from physlab.constrain.multiplicative import Multiplicative
@@ -14,11 +20,8 @@ from physlab.constrain.scaled_additive import ScaledAdditive
 from physlab.constrain.softmax import Softmax
 from physlab.errors import PhysLabError
 
-LAYERS: dict[str, type[Constraint]] = {
-    layer.name: layer for layer in (Identity, Additive, ScaledAdditive, Multiplicative, Softmax)
-}
-#: What a recipe may name: the layers, and "soft", which is the layer none with a penalty in the loss.
-CONSTRAINTS = ("none", "soft", "add", "scaled_add", "mult", "softmax")
+#: Name -> class of the layers.
+LAYERS: Mapping[str, type[Constraint]] = registry.Registered("constraints", lambda s: s.facts.get("layer", True))
 
 __all__ = [
     "ALPHA",
@@ -37,14 +40,21 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    """`CONSTRAINTS`: what a recipe may name, the layers and "soft", which is the layer none with a penalty."""
+    if name == "CONSTRAINTS":
+        return registry.names("constraints")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def make_constraint(name: str, factor: int, **options) -> Constraint:
     """Constraint layer by name.
 
     Parameters
     ----------
-    name : "none", "add", "scaled_add", "mult" or "softmax".
+    name : "none", "add", "scaled_add", "mult", "softmax", or another that is registered.
     factor : block edge N.
-    options : `weights` for all; `bounds` for scaled_add, `threshold` for mult, `temperature` for softmax.
+    options : `weights` for all; others as the layer has them, such as `bounds`, `threshold` and `temperature`.
 
     Returns
     -------
@@ -63,17 +73,16 @@ def make_constraint(name: str, factor: int, **options) -> Constraint:
         raise PhysLabError(
             f"unknown constraint {name!r}: choose one of {', '.join(LAYERS)} (or train with the penalty 'soft')"
         )
-    try:
-        return LAYERS[name](factor, **options)
-    except TypeError:
-        allowed = {"scaled_add": ["bounds"], "mult": ["threshold"], "softmax": ["temperature"]}.get(name, [])
-        raise PhysLabError(
-            f"constraint {name!r} got options {sorted(options)}: it allows {', '.join(['weights', *allowed])}"
-        ) from None
+    layer = LAYERS[name]
+    known = ["weights", *(option.name for option in layer.spec.options)]
+    if not set(options) <= set(known):
+        raise PhysLabError(f"constraint {name!r} got options {sorted(options)}: it allows {', '.join(known)}")
+    return layer(factor, **options)
 
 
 def layer_name(constraint: str) -> str:
     """Name of the layer that a model trained with `constraint` holds: "soft" trains the layer "none" with a penalty."""
-    if constraint not in CONSTRAINTS:
-        raise PhysLabError(f"unknown constraint {constraint!r}: choose one of {', '.join(CONSTRAINTS)}")
-    return "none" if constraint == "soft" else constraint
+    known = registry.names("constraints")
+    if constraint not in known:
+        raise PhysLabError(f"unknown constraint {constraint!r}: choose one of {', '.join(known)}")
+    return constraint if constraint in LAYERS else "none"

@@ -13,12 +13,19 @@ from __future__ import annotations
 from torch import Tensor
 
 from physlab.constrain.layer import Constraint
+from physlab.registry import register
 
 
+@register(
+    "add",
+    title="Additive",
+    order=2,
+    colour="#0b6b4f",
+    reference="Harder et al. (2023), JMLR 24, eq. 2",
+)
 class Additive(Constraint):
     """Layer ``add``: raw [1, 2, 3, 4] with coarse 5 gives [3.5, 4.5, 5.5, 6.5]."""
 
-    name = "add"
     hard = True
 
     def apply_constraint(self, raw: Tensor, coarse: Tensor, weights: Tensor | None) -> Tensor:

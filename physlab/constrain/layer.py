@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from physlab.errors import CoarseningError
 from physlab.grid import coarsen, refine
+from physlab.registry import register
 
 
 class Constraint(nn.Module):
     """Base of the layers; a layer implements :meth:`apply_constraint` and says in `hard` and `non_negative` what it
-    guarantees.
+    guarantees, and in `logarithmic` whether its raw field is read as logarithms.
 
     Parameters
     ----------
@@ -29,9 +30,11 @@ class Constraint(nn.Module):
         mean. Not stored in checkpoints: they belong to the grid, not to the weights of the network.
     """
 
+    registry = "constraints"
     name = "none"
     hard = False
     non_negative = False
+    logarithmic = False
 
     def __init__(self, factor: int, weights: Tensor | None = None) -> None:
         super().__init__()
@@ -77,6 +80,11 @@ class Constraint(nn.Module):
         """The formula of the layer, in float32 or float64."""
         return raw
 
+    @staticmethod
+    def within(low: float, high: float) -> dict:
+        """Options of the layer for fields whose values lie between `low` and `high`, units of the layer."""
+        return {}
+
     def mean(self, fine: Tensor, weights: Tensor | None) -> Tensor:
         """Block mean P, (..., H, W) -> (..., H/N, W/N)."""
         return coarsen(fine, self.factor, weights)
@@ -105,5 +113,11 @@ class Constraint(nn.Module):
         return f"factor={self.factor}" + ("" if self.weights is None else ", area-weighted")
 
 
+@register(
+    "none",
+    title="None",
+    order=0,
+    colour="#7d8a94",
+)
 class Identity(Constraint):
     """Layer ``none``: y = raw. The shapes are still checked."""

@@ -18,8 +18,17 @@ from torch import Tensor
 
 from physlab.constrain.layer import Constraint
 from physlab.errors import PhysLabError
+from physlab.registry import register
 
 
+@register(
+    "mult",
+    title="Multiplicative",
+    order=4,
+    colour="#b0508a",
+    reference="Harder et al. (2023), JMLR 24, eq. 3 and 5",
+    bounds={"threshold": (0, None)},
+)
 class Multiplicative(Constraint):
     """Layer ``mult``: raw [1, 2, 3, 4] with coarse 5 gives [2, 4, 6, 8].
 
@@ -29,7 +38,6 @@ class Multiplicative(Constraint):
     threshold : delta, the raw value (units of the layer) below which g leaves the identity; > 0.
     """
 
-    name = "mult"
     hard = True
     non_negative = True
 

@@ -10,10 +10,24 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from physlab.constrain.layer import Identity
 from physlab.errors import PhysLabError
 from physlab.grid import coarsening_residual
+from physlab.registry import register
 
 ALPHA = 0.99
+
+
+@register(
+    "soft",
+    title="Soft penalty",
+    order=1,
+    colour="#56a0d3",
+    reference="Harder et al. (2023), JMLR 24, section 4.3",
+    layer=False,
+)
+class Soft(Identity):
+    """A penalty in the loss; the layer of a network trained with it leaves the field as it is."""
 
 
 def conservation_penalty(fine: Tensor, coarse: Tensor, factor: int, weights: Tensor | None = None) -> Tensor:

@@ -21,10 +21,18 @@ from torch import Tensor
 
 from physlab.constrain.layer import Constraint
 from physlab.errors import PhysLabError
+from physlab.registry import register
 
 CONDITION = 0.05  # a correction is at most 1/CONDITION times the mean |room| quotient of its block
 
 
+@register(
+    "scaled_add",
+    title="Scaled additive",
+    order=3,
+    colour="#c9a400",
+    reference="Geiss and Hardin (2023), AIES 2",
+)
 class ScaledAdditive(Constraint):
     """Layer ``scaled_add``.
 
@@ -34,7 +42,6 @@ class ScaledAdditive(Constraint):
     bounds : (a, b) in the units of the layer, a < b.
     """
 
-    name = "scaled_add"
     hard = True
 
     def __init__(self, factor: int, weights: Tensor | None = None, bounds: tuple[float, float] = (-1.0, 1.0)) -> None:
@@ -45,6 +52,10 @@ class ScaledAdditive(Constraint):
                 f"scaled_add bounds are ({low}, {high}): pass (low, high) with low < high, in the units of the layer"
             )
         self.bounds = (low, high)
+
+    @staticmethod
+    def within(low: float, high: float) -> dict:
+        return {"bounds": [low, high]}
 
     def apply_constraint(self, raw: Tensor, coarse: Tensor, weights: Tensor | None) -> Tensor:
         low, high = self.bounds

@@ -18,8 +18,17 @@ from torch import Tensor
 
 from physlab.constrain.layer import Constraint
 from physlab.errors import PhysLabError
+from physlab.registry import register
 
 
+@register(
+    "softmax",
+    title="Softmax",
+    order=5,
+    colour="#c2571a",
+    reference="Harder et al. (2023), JMLR 24, eq. 4",
+    bounds={"temperature": (0, None)},
+)
 class Softmax(Constraint):
     """Layer ``softmax``: raw [1, 2, 3, 4] with coarse 5 gives [0.64117, 1.74289, 4.73766, 12.87829].
 
@@ -29,9 +38,9 @@ class Softmax(Constraint):
     temperature : tau, dimensionless, > 0; large values flatten the children towards the coarse value.
     """
 
-    name = "softmax"
     hard = True
     non_negative = True
+    logarithmic = True
 
     def __init__(self, factor: int, weights: Tensor | None = None, temperature: float = 1.0) -> None:
         super().__init__(factor, weights)

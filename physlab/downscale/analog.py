@@ -6,7 +6,6 @@ Both compare coarse fields (or neighbourhoods) by their leading principal compon
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,8 +16,17 @@ from sklearn.neighbors import KDTree
 
 from physlab.downscale.grouped import Grouped
 from physlab.downscale.statistical import Stochastic
+from physlab.registry import register
 
 
+@register(
+    "analog",
+    title="Analogs",
+    kind="statistical",
+    order=15,
+    cell={"window": 0, "nearest": 10},
+    child={"window": 3, "bands": 16, "points": 4000, "nearest": 15},
+)
 @dataclass(eq=False)
 class Analog(Stochastic, Grouped):
     """The details of the `nearest` training cases, averaged with weights 1 / distance; `sample` draws one of them.
@@ -30,8 +38,6 @@ class Analog(Stochastic, Grouped):
     nearest : number of analogs.
     leading : principal components of the predictors in which distances are measured.
     """
-
-    kind: ClassVar[str] = "analog"
 
     nearest: int = 10
     leading: int = 8
@@ -62,6 +68,14 @@ class Analog(Stochastic, Grouped):
         return arrays["details"][np.take_along_axis(index, pick, 1).T]
 
 
+@register(
+    "weather types",
+    title="Weather types",
+    kind="statistical",
+    order=16,
+    cell={"window": 0, "alpha": 30.0},
+    child={"window": 5, "bands": 8, "points": 20000},
+)
 @dataclass(eq=False)
 class WeatherTypes(Grouped):
     """k-means on the leading principal components of the coarse field, and one ridge regression for each type.
@@ -72,8 +86,6 @@ class WeatherTypes(Grouped):
     leading : principal components that define them.
     alpha : ridge penalty on standardised predictors.
     """
-
-    kind: ClassVar[str] = "weather types"
 
     types: int = 4
     leading: int = 6

@@ -43,7 +43,7 @@ class Constrained(FieldDownscaler):
     def constrain(self, fine: Tensor, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """The second half alone: a finished field (..., h*N, w*N) made to agree with the coarse one, physical units."""
         fine = fine / self.scale
-        if self.constraint == "softmax":
+        if self.layer.logarithmic:
             fine = torch.log(fine.clamp_min(FLOOR))
         return self.layer(fine, coarse / self.scale, weights) * self.scale
 

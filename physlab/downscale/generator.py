@@ -18,7 +18,6 @@ ranks of dry steps weaken that correlation somewhat.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,12 +29,22 @@ from physlab.downscale.statistical import Statistical, Stochastic
 from physlab.errors import PhysLabError
 from physlab.grid import refine
 from physlab.nn import bicubic
+from physlab.registry import register
 
 AMOUNTS = ("lognormal", "gamma")
 ROOT = 0.25  # predictors made of the coarse field are its fourth root, as rain is skewed
 NODES = np.linspace(-6.0, 6.0, 121)  # normal scores of the tables of gamma quantiles
 
 
+@register(
+    "weather generator",
+    title="Weather generator",
+    kind="statistical",
+    order=21,
+    ensemble=True,
+    table=False,
+    reference="Wilby et al. (2002)",
+)
 @dataclass(eq=False)
 class WeatherGenerator(Stochastic, Statistical):
     """Occurrence and amount at each site, given predictors; `generate` for series, `sample` for fields.
@@ -51,8 +60,6 @@ class WeatherGenerator(Stochastic, Statistical):
     per : for pairs of fields: "cell" fits each fine cell, "child" pools the cells of a row of latitude.
     penalty : ridge penalty of both regressions, on standardised predictors.
     """
-
-    kind: ClassVar[str] = "weather generator"
 
     amount: str = "gamma"
     threshold: float = 0.1

@@ -40,7 +40,7 @@ class Interpolate(FieldDownscaler):
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., h, w) -> (..., h*N, w*N), physical units."""
         fine = METHODS[self.method](coarse, self.factor)
-        if self.constraint == "softmax":
+        if self.layer.logarithmic:
             fine = torch.log(fine.clamp_min(1e-6))
         return self.layer(fine, coarse, weights)
 

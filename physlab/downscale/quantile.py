@@ -18,7 +18,6 @@ the coarse climate and adds it to (or multiplies) the fine climate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from physlab.downscale.layout import PER
 from physlab.downscale.statistical import Statistical
 from physlab.errors import PhysLabError
 from physlab.nn import bicubic
+from physlab.registry import register
 
 TINY = 1e-12
 
@@ -99,11 +99,10 @@ class _Mapping(Statistical):
             raise PhysLabError(f"{self.kind} is not fitted: call fit(data) first")
 
 
+@register("eqm", title="Quantile mapping", kind="statistical", order=13)
 @dataclass(eq=False)
 class EmpiricalQuantileMapping(_Mapping):
     """Bicubic interpolation, then the quantile map from interpolated to fine, as described above."""
-
-    kind: ClassVar[str] = "eqm"
 
     def _learn(self, coarse: np.ndarray, fine: np.ndarray, rng: np.random.Generator) -> None:
         self.arrays = {"source": self._table(self._up(coarse)), "target": self._table(fine)}
@@ -112,6 +111,15 @@ class EmpiricalQuantileMapping(_Mapping):
         return self._keep_sign(map_fields(self._up(coarse), self.arrays["source"], self.arrays["target"]))
 
 
+@register(
+    "qdm",
+    title="Quantile delta mapping",
+    kind="statistical",
+    order=14,
+    reference="Cannon et al. (2015)",
+    cell={"period": "test"},
+    child={"period": "test"},
+)
 @dataclass(eq=False)
 class QuantileDeltaMapping(EmpiricalQuantileMapping):
     """Quantile mapping that keeps the change of every quantile between training and projection period.
@@ -124,8 +132,6 @@ class QuantileDeltaMapping(EmpiricalQuantileMapping):
     change : "add" keeps differences of quantiles, "ratio" keeps ratios (non-negative variables).
     period : split of the data whose coarse fields are the projection period; "" for none.
     """
-
-    kind: ClassVar[str] = "qdm"
 
     change: str = "add"
     period: str = ""
@@ -162,6 +168,7 @@ class QuantileDeltaMapping(EmpiricalQuantileMapping):
         return self._keep_sign(np.where(np.abs(before) > TINY, fine * x / np.where(before == 0, 1.0, before), fine))
 
 
+@register("bcsd", title="BCSD", kind="statistical", order=12, reference="Wood et al. (2004)")
 @dataclass(eq=False)
 class BCSD(_Mapping):
     """Bias correction at the coarse resolution, then spatial disaggregation of the anomaly.
@@ -173,8 +180,6 @@ class BCSD(_Mapping):
     ----------
     change : "add" for anomalies as differences, "ratio" for ratios (non-negative variables).
     """
-
-    kind: ClassVar[str] = "bcsd"
 
     change: str = "add"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,10 +20,20 @@ from physlab.downscale.grouped import Grouped
 from physlab.downscale.screening import screen
 from physlab.downscale.statistical import Stochastic
 from physlab.errors import PhysLabError
+from physlab.registry import register
 
 KEPT = 256  # residuals kept of each group
 
 
+@register(
+    "linear",
+    title="Multiple regression",
+    kind="statistical",
+    order=10,
+    reference="Wilby et al. (2002)",
+    cell={"window": 0, "alpha": 10.0},
+    child={"window": 5, "bands": 32, "alpha": 1.0},
+)
 @dataclass(eq=False)
 class MultipleRegression(Grouped):
     """Least squares or ridge, with screened predictors.
@@ -34,8 +43,6 @@ class MultipleRegression(Grouped):
     alpha : ridge penalty on standardised predictors; 0 for ordinary least squares.
     screening, most : "none", "partial" or "forward", and how many predictors to keep.
     """
-
-    kind: ClassVar[str] = "linear"
 
     alpha: float = 0.0
     screening: str = "none"
@@ -54,6 +61,14 @@ class MultipleRegression(Grouped):
         return x @ arrays["weights"] + arrays["intercept"]
 
 
+@register(
+    "linear + residuals",
+    title="Multiple regression with residuals",
+    kind="statistical",
+    order=20,
+    ensemble=True,
+    table=False,
+)
 @dataclass(eq=False)
 class StochasticRegression(Stochastic, MultipleRegression):
     """Multiple regression whose `sample` adds residuals of training cases, whole blocks (or maps) at a time.
@@ -63,8 +78,6 @@ class StochasticRegression(Stochastic, MultipleRegression):
     inflation : factor on the variance of the residuals, those of the training block, a little too small.
     """
 
-    kind: ClassVar[str] = "linear + residuals"
-
     inflation: float = 1.0
 
     def _draw(self, arrays: dict, x: np.ndarray, members: int, generator: torch.Generator | None) -> np.ndarray:
@@ -73,6 +86,15 @@ class StochasticRegression(Stochastic, MultipleRegression):
         return self._apply(arrays, x) + np.sqrt(self.inflation) * residuals[pick]
 
 
+@register(
+    "quantile regression",
+    title="Quantile regression",
+    kind="statistical",
+    order=11,
+    cell={"window": 0, "components": 12, "points": 300, "penalty": 0.001},
+    child={"window": 5, "bands": 16, "components": 6, "points": 400},
+    quick=False,
+)
 @dataclass(eq=False)
 class QuantileRegression(Stochastic, Grouped):
     """Linear quantile regression (pinball loss) of each detail, or of each principal component of the details.
@@ -86,8 +108,6 @@ class QuantileRegression(Stochastic, Grouped):
     levels : rising, 0.5 among them.
     penalty : weight of the sum of absolute coefficients.
     """
-
-    kind: ClassVar[str] = "quantile regression"
 
     levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
     penalty: float = 0.0
@@ -126,11 +146,17 @@ class QuantileRegression(Stochastic, Grouped):
         return out
 
 
+@register(
+    "mlp",
+    title="Perceptron",
+    kind="statistical",
+    order=19,
+    cell={"window": 0, "components": 20, "epochs": 100, "decay": 10.0, "hidden": (128,)},
+    child={"window": 5, "points": 30000, "epochs": 30},
+)
 @dataclass(eq=False)
 class NeuralRegression(Grouped):
     """A multilayer perceptron on the neighbourhood (scikit-learn's MLPRegressor, ReLU, Adam)."""
-
-    kind: ClassVar[str] = "mlp"
 
     hidden: tuple[int, ...] = (64,)
     epochs: int = 30
@@ -156,6 +182,14 @@ class NeuralRegression(Grouped):
         return x @ arrays[f"weights{len(self.hidden)}"] + arrays[f"bias{len(self.hidden)}"]
 
 
+@register(
+    "svr",
+    title="Support vectors",
+    kind="statistical",
+    order=18,
+    cell={"window": 0, "components": 20, "points": 0},
+    child={"window": 5, "bands": 8, "points": 1500, "cost": 3.0},
+)
 @dataclass(eq=False)
 class SupportVector(Grouped):
     """Support vector regression with a Gaussian kernel, one for each predictand, on a subsample of the points.
@@ -165,8 +199,6 @@ class SupportVector(Grouped):
     cost : C of scikit-learn's SVR, for predictands divided by their common standard deviation.
     tube : errors below it are free, in the same unit.
     """
-
-    kind: ClassVar[str] = "svr"
 
     points: int = 1000
     cost: float = 10.0

@@ -41,7 +41,7 @@ class Statistical(FieldDownscaler):
     card : what it was learned from (JSON values); empty until `fit`.
     """
 
-    kind: ClassVar[str] = "statistical"
+    registry: ClassVar[str] = "methods"
     kinds: ClassVar[dict[str, type[Statistical]]] = {}
 
     share: float = 0.9
@@ -51,6 +51,11 @@ class Statistical(FieldDownscaler):
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
         Statistical.kinds[cls.__name__] = cls
+
+    @property
+    def kind(self) -> str:
+        """The name that it is registered by."""
+        return type(self).name or type(self).__name__
 
     def __post_init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}

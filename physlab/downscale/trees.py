@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
 from physlab.downscale.grouped import Grouped
+from physlab.registry import register
 
 
+@register(
+    "random forest",
+    title="Random forest",
+    kind="statistical",
+    order=17,
+    cell={"window": 0, "trees": 50, "components": 20},
+    child={"window": 5, "bands": 8, "points": 4000, "trees": 20},
+)
 @dataclass(eq=False)
 class RandomForest(Grouped):
     """Trees on bootstrap samples; all cells of a block share a tree, so that a forest conserves the block mean.
@@ -20,8 +28,6 @@ class RandomForest(Grouped):
     trees, depth, leaf : number of trees, largest depth, fewest cases in a leaf.
     features : share of the predictors that a split may choose from.
     """
-
-    kind: ClassVar[str] = "random forest"
 
     trees: int = 30
     depth: int = 12

@@ -1,6 +1,8 @@
-"""Networks, one per file. `NETWORKS` names those that a checkpoint card may hold."""
+"""Networks, one per file, entered by :func:`physlab.registry.register`; `NETWORKS` names them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from physlab.nn.afno import AFNO
 from physlab.nn.compact import CompactResNet
@@ -21,14 +23,10 @@ from physlab.nn.unet import UNet
 from physlab.nn.upscaler import Upscaler, bicubic, count_parameters
 from physlab.nn.vae import VAE
 from physlab.nn.voxelflow import FlowConvGRU, VoxelFlow, warp
+from physlab.registry import Registered
 
-_LISTED = (
-    *(ResNet, CompactResNet, SRCNN, DeepSD, ESPCN, EDSR),
-    *(NoiseResNet, SRResNet, RRDBNet),
-    *(ConvGRU, FlowConvGRU, ERUNet),
-    MotionResNet,
-)
-NETWORKS: dict[str, type[Upscaler]] = {network.__name__: network for network in _LISTED}
+#: Name -> class of the super-resolution networks.
+NETWORKS: Mapping[str, type[Upscaler]] = Registered("networks")
 
 __all__ = [
     "AFNO",

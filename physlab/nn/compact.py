@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from physlab.errors import FieldError
 from physlab.nn.upscaler import Upscaler
+from physlab.registry import register
 
 
 class CompactBlock(nn.Module):
@@ -37,6 +38,7 @@ def conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
 
 
+@register("CompactResNet", title="Compact network", order=0)
 class CompactResNet(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 from physlab.errors import PhysLabError
 from physlab.nn.parts import choose, same, steps, zero
 from physlab.nn.upscaler import Upscaler
+from physlab.registry import register
 
 
 class PreBlock(nn.Module):
@@ -54,6 +55,7 @@ def encoder(channels: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(same(1, channels, padding="reflect"), *(PreBlock(channels) for _ in range(blocks)))
 
 
+@register("ConvGRU", title="ConvGRU", order=9, reference="after Leinonen et al. (2021)", frames=(3, 3))
 class ConvGRU(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

@@ -20,8 +20,10 @@ from physlab.errors import FieldError, PhysLabError
 from physlab.grid import coarsen
 from physlab.nn.srcnn import srcnn_layers
 from physlab.nn.upscaler import Upscaler, bicubic
+from physlab.registry import register
 
 
+@register("DeepSD", title="DeepSD", order=5, reference="Vandal et al. (2017)", statics=("elevation",))
 class DeepSD(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

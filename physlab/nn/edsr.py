@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from physlab.nn.parts import SubPixel, choose, same, zero
 from physlab.nn.upscaler import Upscaler
+from physlab.registry import register
 
 
 class ScaledBlock(nn.Module):
@@ -28,6 +29,7 @@ class ScaledBlock(nn.Module):
         return x + self.scale * self.second(functional.relu(self.first(x)))
 
 
+@register("EDSR", title="EDSR", order=1, reference="Lim et al. (2017)")
 class EDSR(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

@@ -30,6 +30,7 @@ from physlab.nn.compact import CompactBlock
 from physlab.nn.parts import pad_to, same, zero
 from physlab.nn.upscaler import Upscaler
 from physlab.nn.voxelflow import between
+from physlab.registry import register
 
 
 class ResidualUNet(nn.Module):
@@ -78,6 +79,7 @@ def advection_residual(frames: Tensor, motion: Tensor) -> Tensor:
     return (late - early)[:, 1:-1, 1:-1] + u * along_x + v * along_y
 
 
+@register("ERUNet", title="ERU-Net", order=11, frames=(2, 3))
 class ERUNet(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from physlab.nn.parts import same, zero
 from physlab.nn.upscaler import Upscaler
+from physlab.registry import register
 
 
+@register("ESPCN", title="ESPCN", order=3, reference="Shi et al. (2016)")
 class ESPCN(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from physlab.nn.parts import choose, same, steps, with_noise, zero
 from physlab.nn.upscaler import Upscaler
+from physlab.registry import register
 
 BETA = 0.2
 SLOPE = 0.2
@@ -51,6 +52,7 @@ class RRDB(nn.Sequential):
         return x + BETA * super().forward(x)
 
 
+@register("RRDBNet", title="ESRGAN", order=8, reference="Wang et al. (2018)")
 class RRDBNet(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

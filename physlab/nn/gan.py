@@ -21,8 +21,10 @@ from physlab.nn.compact import CompactBlock
 from physlab.nn.parts import check_noise, choose, same, with_noise, zero
 from physlab.nn.resnet import ResidualBlock
 from physlab.nn.upscaler import Upscaler
+from physlab.registry import register
 
 
+@register("NoiseResNet", title="SR-CNN with noise", order=6, ensemble=True)
 class NoiseResNet(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

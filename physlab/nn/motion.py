@@ -17,8 +17,10 @@ from torch import Tensor
 
 from physlab.errors import PhysLabError
 from physlab.nn.compact import CompactResNet, conv
+from physlab.registry import register
 
 
+@register("MotionResNet", title="Compact network with motion", order=12, frames=(3, 3))
 class MotionResNet(CompactResNet):
     """See the module docstring.
 

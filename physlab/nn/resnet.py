@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from physlab.errors import PhysLabError
 from physlab.nn.upscaler import Upscaler
+from physlab.registry import register
 
 
 class ResidualBlock(nn.Module):
@@ -27,6 +28,7 @@ class ResidualBlock(nn.Module):
         return functional.relu(x + self.second(functional.relu(self.first(x))))
 
 
+@register("ResNet", title="SR-CNN", order=2, reference="Harder et al. (2023), JMLR 24")
 class ResNet(Upscaler):
     """SR-CNN; see the module docstring and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

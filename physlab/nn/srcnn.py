@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from physlab.nn.parts import same, zero
 from physlab.nn.upscaler import Upscaler, bicubic
+from physlab.registry import register
 
 
 def srcnn_layers(inputs: int, channels: Sequence[int], kernels: Sequence[int], zero_start: bool) -> nn.Sequential:
@@ -24,6 +25,7 @@ def srcnn_layers(inputs: int, channels: Sequence[int], kernels: Sequence[int], z
     return nn.Sequential(*layers, zero(same(inputs, 1, int(kernels[-1])), zero_start))
 
 
+@register("SRCNN", title="SRCNN of Dong", order=4, reference="Dong et al. (2014)")
 class SRCNN(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

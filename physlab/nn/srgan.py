@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from physlab.nn.parts import SubPixel, choose, same, with_noise, zero
 from physlab.nn.upscaler import Upscaler
+from physlab.registry import register
 
 
 class NormedBlock(nn.Sequential):
@@ -31,6 +32,7 @@ def normed(channels: int, norm: bool) -> list[nn.Module]:
     return [layer, nn.BatchNorm2d(channels)] if norm else [layer]
 
 
+@register("SRResNet", title="SRGAN", order=7, reference="Ledig et al. (2017)")
 class SRResNet(Upscaler):
     """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
 

@@ -46,6 +46,7 @@ class Upscaler(nn.Module):
     floor : epsilon of the skip "log", in the units of the layer.
     """
 
+    registry = "networks"
     frames: tuple[int, int] = (1, 1)
     statics: tuple[str, ...] = ()
 

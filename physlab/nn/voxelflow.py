@@ -21,6 +21,7 @@ from torch.nn import functional
 from physlab.errors import PhysLabError
 from physlab.nn.convgru import ConvGRU
 from physlab.nn.parts import pad_to, same, zero
+from physlab.registry import register
 
 
 def warp(x: Tensor, displacement: Tensor) -> Tensor:
@@ -97,6 +98,7 @@ class VoxelFlow(nn.Module):
         return self.reach * x[:, :2], 0.5 + 0.5 * x[:, 2:]
 
 
+@register("FlowConvGRU", title="Voxel flow + ConvGRU", order=10, frames=(2, 3))
 class FlowConvGRU(ConvGRU):
     """Voxel flow fills in the middle coarse frame, the ConvGRU refines all three; trained end to end.
 

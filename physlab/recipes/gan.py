@@ -31,15 +31,17 @@ def report(factor: int, constraints: tuple[str, ...]) -> Recipe:
             adversarial=replace(REPORT, **LONG),
         ),
     }
-    return Recipe("tcw", factor, presets, constraints, label="gan-report")
+    return Recipe("tcw", factor, presets, constraints, label="gan-report", title="GAN as reported")
 
 
-def tuned(label: str, network: str, size: dict, published: dict, plan: Adversarial, steps: int, constraints) -> Recipe:
+def tuned(
+    label: str, network: str, size: dict, published: dict, plan: Adversarial, steps: int, constraints, title: str = ""
+) -> Recipe:
     presets = {
         "cpu": small(network, {**size, **SKIP}, steps, plan, loss="crps"),
         "full": large(network, {**published, **SKIP}, adversarial=replace(plan, **LONG), loss="crps"),
     }
-    return Recipe("tcw", 4, presets, constraints, label=label)
+    return Recipe("tcw", 4, presets, constraints, label=label, title=title)
 
 
 RECIPES = [
@@ -53,6 +55,7 @@ RECIPES = [
         TUNED,
         800,
         ("none", "add"),
+        "GAN, tuned",
     ),
     tuned(
         "srgan",

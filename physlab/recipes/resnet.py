@@ -16,7 +16,8 @@ def recipe(factor: int, label: str, size: dict, steps: int, constraints: tuple[s
         "cpu": small("ResNet", size, steps=steps, **settings),
         "full": large("ResNet", {**FULL, **skip}),
     }
-    return Recipe("tcw", factor, presets, constraints, label=label)
+    title = "SR-CNN as published" if size["skip"] == "none" else "SR-CNN"
+    return Recipe("tcw", factor, presets, constraints, label=label, title=title)
 
 
 TINY = {"channels": 16, "blocks": 2, **PLAIN}  # 400 steps: the report's networks had 320

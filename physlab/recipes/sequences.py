@@ -17,7 +17,9 @@ def recipe(
     task: str, label: str, network: str, size: dict, published: dict, steps: int, constraints, **settings
 ) -> Recipe:
     presets = {"cpu": small(network, size, steps, **settings), "full": large(network, published, batch=16)}
-    return Recipe(task, 4, presets, constraints, label=label)
+    return Recipe(
+        task, 4, presets, constraints, label=label, title="ConvGRU as reported" if label == "convgru-plain" else ""
+    )
 
 
 PHYSICS = Adversarial(steps=100, weight=3e-3, rate=3e-4, rate_d=5e-4, physics=True, channels=16)
@@ -71,5 +73,6 @@ RECIPES = [
         },
         ("none",),
         label="pid-gan",
+        title="PID-GAN",
     ),
 ]

@@ -38,6 +38,7 @@ RECIPES = [
         },
         ("add",),
         label="espcn-distilled",
+        title="ESPCN, distilled",
         teacher="tcw-x4-edsr",
     ),
 ]

@@ -28,6 +28,7 @@ RECIPES = [
         presets={"cpu": small("CompactResNet", COMPACT, **GENTLE), "full": large("CompactResNet", COMPACT, steps=1600)},
         constraints=("none",),
         label="frames",
+        title="Compact network, frame by frame",
         start="tcw-x4",
         trains=("head",),
     ),

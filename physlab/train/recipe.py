@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import torch
 
-from physlab.constrain import CONSTRAINTS, layer_name
+from physlab.constrain import LAYERS, layer_name
 from physlab.data.patches import SRData
 from physlab.downscale import CNN, make_downscaler
 from physlab.errors import PhysLabError
 from physlab.nn import NETWORKS, bicubic
+from physlab.registry import names, specs, unknown
 from physlab.train.adversarial import Adversarial
 from physlab.train.settings import Settings
 
@@ -47,6 +48,7 @@ class Recipe:
     Attributes
     ----------
     label : of the network in names and tables; none for the compact one.
+    title : of the network for people; by default that of its class.
     task, factor : of :func:`physlab.data.patches.sr_pairs`.
     presets : "cpu" and "full".
     constraints, seeds : what :func:`train` expands over.
@@ -62,7 +64,7 @@ class Recipe:
     task: str
     factor: int
     presets: Mapping[str, Preset]
-    constraints: tuple[str, ...] = CONSTRAINTS
+    constraints: tuple[str, ...] = field(default_factory=lambda: names("constraints"))
     seeds: tuple[int, ...] = (0, 1, 2)
     geography: bool = False
     expected: Mapping[str, float] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class Recipe:
     start: str = ""
     trains: tuple[str, ...] = ("",)
     share: float = 0.5
+    title: str = ""
 
     @property
     def name(self) -> str:
@@ -78,20 +81,36 @@ class Recipe:
 
 
 def list_recipes() -> dict[str, Recipe]:
-    """Name -> recipe of all files in :mod:`physlab.recipes`."""
+    """Name -> recipe: those of the files in :mod:`physlab.recipes`, and for registered networks that none of them
+    trains a general one for each task that suits their frames (:func:`physlab.recipes.general.recipes_of`)."""
     package = importlib.import_module("physlab.recipes")
     modules = (
         importlib.import_module(f"physlab.recipes.{info.name}") for info in pkgutil.iter_modules(package.__path__)
     )
     found = [r for module in modules for r in getattr(module, "RECIPES", [getattr(module, "RECIPE", None)]) if r]
+    trained = {preset.network for recipe in found for preset in recipe.presets.values()}
+    general = importlib.import_module("physlab.recipes.general")
+    found += [r for spec in specs("networks").values() if spec.name not in trained for r in general.recipes_of(spec)]
     return {recipe.name: recipe for recipe in sorted(found, key=lambda recipe: recipe.name)}
+
+
+def network_titles() -> dict[str, str]:
+    """Label -> title of the networks of all recipes, in the order in which the networks are registered."""
+    known = specs("networks")
+    order = {name: at for at, name in enumerate(known)}
+    recipes = sorted(list_recipes().values(), key=lambda r: (order[r.presets["cpu"].network], r.label))
+    titles: dict[str, str] = {}
+    for recipe in recipes:
+        title = recipe.title or known[recipe.presets["cpu"].network].title
+        titles[recipe.label] = titles.get(recipe.label) or title
+    return titles
 
 
 def get_recipe(name: str) -> Recipe:
     """Recipe by name, for example "tcw-x4"."""
     recipes = list_recipes()
     if name not in recipes:
-        raise PhysLabError(f"unknown recipe {name!r}: choose one of {', '.join(recipes)}")
+        raise PhysLabError(unknown("recipe", name, recipes))
     return recipes[name]
 
 
@@ -111,7 +130,7 @@ def make_model(
     mean, spread = float(coarse.mean()), float(coarse.std())
     if arguments.get("skip", "bicubic") != "none":
         arguments |= {"skip": "bicubic", "shift": mean, "spread": spread, "gain": missing, "floor": 1e-3}
-        if layer_name(constraint) == "softmax":
+        if LAYERS[layer_name(constraint)].logarithmic:
             arguments |= {"skip": "log", "gain": missing / mean}
     if recipe.geography and preset.network == "CompactResNet":
         arguments["domain"] = list(coarse.shape[-2:])
@@ -135,11 +154,9 @@ def _rms_of_missing(fine: torch.Tensor, coarse: torch.Tensor, factor: int) -> fl
 
 def constraint_options(constraint: str, data: SRData) -> dict:
     """Options of the layer in layer units: the bounds of scaled_add, from the training block with room to spare."""
-    if constraint != "scaled_add":
-        return {}
     low, high = (float(f(data.fine["train"])) / data.scaling.scale[0] for f in (torch.min, torch.max))
     margin = 0.2 * (high - low)
-    return {"bounds": [0.0 if data.non_negative else low - margin, high + margin]}
+    return LAYERS[layer_name(constraint)].within(0.0 if data.non_negative else low - margin, high + margin)
 
 
 def checkpoint_name(recipe: Recipe, constraint: str, seed: int, preset: str = "cpu") -> str:
