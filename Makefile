@@ -28,7 +28,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help explore test notebooks lab book train simulate clean
+.PHONY: help explore test notebooks lab book train simulate wheels clean
 
 help:  ## this list
 	@echo "PhysLab: physics in deep learning for the weather. make ..."
@@ -70,6 +70,9 @@ train: $(READY)  ## train a recipe: make train RECIPE=tcw-x4 ARGS="--constraint 
 
 simulate: $(READY)  ## run the laboratory atmosphere: make simulate ARGS="--days 10"
 	$(BIN)/physlab simulate $(ARGS)
+
+wheels: $(READY)  ## both wheels in dist/, and a try of them in an empty environment
+	$(BIN)/python wheels/build.py --try
 
 clean:  ## remove what was built (the environment, data, runs and checkpoints stay)
 	rm -rf book/_build book/_notebooks book/_student build dist .pytest_cache .ruff_cache .import_linter_cache

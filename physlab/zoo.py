@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from physlab.assimilate.learned import Learned
-from physlab.data.assets import asset_folders
+from physlab.data.assets import asset_folders, missing_assets
 from physlab.downscale import FieldDownscaler, Interpolate
 from physlab.errors import CheckpointError
 from physlab.nn.stored import Stored, subclasses
@@ -168,4 +168,5 @@ def load_model(
     raise CheckpointError(
         f"no model {text!r}: neither a folder nor one of "
         + ", ".join([*near, "nearest-xN", "bicubic-xN", "bicubic+add-xN"])
+        + (f"; {hint}" if (hint := missing_assets()) else "")
     )

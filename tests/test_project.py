@@ -105,7 +105,8 @@ def test_no_forbidden_dependency(requirements, pins):
 
 def test_one_version(repository, project):
     citation = yaml.safe_load((repository / "CITATION.cff").read_text())
-    assert citation["version"] == project["version"]
+    assets = tomllib.loads((repository / "wheels" / "assets" / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"] == assets["version"]
     assert citation["license"] == project["license"]
 
 

@@ -15,7 +15,7 @@ import platformdirs
 import torch
 
 from physlab.constrain import layer_name
-from physlab.data.assets import asset_folders
+from physlab.data.assets import asset_folders, writable_folder
 from physlab.data.patches import SRData, sr_pairs
 from physlab.downscale import CNN
 from physlab.downscale.gan import MEMBERS
@@ -279,8 +279,8 @@ def is_finished(folder: Path, data: SRData, settings: Mapping) -> bool:
 
 
 def checkpoint_folder() -> Path:
-    """Where new checkpoints go: into the assets folder in use."""
-    return asset_folders()[0] / "checkpoints"
+    """Where new checkpoints go without a folder given."""
+    return writable_folder() / "checkpoints"
 
 
 def state_file(name: str, folder: Path) -> Path:

@@ -1,0 +1,98 @@
+"""The two distributions: small enough, complete, and clear about what is missing where only the code is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from physlab import cli, list_datasets, list_models, load_model, open_dataset
+from physlab.data import assets
+from physlab.errors import CheckpointError
+
+ADVICE = "pip install physlab-assets"
+
+
+@pytest.fixture(scope="module")
+def recipe(repository: Path):
+    """The module ``wheels/build.py``."""
+    spec = importlib.util.spec_from_file_location("wheels_build", repository / "wheels" / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def code_alone(tmp_path, monkeypatch) -> Path:
+    """As if only the wheel of the code were installed."""
+    monkeypatch.delenv("PHYSLAB_ASSETS", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setattr(assets, "PACKAGED", tmp_path / "physlab" / "assets")
+    return tmp_path
+
+
+def test_code_alone_lists_what_needs_no_assets(code_alone, capsys):
+    assert not list_datasets().set_index("name").loc["nature-tcw", "cached"]
+    assert set(list_models()["kind"]) <= {"baseline", "analysis", "statistical"}
+    assert "bicubic+add-x4" in set(list_models()["name"])
+    cli.main(["list"])
+    assert ADVICE in capsys.readouterr().out
+
+
+def test_code_alone_says_what_to_install(code_alone):
+    with pytest.raises(FileNotFoundError, match=ADVICE):
+        open_dataset("nature-tcw")
+    with pytest.raises(CheckpointError, match=ADVICE):
+        load_model("tcw-x4-softmax")
+    assert load_model("bicubic+add-x4").factor == 4
+
+
+def test_explorer_with_code_alone_says_what_to_install(code_alone):
+    from apps.problems import Unavailable
+    from apps.state import Choice
+    from apps.store import Store
+
+    with pytest.raises(Unavailable, match=ADVICE):
+        Store(threads=None).panel(Choice())
+
+
+def test_order_of_the_folders(code_alone, monkeypatch):
+    """Named, beside the code, installed, the user's own; a checkpoint is written where the user may write."""
+    installed = code_alone / "site" / "physlab_assets"
+    (installed / "data").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(installed.parent))
+    own = code_alone / "share" / "physlab" / "assets"
+    assert assets.asset_folders() == [assets.PACKAGED, installed, own]
+    assert assets.writable_folder() == own
+    assert ADVICE in assets.missing_assets()
+    (installed / assets.MARK).touch()
+    assert assets.missing_assets() == ""
+    assert assets.asset(assets.MARK) == installed / assets.MARK
+    monkeypatch.setenv("PHYSLAB_ASSETS", str(code_alone / "mine"))
+    assert assets.asset_folders()[0] == assets.writable_folder() == code_alone / "mine"
+    monkeypatch.delenv("PHYSLAB_ASSETS")
+    (assets.PACKAGED / "data").mkdir(parents=True)
+    (assets.PACKAGED / assets.MARK).touch()  # a source tree needs nothing else
+    assert assets.asset_folders() == [assets.PACKAGED] == [assets.writable_folder()]
+
+
+@pytest.mark.slow
+def test_wheels_hold_all_and_work_outside_the_repository(recipe, repository, tmp_path, capsys):
+    made = recipe.build(tmp_path / "dist")
+    names = {name: set(zipfile.ZipFile(wheel).namelist()) for name, wheel in made.items()}
+    folder = repository / "physlab" / "assets"
+    tracked = subprocess.run(["git", "ls-files", "."], cwd=folder, capture_output=True, text=True, check=True).stdout
+    shipped = {name.removeprefix("physlab_assets/") for name in names["physlab_assets"] if ".dist-info/" not in name}
+    assert shipped | {"data/coastline.npz"} == set(tracked.splitlines())
+    assert [name for name in names["physlab"] if "assets/" in name] == ["physlab/assets/data/coastline.npz"]
+    assert not [name for name in names["physlab"] if not name.startswith(("physlab/", "physlab-"))]
+    target = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([*install, *map(str, made.values())], check=True)
+    (tmp_path / "work").mkdir()
+    recipe.use(sys.executable, tmp_path / "work", PYTHONPATH=str(target))
+    assert str(target) in capsys.readouterr().out
