@@ -158,7 +158,7 @@ def register(name: str, *, group: str = "", **described: Any) -> Callable[[Part]
             )
         summary = first_sentence(inspect.getdoc(part) or "")
         spec = _spec(name, where, described, getattr(part, "__module__", ""), summary)
-        part.spec = replace(spec, options=options_of(part, described.get("bounds", {})))  # type: ignore[attr-defined]
+        part.entry = replace(spec, options=options_of(part, described.get("bounds", {})))  # type: ignore[attr-defined]
         if inspect.isclass(part) and "name" not in vars(part):
             part.name = name  # type: ignore[attr-defined]
         _REGISTERED[where, name] = part
@@ -172,7 +172,7 @@ def specs(group: str) -> dict[str, Spec]:
     found = {**_in_folders(group), **_in_entry_points(group)}
     for (where, name), part in _REGISTERED.items():
         if where == group:
-            found[name] = part.spec
+            found[name] = part.entry
     return {spec.name: spec for spec in sorted(found.values(), key=lambda s: (s.order, s.name))}
 
 
@@ -197,7 +197,7 @@ def load(group: str, name: str) -> Any:
     try:
         if spec.problem:
             raise ImportError(spec.problem)
-        module = importlib.import_module(spec.place)
+        importlib.import_module(spec.place)
         if (group, name) not in _REGISTERED:  # an entry point without a decorator
             target = _entry_points(group)[name].load()
             register(name, group=group)(target)
@@ -208,7 +208,6 @@ def load(group: str, name: str) -> Any:
         raise PhysLabError(
             f"{NOUNS[group]} {name!r} of {spec.place} cannot be loaded ({type(error).__name__}: {line})"
         ) from error
-    del module
     return _REGISTERED[group, name]
 
 
@@ -285,7 +284,7 @@ def check_options(part: Any, given: Mapping[str, Any]) -> None:
     ------
     PhysLabError : naming what came and what is allowed.
     """
-    spec: Spec = part.spec
+    spec: Spec = part.entry
     allowed = {option.name: option for option in spec.options}
     for name, value in given.items():
         if name not in allowed:

@@ -74,7 +74,7 @@ def make_constraint(name: str, factor: int, **options) -> Constraint:
             f"unknown constraint {name!r}: choose one of {', '.join(LAYERS)} (or train with the penalty 'soft')"
         )
     layer = LAYERS[name]
-    known = ["weights", *(option.name for option in layer.spec.options)]
+    known = ["weights", *(option.name for option in layer.entry.options)]
     if not set(options) <= set(known):
         raise PhysLabError(f"constraint {name!r} got options {sorted(options)}: it allows {', '.join(known)}")
     return layer(factor, **options)

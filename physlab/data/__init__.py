@@ -10,7 +10,7 @@ import importlib
 _HOME = {
     "open_dataset": "catalog",
     "list_datasets": "catalog",
-    "fetch": "sources",
+    "fetch": "catalog",
     "open_path": "readers",
     "split_by_time": "splits",
     "Split": "splits",

@@ -17,16 +17,11 @@ from collections.abc import Mapping
 
 import xarray as xr
 
+from physlab import registry
 from physlab.constants import GRAVITY
 from physlab.data.readers import tidy
 from physlab.errors import DownloadError
 from physlab.fields import standardise
-
-STORES = {
-    "weatherbench2-1p5deg": "gs://weatherbench2/datasets/era5/1959-2023_01_10-6h-240x121_equiangular_with_poles_conservative.zarr",
-    "arco-era5": "gs://gcp-public-data-arco-era5/ar/full_37-1h-0p25deg-chunk-1.zarr-v3",
-}
-"""Catalogue name -> public address."""
 
 NAMES = {
     "2m_temperature": "t2m",
@@ -66,13 +61,13 @@ ORDER = ("time", "level", "latitude", "longitude")
 
 
 def open_cloud(name: str, mapping: Mapping[str, str] | None = None) -> xr.Dataset:
-    """A public store of :data:`STORES`, lazily.
+    """A public store by the name of its data set in :mod:`physlab.data.sets.cloud`, lazily.
 
     Raises
     ------
     DownloadError : gcsfs is not installed, or the store cannot be reached.
     """
-    url = STORES[name]
+    url = registry.specs("datasets")[name].facts["url"]
     try:
         import gcsfs  # noqa: F401  (fsspec needs it for gs:// addresses)
     except ImportError:
@@ -127,7 +122,7 @@ def _check_reachable(name: str, url: str) -> None:
         requests.head(address, timeout=TIMEOUT).raise_for_status()
     except requests.HTTPError as error:
         raise DownloadError(
-            f"'{name}': {address} answers HTTP {error.response.status_code}: the store moved; see physlab/data/cloud.py"
+            f"'{name}': {address} answers HTTP {error.response.status_code}: the store moved; see data/sets/cloud.py"
         ) from None
     except requests.RequestException as error:
         raise DownloadError(

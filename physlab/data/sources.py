@@ -21,9 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from physlab.data.assets import asset
 from physlab.data.registry import FILES, HOST, RemoteFile
-from physlab.errors import DownloadError, FieldError
+from physlab.errors import DownloadError
 
 ATTEMPTS = 3
 TIMEOUT = 20.0
@@ -75,32 +74,6 @@ def is_cached(name: str) -> bool:
         any((f / file.name).is_file() and (f / file.name).stat().st_size == file.size for f in folders)
         for file in FILES[name]
     )
-
-
-def fetch(name: str, progress: bool = True) -> list[Path]:
-    """Paths of the files of a data set of the catalogue, downloaded if they are not here.
-
-    Parameters
-    ----------
-    name : a name of :func:`physlab.list_datasets`, or "natural-earth" (the coastlines).
-    progress : show a progress bar on standard error.
-
-    Raises
-    ------
-    FileNotFoundError : unknown name;  FieldError : a cloud store, which has no files to fetch;  DownloadError : see
-        `fetch_files`.
-    """
-    if name in FILES:
-        return fetch_files(name, progress)
-    from physlab.data.catalog import CATALOG, unknown_name
-
-    if name not in CATALOG:
-        raise FileNotFoundError(unknown_name(name))
-    if CATALOG[name].kind == "cloud":
-        raise FieldError(
-            f"'{name}' is read lazily over the network, nothing to fetch: use physlab.open_dataset('{name}')"
-        )
-    return [asset(CATALOG[name].path)]
 
 
 def fetch_files(name: str, progress: bool = True) -> list[Path]:

@@ -40,8 +40,8 @@ def make_statistical(name: str, data: SRData) -> Statistical:
         raise PhysLabError(unknown("statistical method", name, STATISTICAL))
     method = STATISTICAL[name]
     per = "cell" if fixed_place(data) else "child"
-    settings = dict(method.spec.facts.get(per, {}))
-    if "per" in {option.name for option in method.spec.options}:
+    settings = dict(method.entry.facts.get(per, {}))
+    if "per" in {option.name for option in method.entry.options}:
         settings["per"] = per
     if "bands" in settings:
         settings["bands"] = min(settings["bands"], data.shape[0] // data.factor)

@@ -29,9 +29,9 @@ def own_dataset() -> xr.Dataset:
 # --- names ------------------------------------------------------------------------------------------------------------
 def test_the_list_has_all_names_and_columns():
     table = list_datasets()
-    assert sorted(table["name"]) == sorted(PROMISED) == sorted(CATALOG)
+    assert list(table["name"]) == list(CATALOG) and set(PROMISED) <= set(CATALOG)
     assert list(table.columns) == ["name", "title", "kind", "size", "variables", "terms", "cached"]
-    assert set(table["kind"]) == {"shipped", "download", "cloud"}
+    assert {"shipped", "download", "cloud"} <= set(table["kind"])
     assert table.set_index("name").loc["era5-moisture", "size"] == 5.5
     assert not table.set_index("name").loc["arco-era5", "cached"]
 

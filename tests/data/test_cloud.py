@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from physlab.data import cloud, open_dataset
+from physlab.data.catalog import CATALOG
 from physlab.errors import DownloadError
 
 LEVELS = np.array([500, 850, 1000])
@@ -95,7 +96,7 @@ def test_own_names(tmp_path):
     assert "theta" in cloud.open_store(str(tmp_path / "store.zarr"), {"t": "theta"})
 
 
-@pytest.mark.parametrize("name", cloud.STORES)
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.kind == "cloud"])
 def test_without_gcsfs(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(DownloadError, match=r"pip install 'physlab\[cloud\]'") as caught:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physlab.data import sources
+from physlab.data import catalog, sources
 from physlab.data.registry import FILES, RemoteFile
 from physlab.errors import DownloadError
 
@@ -35,7 +35,7 @@ def visible(folder: Path) -> list[str]:
 
 def failure() -> str:
     with pytest.raises(DownloadError) as caught:
-        sources.fetch("toy", progress=False)
+        catalog.fetch("toy", progress=False)
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith("toy: ")
@@ -43,10 +43,10 @@ def failure() -> str:
 
 
 def test_downloads_once_then_uses_the_cache(cache, server):
-    first = sources.fetch("toy")
+    first = catalog.fetch("toy")
     assert first == [cache / "field.nc"]
     assert first[0].read_bytes() == CONTENT
-    assert sources.fetch("toy") == first
+    assert catalog.fetch("toy") == first
     assert len(server.asked) == 1
     assert visible(cache) == ["field.nc"]
     assert sources.is_cached("toy")
@@ -54,7 +54,7 @@ def test_downloads_once_then_uses_the_cache(cache, server):
 
 def test_a_broken_connection_is_continued_within_one_call(cache, server):
     server.cut, server.cuts = 12 * sources.CHUNK, 2
-    assert sources.fetch("toy", progress=False)[0].read_bytes() == CONTENT
+    assert catalog.fetch("toy", progress=False)[0].read_bytes() == CONTENT
     assert server.asked == ["", f"bytes={12 * sources.CHUNK}-", f"bytes={24 * sources.CHUNK}-"]
 
 
@@ -65,7 +65,7 @@ def test_an_interrupted_download_is_resumed_by_the_next_call(cache, server):
     assert f"{kept} of {len(CONTENT)} bytes are kept" in message
     assert visible(cache) == [".field.nc.part"], "no file may stand under the final name"
     server.asked.clear()
-    assert sources.fetch("toy", progress=False)[0].read_bytes() == CONTENT
+    assert catalog.fetch("toy", progress=False)[0].read_bytes() == CONTENT
     assert server.asked == [f"bytes={kept}-"]
     assert visible(cache) == ["field.nc"]
 
@@ -73,7 +73,7 @@ def test_an_interrupted_download_is_resumed_by_the_next_call(cache, server):
 def test_a_server_without_ranges_starts_anew(cache, server):
     server.ranges = False
     server.cut, server.cuts = 100_000, 1
-    assert sources.fetch("toy", progress=False)[0].read_bytes() == CONTENT
+    assert catalog.fetch("toy", progress=False)[0].read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"?", CONTENT + b"more", b"<html>log in first</html>"])
@@ -84,13 +84,13 @@ def test_corrupt_content_is_refused_and_removed(cache, server, content):
     assert FILE.sha256[:12] in message
     assert visible(cache) == []
     server.content = CONTENT
-    assert sources.fetch("toy", progress=False)[0].read_bytes() == CONTENT
+    assert catalog.fetch("toy", progress=False)[0].read_bytes() == CONTENT
 
 
 def test_a_spoiled_part_file_is_discarded_and_the_download_repeated(cache, server):
     cache.mkdir(parents=True)
     (cache / ".field.nc.part").write_bytes(b"x" * 1000)
-    assert sources.fetch("toy", progress=False)[0].read_bytes() == CONTENT
+    assert catalog.fetch("toy", progress=False)[0].read_bytes() == CONTENT
     assert server.asked == ["bytes=1000-", ""]
 
 
@@ -98,17 +98,17 @@ def test_a_spoiled_part_file_is_discarded_and_the_download_repeated(cache, serve
 def test_a_spoiled_part_file_of_full_length_is_discarded_too(cache, server, size):
     cache.mkdir(parents=True)
     (cache / ".field.nc.part").write_bytes(b"x" * size)
-    assert sources.fetch("toy", progress=False)[0].read_bytes() == CONTENT
+    assert catalog.fetch("toy", progress=False)[0].read_bytes() == CONTENT
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(cache):
-    path = sources.fetch("toy", progress=False)[0]
+    path = catalog.fetch("toy", progress=False)[0]
     path.write_bytes(b"damaged")
-    assert sources.fetch("toy", progress=False)[0].read_bytes() == CONTENT
+    assert catalog.fetch("toy", progress=False)[0].read_bytes() == CONTENT
 
 
 def test_a_failed_replacement_keeps_the_old_file(cache, server):
-    path = sources.fetch("toy", progress=False)[0]
+    path = catalog.fetch("toy", progress=False)[0]
     path.write_bytes(b"older version")
     server.content = b"corrupt"
     failure()
@@ -140,7 +140,7 @@ def test_two_at_once_download_once(cache, server):
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(4) as pool:
-        paths = list(pool.map(lambda _: sources.fetch("toy", progress=False)[0], range(4)))
+        paths = list(pool.map(lambda _: catalog.fetch("toy", progress=False)[0], range(4)))
     assert set(paths) == {cache / "field.nc"}
     assert paths[0].read_bytes() == CONTENT
     assert len(server.asked) == 1
@@ -151,17 +151,17 @@ def test_own_folder_is_used_if_the_checksum_is_right(cache, server, monkeypatch,
     own.mkdir(parents=True)
     (own / "field.nc").write_bytes(CONTENT)
     monkeypatch.setenv("PHYSLAB_DATA", str(tmp_path / "own"))
-    assert sources.fetch("toy") == [own / "field.nc"]
+    assert catalog.fetch("toy") == [own / "field.nc"]
     assert server.asked == []
     (own / "field.nc").write_bytes(b"other")
     with pytest.warns(UserWarning, match="another checksum"):
-        assert sources.fetch("toy", progress=False) == [cache / "field.nc"]
+        assert catalog.fetch("toy", progress=False) == [cache / "field.nc"]
     assert (own / "field.nc").read_bytes() == b"other", "the user's own folder is never written to"
 
 
 def test_unknown_names_list_near_ones():
     with pytest.raises(FileNotFoundError, match="did you mean era5-moisture"):
-        sources.fetch("era5-moistur")
+        catalog.fetch("era5-moistur")
 
 
 def test_every_address_names_a_commit_and_every_file_a_checksum():
@@ -175,6 +175,6 @@ def test_every_address_names_a_commit_and_every_file_a_checksum():
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_the_real_files_have_the_checksums_of_the_catalogue(name, real_data):
-    for path, file in zip(sources.fetch(name, progress=False), FILES[name], strict=True):
+    for path, file in zip(catalog.fetch(name, progress=False), FILES[name], strict=True):
         assert path == real_data / name / file.name
         assert path.stat().st_size == file.size
