@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 
-from physlab.data.patches import SRData
+from physlab.data.patches import SRData, sr_pairs
+from physlab.downscale import Interpolate
 from physlab.equations.operators import gradient
 from physlab.errors import FieldError
+from physlab.score import rmse
 
 
 @dataclass(frozen=True)
@@ -118,3 +121,18 @@ def thin(data: SRData, **samples: int) -> SRData:
         data, fine=cut(data.fine), coarse=cut(data.coarse), time=cut(data.time), longitude=cut(data.longitude),
         data_hash=f"{data.data_hash} thinned to {samples}",
     )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def held_out_water(factor: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Every fourth test frame of the column water (S, 1, H, W), its block means (S, 1, h, w) and cell areas (H, W)."""
+    data = sr_pairs("tcw", factor, splits=("test",))
+    return data.fine["test"][::4].double(), data.coarse["test"][::4].double(), data.weights.double()
+
+
+@lru_cache(maxsize=8)
+def interpolation_rmse(method: str, factor: int) -> float:
+    """RMSE, kg m-2, of "nearest", "bicubic" or "bicubic+add" on them."""
+    fine, coarse, weights = held_out_water(factor)
+    name, _, constraint = method.partition("+")
+    return float(rmse(Interpolate(name, factor, constraint or "none").predict(coarse, weights), fine, weights))

@@ -14,8 +14,10 @@ all, so that a grader can neither fall asleep nor give the wrong advice.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -100,25 +102,57 @@ def register(exercise: Exercise) -> Exercise:
     return exercise
 
 
-def exercises() -> dict[str, Exercise]:
-    """All registered exercises by name, in the order of the book."""
-    from physlab.teach import (  # noqa: F401  (they register)
-        assimilation_exercises,
-        atmosphere,
-        cnn,
-        conservation,
-        gan_exercises,
-        latent_exercises,
-        phyda_exercises,
-        phydl_exercises,
-        positivity,
-        predictions,
-        preface,
-        results,
-        statistical,
-    )
+Grader = Callable[[Any, torch.Generator], str]
+_MISTAKES: dict[Grader, tuple[Submission, ...]] = {}
 
-    return dict(_REGISTRY)
+
+def exercise(name: str, right: Any) -> Callable[[Grader], Grader]:
+    """Register the decorated grader; its docstring says what the answer must be. The fields are those of `Exercise`.
+
+    >>> @exercise("double", right=lambda x: 2 * x)
+    ... @wrong("squared", lambda x: x * x, hint="twice")
+    ... @wrong("unchanged", lambda x: x, hint="twice")
+    ... def grade(answer, generator):
+    ...     \"\"\"a function double(x) -> number\"\"\"
+    ...     require(answer(3) == 6, "twice 3 is wanted")
+    ...     return "twice as much"
+    """
+
+    def add(grade: Grader) -> Grader:
+        asks = " ".join((grade.__doc__ or "").split())
+        register(Exercise(name, asks, grade, right, _MISTAKES.pop(grade, ())))
+        return grade
+
+    return add
+
+
+def wrong(mistake: str, answer: Any, hint: str) -> Callable[[Grader], Grader]:
+    """Add a known-wrong submission to the decorated grader, in the order of reading; see `Submission`."""
+
+    def add(grade: Grader) -> Grader:
+        _MISTAKES[grade] = (Submission(mistake, answer, hint), *_MISTAKES.get(grade, ()))
+        return grade
+
+    return add
+
+
+ORDER = (
+    "preface", "atmosphere", "conservation", "statistical", "cnn", "gan", "results", "phydl", "assimilation", "phyda",
+    "latent",
+)  # fmt: skip
+"""Chapters as the book has them; any other folder of :mod:`physlab.teach` comes behind."""
+
+
+def exercises() -> dict[str, Exercise]:
+    """All exercises by name, in the order of the book: each folder of :mod:`physlab.teach` is a chapter."""
+    package = __name__.rpartition(".")[0]
+    found = {m.name for m in pkgutil.iter_modules(import_module(package).__path__) if m.ispkg}
+    chapters = sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+    for name in chapters:
+        import_module(f"{package}.{name}")
+    place = {f"{package}.{name}": k for k, name in enumerate(chapters)}
+    by_chapter = sorted(_REGISTRY.values(), key=lambda e: place.get(e.grade.__module__.rpartition(".")[0], len(place)))
+    return {e.name: e for e in by_chapter}
 
 
 def check(name: str, answer: Any, seed: int | None = None) -> Verdict:
@@ -173,6 +207,12 @@ def require(condition: Any, reason: str) -> None:
         raise Wrong(reason)
 
 
+def unlike(out: torch.Tensor, mistakes: Mapping[str, torch.Tensor]) -> None:
+    """Raise the reason whose tensor is the answer: what each known mistake would give."""
+    for reason, mistake in mistakes.items():
+        require(not torch.allclose(out, mistake), reason)
+
+
 def number(answer: Any) -> float:
     """The answer as a number, or a hint."""
     try:
@@ -206,3 +246,15 @@ def same_shape(out: Any, shape: tuple[int, ...], what: str) -> torch.Tensor:
 def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> torch.Tensor:
     """Random float64 numbers in [low, high)."""
     return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+
+
+def normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Random float64 numbers of mean 0 and variance 1."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def one_of(answer: object, words: tuple[str, ...]) -> str:
+    """The answer as one of some words, or a hint."""
+    said = str(answer).strip().lower()
+    require(said in words, f"the answer must be one of {', '.join(words)}; got {answer!r}")
+    return said

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from physlab.data.patches import make_pairs
 from physlab.errors import FieldError
-from physlab.teach import edges, explorer_link, explorer_url, find_storm, say, slider, table, thin, with_spread
+from physlab.teach import conservation, explorer_link, explorer_url, find_storm, say, slider, table, thin, with_spread
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_slider_without_widgets_is_a_picture(monkeypatch):
 
 
 def test_edge_table_of_the_chapter():
-    frame = edges.edge_table()
+    frame = conservation.edge_table()
     assert not (frame == "not finite").any(axis=None)
     assert (frame.loc["ordinary block"] == "exact").all()
     for layer in ("mult", "softmax"):
@@ -154,7 +154,9 @@ def test_edge_table_of_the_chapter():
 
 
 def test_naive_layers_fail_where_the_chapter_says():
-    assert torch.isnan(edges.naive_softmax(torch.tensor([[90.0, 1.0], [2.0, 3.0]]), torch.tensor([[5.0]]), 2)).any()
-    assert torch.isnan(edges.naive_ratio(torch.zeros(2, 2), torch.zeros(1, 1), 2)).all()
+    assert torch.isnan(
+        conservation.naive_softmax(torch.tensor([[90.0, 1.0], [2.0, 3.0]]), torch.tensor([[5.0]]), 2)
+    ).any()
+    assert torch.isnan(conservation.naive_ratio(torch.zeros(2, 2), torch.zeros(1, 1), 2)).all()
     harmless = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    assert edges.naive_ratio(harmless, torch.tensor([[5.0]]), 2).flatten().tolist() == [2, 4, 6, 8]
+    assert conservation.naive_ratio(harmless, torch.tensor([[5.0]]), 2).flatten().tolist() == [2, 4, 6, 8]

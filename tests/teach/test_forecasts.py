@@ -10,7 +10,7 @@ import physlab
 from physlab.benchmark import read_forecasting
 from physlab.benchmark.forecasting import NETWORKS, VARIABLES
 from physlab.phydl import GridResidual
-from physlab.teach import forecasts
+from physlab.teach.phydl import forecasts
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from physlab.assimilate import PhyDA
 from physlab.benchmark.assimilation import COLUMNS, SCORES
 from physlab.benchmark.divergence import COLUMNS as TRIED
 from physlab.benchmark.twin import Twin
-from physlab.teach import guided, phyda
+from physlab.teach import phyda
+from physlab.teach.phyda import guided
 
 
 @pytest.fixture(scope="module")

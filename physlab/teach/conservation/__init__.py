@@ -1,0 +1,6 @@
+"""The chapter on conservation layers: edge cases, and the exercises."""
+
+from __future__ import annotations
+
+from physlab.teach.conservation import exercises, positivity
+from physlab.teach.conservation.edges import edge_table, naive_ratio, naive_softmax, relabelled_checkpoint

@@ -1,0 +1,33 @@
+"""The chapter on diffusion and PhyDA: guidance on a ring, the globe, the experiment, and the exercises."""
+
+from __future__ import annotations
+
+from physlab.teach.phyda.analysis import Bench, by_wavenumber, kept, power_ratios, specdiv_parts, unit_share
+from physlab.teach.phyda.exercises import averaged_first
+from physlab.teach.phyda.experiment import (
+    CLASSICAL,
+    PUBLISHED,
+    UNCENTRED,
+    ablation_words,
+    below_phyda,
+    beside_the_paper,
+    best,
+    by_density,
+    flatness,
+    of_many,
+    over_background,
+    ranked,
+    sampling,
+    scores,
+    what_it_takes,
+    winners,
+)
+from physlab.teach.phyda.figures import (
+    draw_ablations,
+    draw_analysis,
+    draw_errors,
+    draw_power,
+    draw_shares,
+    draw_specdiv,
+    draw_temperatures,
+)

@@ -1,0 +1,185 @@
+"""Exercises of the chapter on PhyDL-NWP: derivatives through layers, moving frames, forces that absorb everything."""
+
+from __future__ import annotations
+
+import torch
+
+from physlab.nn import count_parameters
+from physlab.nn.coordinate import CoordinateNetwork
+from physlab.teach.check import call, exercise, number, require, same_shape, uniform, unlike, wrong
+
+# ---- predict and check ----------------------------------------------------------------------------------------------
+
+
+@exercise("predict-absorbed", right=0.0)
+@wrong("noise cannot be explained", 1.0, "as many free numbers")
+@wrong("half of it", 0.5, "says nothing about nature")
+def _grade_absorbed(answer, generator: torch.Generator) -> str:
+    """a number: the share of the tendency that a force with as many free numbers as points leaves unexplained"""
+    got = number(answer)
+    points = 200
+    tendency = torch.randn(points, 1, generator=generator, dtype=torch.float64)
+    basis = torch.randn(points, points, generator=generator, dtype=torch.float64)
+    left = tendency - basis @ torch.linalg.lstsq(basis, tendency).solution
+    share = float(left.square().mean().sqrt() / tendency.square().mean().sqrt())
+    require(
+        abs(got - share) < 0.05,
+        f"measured with {points} functions at {points} points of pure noise: {share:.0e} of the tendency is left, you "
+        f"said {got:.2g}. As many free numbers as equations solve them all, whatever the data are: a residual of zero "
+        "is then a property of the force and says nothing about nature",
+    )
+    return f"measured on pure noise: {share:.0e}. A residual that can always be zero is no evidence"
+
+
+@exercise("predict-frame", right=0.0)
+@wrong("the law has -1", -1.0, "same frame")
+@wrong("the wrong sign", 1.0, "mean wind")
+def _grade_frame(answer, generator: torch.Generator) -> str:
+    """a number: coefficient of (u - mean u) dc/dx if a uniform wind carries the pattern and gusts do nothing"""
+    got = number(answer)
+    # a pattern carried by a uniform wind: c_t = -U c_x; the wind that is left after removing its mean is only noise
+    wind = float(uniform((), 5.0, 20.0, generator))
+    slope = torch.randn(50_000, generator=generator, dtype=torch.float64)
+    tendency = -wind * slope
+    gusts = torch.randn(50_000, generator=generator, dtype=torch.float64)
+    column = (gusts - gusts.mean()) * slope
+    found = float((column @ tendency) / (column @ column))
+    require(
+        abs(got - found) < 0.5,
+        f"measured: {found:.2f}, you said {got:.2g}. The pattern moves with the mean wind; take the mean away and what "
+        "is left of the wind has nothing to do with the motion. Advection is the same in every frame only if pattern "
+        "and wind are seen from the same frame",
+    )
+    return f"measured: {found:.2f}. The whole motion was in the mean that was removed"
+
+
+# ---- code -----------------------------------------------------------------------------------------------------------
+
+
+def _right_bend(value, slope, bend):
+    return -torch.sin(value) * slope**2 + torch.cos(value) * bend
+
+
+@exercise("second-derivative", right=_right_bend)
+@wrong("first part lost", lambda h, d, e: torch.cos(h) * e, "straight line")
+@wrong("second part lost", lambda h, d, e: -torch.sin(h) * d**2, "of the argument is missing")
+@wrong("slope not squared", lambda h, d, e: -torch.sin(h) * d + torch.cos(h) * e, "squared")
+@wrong("sign", lambda h, d, e: torch.sin(h) * d**2 + torch.cos(h) * e, "minus the sine")
+def _grade_bend(answer, generator: torch.Generator) -> str:
+    """a function bend(h, h_x, h_xx) -> second derivative of sin(h), all (N,)"""
+    x = uniform((40,), -1.0, 1.0, generator).requires_grad_(True)
+    a, b, c = (float(uniform((), 0.5, 2.0, generator)) for _ in range(3))
+    value = a * x + b * x**2 + c * x**3
+    slope, bend = a + 2 * b * x + 3 * c * x**2, 2 * b + 6 * c * x
+    outer = torch.sin(value)
+    first = torch.autograd.grad(outer.sum(), x, create_graph=True)[0]
+    wanted = torch.autograd.grad(first.sum(), x)[0]
+    inputs = [t.detach() for t in (value, slope, bend)]
+    out = same_shape(call(answer, *inputs), (40,), "the second derivative")
+    h, d, e = inputs
+    hints = {
+        "the slope's square is missing: sin bends even where its argument is a straight line": torch.cos(h) * e,
+        "the second derivative of the argument is missing": -torch.sin(h) * d**2,
+        "the slope enters squared: two factors, one for each derivative": -torch.sin(h) * d + torch.cos(h) * e,
+        "the derivative of the cosine is minus the sine": torch.sin(h) * d**2 + torch.cos(h) * e,
+    }
+    unlike(out, hints)
+    worst = float((out - wanted).abs().max())
+    require(worst < 1e-9, f"differs from autograd by up to {worst:.2g}: apply the chain rule twice to sin(h(x))")
+    return "equal to autograd: this is how a jet passes a layer, and why one pass is enough"
+
+
+@exercise("advection-residual", right=lambda c_t, u, v, c_x, c_y: c_t + u * c_x + v * c_y)
+@wrong("sign", lambda c_t, u, v, c_x, c_y: c_t - u * c_x - v * c_y, "sign of the advection")
+@wrong("one direction", lambda c_t, u, v, c_x, c_y: c_t + u * c_x, "south")
+@wrong("swapped", lambda c_t, u, v, c_x, c_y: c_t + v * c_x + u * c_y, "u goes with")
+@wrong("nothing", lambda c_t, u, v, c_x, c_y: 0 * c_t, "nothing is asked")
+def _grade_advection(answer, generator: torch.Generator) -> str:
+    """a function residual(c_t, u, v, c_x, c_y) -> (N,), zero if the wind carries c"""
+    t, x, y = (uniform((60,), -2.0, 2.0, generator) for _ in range(3))
+    u, v = (float(uniform((), 3.0, 9.0, generator)) for _ in range(2))
+    k, m = (float(uniform((), 0.3, 1.0, generator)) for _ in range(2))
+    phase = k * (x - u * t) + m * (y - v * t)
+    c_x, c_y, c_t = k * torch.cos(phase), m * torch.cos(phase), -(k * u + m * v) * torch.cos(phase)
+    ones = torch.ones_like(t)
+    out = same_shape(call(answer, c_t, u * ones, v * ones, c_x, c_y), (60,), "the residual")
+    size = float(c_t.abs().max())
+    if float(out.abs().max()) > 1e-9 * size:
+        require(
+            not torch.allclose(out, c_t - u * c_x - v * c_y),
+            "a pattern that moves with the wind leaves a residual: where c rises towards the east and the wind comes "
+            "from the west, c falls; look at the sign of the advection",
+        )
+        require(not torch.allclose(out, c_t + u * c_x), "the wind from the south carries too: v dc/dy is missing")
+        require(not torch.allclose(out, c_t + v * c_x + u * c_y), "u goes with the slope to the east, v with the other")
+        require(False, f"a pattern that moves with the wind leaves a residual of {float(out.abs().max()) / size:.2g}")
+    still = same_shape(call(answer, c_t, 0 * ones, 0 * ones, c_x, c_y), (60,), "the residual")
+    require(float(still.abs().max()) > 0.1 * size, "zero for a pattern that moves without wind: nothing is asked of it")
+    return "zero for every pattern that moves with the wind, and not for one that moves without"
+
+
+# ---- derivation -----------------------------------------------------------------------------------------------------
+
+
+def _count(width: int, depth: int, variables: int) -> int:
+    return 4 * width + (depth - 1) * (width + 1) * width + (width + 1) * variables
+
+
+@exercise("parameter-count", right=_count)
+@wrong("no biases", lambda w, d, v: 3 * w + (d - 1) * w * w + w * v, "bias")
+@wrong("one matrix too many", lambda w, d, v: _count(w, d, v) + (w + 1) * w, "matrices")
+def _grade_count(answer, generator: torch.Generator) -> str:
+    """a function count(width, depth, variables) -> parameters of the network of x, y and t"""
+    for _ in range(6):
+        width, depth, variables = (int(uniform((), low, high, generator)) for low, high in ((4, 60), (1, 7), (1, 9)))
+        got, wanted = call(answer, width, depth, variables), _count(width, depth, variables)
+        real = count_parameters(CoordinateNetwork(variables, width=width, depth=depth, activation="sine"))
+        require(isinstance(got, (int, float)), f"a number is wanted, got {type(got).__name__}")
+        if got != real:
+            layers = f"{depth} hidden layers of {width}, {variables} variables: {real:,} parameters, you say {got:,}"
+            require(got != wanted - depth * width - variables, f"{layers}. Each unit has a bias, the outputs too")
+            more = f"{layers}. Between {depth} layers there are {depth - 1} matrices"
+            require(got != wanted + (width + 1) * width, more)
+            require(False, f"{layers}. Three coordinates go in; count the matrices between the layers, and the biases")
+    return f"right for six networks; 8 layers of 87 with 8 variables: {_count(87, 8, 8):,}"
+
+
+# ---- bug hunt -------------------------------------------------------------------------------------------------------
+
+
+def published_penalty(residual: torch.Tensor) -> torch.Tensor:
+    """As in the published fine-tuning: the mean of the residuals."""
+    return residual.mean()
+
+
+@exercise("mend-the-penalty", right=lambda r: r.square().mean())
+@wrong("as published", published_penalty, "no lower bound")
+@wrong("absolute mean", lambda r: r.mean().abs(), "cancel")
+@wrong("root of the mean square", lambda r: r.square().mean().sqrt(), "no slope at zero")
+@wrong("a float", lambda r: float(r.square().mean()), "as a tensor")
+def _grade_penalty(answer, generator: torch.Generator) -> str:
+    """a function penalty(residual (N,)) -> loss, a tensor without dimensions"""
+    residual = 1e-5 * torch.randn(500, generator=generator, dtype=torch.float64)
+    value = call(answer, residual)
+    require(isinstance(value, torch.Tensor) and value.ndim == 0, "one number as a tensor is wanted: a loss")
+    lower = call(answer, residual - 1e-3)
+    require(
+        float(lower) >= float(value),
+        "a field whose residual is -0.001 everywhere breaks the law at every point, and its penalty is *lower* than "
+        "that of small errors: the signed mean has no lower bound, so that training drives it to minus infinity",
+    )
+    flat = torch.cat([residual.abs(), -residual.abs()])
+    alike = float(call(answer, residual.abs()))
+    require(
+        float(call(answer, flat)) > 0.1 * alike,
+        "errors of either sign cancel: nothing is left of a law that is broken everywhere",
+    )
+    twice = float(call(answer, 2 * residual)) / float(value)
+    require(twice > 1.5, "twice the residual must cost more")
+    zero = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    call(answer, zero * 1.0).backward()
+    require(
+        bool(torch.isfinite(zero.grad).all()),
+        "the gradient is not a number where the law holds: the root of the square has no slope at zero",
+    )
+    return "bounded below by zero, reached only where the law holds, with a gradient that vanishes there"
