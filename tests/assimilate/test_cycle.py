@@ -113,6 +113,18 @@ def test_a_single_experiment_needs_no_leading_dimension() -> None:
     assert twin.run(ETKF(), members, truth, y).history_spread.shape == (9,)
 
 
+def test_the_spin_up_does_not_count() -> None:
+    """A start that is far away is forgotten: errors and innovations of the first cycles belong to it alone."""
+    whole, late = (TwinExperiment(turn, ONE, 2 * ONE, cycles=60, spin_up=n) for n in (0, 30))
+    truth, y = whole.nature(normal(1, 3, 20), torch.Generator().manual_seed(0))
+    far, method = truth[0] + 1000.0, OptimalInterpolation(2 * ONE)
+    everything, settled = (twin.run(method, far, truth, y) for twin in (whole, late))
+    assert torch.equal(everything.history, settled.history)
+    assert torch.allclose(settled.rmse, settled.history[30:].mean(0))
+    assert (settled.rmse < 2).all() and (settled.rmse_background < 2).all() and (everything.rmse > 10).all()
+    assert settled.innovation_ratio.max() < 2 < everything.innovation_ratio.min()
+
+
 def test_a_method_that_loses_the_truth_is_counted() -> None:
     """A gain of a millionth never corrects an error of ten times the truth's own size."""
     twin = TwinExperiment(turn, ONE, 2 * ONE, cycles=50, spin_up=10)

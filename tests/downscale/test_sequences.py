@@ -120,3 +120,11 @@ def test_a_generator_gives_members() -> None:
         np.testing.assert_allclose(again, coarse["tcw"], rtol=1e-5)
     with pytest.raises(PhysLabError, match="at least 1"):
         model.sample(torch.rand(1, 4, 4), members=0)
+
+
+def test_what_a_generator_predicts_is_the_mean_of_ten_members() -> None:
+    model = make_downscaler(NoiseResNet(2, channels=4, blocks=1, upsample="shuffle"), "mult", 10.0, "tcw", "toy")
+    coarse, generator = 20 + 10 * torch.rand(2, 4, 5), torch.Generator().manual_seed(0)
+    members = torch.cat([model.sample(coarse, members=1, generator=generator) for _ in range(10)])
+    assert members.std(0).mean() > 1e-3
+    torch.testing.assert_close(model.predict(coarse), members.mean(0))
