@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # panel runs this file as a script
     sys.path.insert(0, str(ROOT))
 
+import physlab  # noqa: E402, F401, I001  (before torch: it says how threads wait)
+
 import panel as pn  # noqa: E402
 import panel_material_ui as pmui  # noqa: E402
 

@@ -5,10 +5,15 @@
 >>> model = physlab.load_model("tcw-x4-softmax")
 
 Importing the package is cheap: modules, and with them torch and xarray, are loaded when they are first used.
+
+Import it before torch: OpenMP reads, when torch is loaded, what is said here about its threads. Those that wait for
+work sleep. By default they spin, and two programs on the same cores (two notebooks, the explorer and a training) take
+four times as long as one. The processes that a program starts inherit it, and what you set yourself stays.
 """
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -17,6 +22,8 @@ try:
     __version__ = version("physlab")
 except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0.0.0"
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _FUNCTIONS = {
     "open_dataset": "physlab.data",

@@ -7,6 +7,12 @@ A test marked ``real_data`` runs whenever PHYSLAB_DATA names a folder, and fails
 from __future__ import annotations
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: one thread each, what they start included
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import physlab  # noqa: F401, I001  (before torch: it says how threads wait)
+
 from pathlib import Path
 from typing import ClassVar
 
