@@ -163,12 +163,12 @@ class Ensembles:
         model, now = self.model(), self.now(draw.day)
         noise, static, start = torch.Generator().manual_seed(draw.seed), model.statics_of(now.grid), time.perf_counter()
         try:
-            made = model.sample(now.coarse, static, draw.draws, noise, now.area, progress, cancelled)
+            made = model.sample(now.coarse, now.area, draw.draws, noise, static, progress, cancelled)
         except Cancelled as error:
             raise Overtaken from error
         if cancelled():
             raise Overtaken
-        return draw.day, made[0], time.perf_counter() - start
+        return draw.day, made[:, 0], time.perf_counter() - start
 
     def _finished(self, draw: Draw, members: Tensor, day: int) -> tuple[Tensor, dict[str, float], dict[str, Tensor]]:
         """Members with the constraint, their scores and spectra."""

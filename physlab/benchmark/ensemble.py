@@ -213,7 +213,7 @@ def draw(model: LatentDownscaler, fields: TerrainFields, members: int = MEMBERS,
     begun, made = time.perf_counter(), []
     for k in range(len(fields)):
         generator = torch.Generator().manual_seed((seed << 16) + k)
-        made.append(model.sample(fields.coarse[k : k + 1], fields.static, members, generator, fields.area)[0])
+        made.append(model.sample(fields.coarse[k : k + 1], fields.area, members, generator, fields.static)[:, 0])
     return torch.stack(made), (time.perf_counter() - begun) / len(fields)
 
 

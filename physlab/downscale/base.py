@@ -1,8 +1,8 @@
 """What every downscaling method is: ``method.downscale(coarse) -> fine``, xarray in, xarray out.
 
-Methods that work field by field implement :meth:`FieldDownscaler.predict` on tensors; the way from and to xarray, the
-refined grid with its cell areas, batches, tiles and the wrap-around of global fields are the same for all and live
-here.
+A method says in its :class:`~physlab.registry.Spec` what it takes and whether it has members. Methods that work field
+by field implement :meth:`FieldDownscaler.predict` on tensors; the way from and to xarray, the refined grid with its
+cell areas, batches, tiles and the wrap-around of global fields are the same for all and live here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.errors import FieldError
+from physlab.errors import Cancelled, FieldError, PhysLabError
 from physlab.fields import check_finite, standardise, to_dataset, to_tensor
 from physlab.grid import Grid
+from physlab.registry import Spec
 
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+Cancel = Callable[[], bool]
+"""Asked between steps; True raises :class:`physlab.errors.Cancelled`."""
 TILE = 256  # coarse cells along an edge of a tile
 HALO = 24  # coarse cells of overlap on each side, more than the reach of the shipped networks
 BATCH = 32  # fields at a time
@@ -33,13 +38,37 @@ class Downscaler(Protocol):
     name: str
     factor: int
 
-    def downscale(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
-        """Fine fields on the refined grid; with a `member` dimension if the method is an ensemble."""
+    @property
+    def spec(self) -> Spec:
+        """What the method takes and gives."""
+        ...
+
+    def downscale(
+        self,
+        coarse: xr.DataArray | xr.Dataset,
+        *,
+        statics: xr.Dataset | None = None,
+        members: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> xr.Dataset:
+        """Fine fields on the refined grid; with a `member` dimension if the method is an ensemble.
+
+        Parameters
+        ----------
+        coarse : the fields that are given.
+        statics : fine fields that do not change and that the method asks for (`spec.statics`); without them those of
+            the laboratory atmosphere.
+        members : of an ensemble; None for as many as the method thinks right.
+        seed : of what is random.
+        progress, cancel : see :data:`Progress` and :data:`Cancel`.
+        """
         ...
 
 
-class FieldDownscaler:
-    """Base of the methods that treat each field on its own.
+class GriddedDownscaler:
+    """Base of all methods: names, units and grids, checked in one place.
 
     Attributes
     ----------
@@ -55,9 +84,30 @@ class FieldDownscaler:
     domain: tuple[int, int] | None = None
     training_grid: Mapping = MappingProxyType({})
 
-    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
-        """(..., h, w) -> (..., h*N, w*N), physical units; `weights`: fine cell areas, broadcastable to (h*N, w*N)."""
-        raise NotImplementedError
+    @property
+    def spec(self) -> Spec:
+        """What the method takes and gives, see :class:`physlab.registry.Spec`."""
+        entry: Spec = getattr(type(self), "entry", None) or Spec(type(self).__name__, kind="downscaling")
+        units = (getattr(self, "card", None) or {}).get("units", "")
+        grid = "regular in latitude and longitude"
+        if self.domain is not None:
+            grid = f"the domain of {self.domain[0]} x {self.domain[1]} coarse cells that it has learned"
+        return dataclasses.replace(
+            entry, name=self.name or entry.name, inputs={self.variable: units} if self.variable else {},
+            factors=(self.factor,), grid=grid,
+        )  # fmt: skip
+
+    def check_members(self, members: int | None) -> None:
+        """Refuse a number of members that the method cannot give.
+
+        Raises
+        ------
+        PhysLabError : members of a method without an ensemble, or fewer than one.
+        """
+        if members is not None and not self.spec.ensemble:
+            raise PhysLabError(f"{self.name} gives one field, no ensemble: leave out members")
+        if members is not None and members < 1:
+            raise PhysLabError(f"members is {members}: pass at least 1")
 
     def refine_grid(self, grid: Grid) -> Grid:
         """The fine grid of the training data where the coarse grid is theirs; else each cell is divided evenly."""
@@ -66,58 +116,6 @@ class FieldDownscaler:
             return fine
         exact = Grid(np.asarray(latitude), fine.longitude)
         return exact if np.allclose(exact.coarsen(self.factor).latitude, grid.latitude, atol=1e-3) else fine
-
-    def downscale(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
-        """Downscale fields of your own.
-
-        Parameters
-        ----------
-        coarse : fields on a regular latitude-longitude grid, with or without time, level and member, physical units.
-            A Dataset may hold further variables: they are left out if the method was made for one. Fields in dask
-            chunks (along time, say) stay lazy: the result has the same chunks, each computed when it is asked for.
-
-        Returns
-        -------
-        Dataset on the refined grid, same names, units and times.
-
-        Raises
-        ------
-        FieldError : no latitude or longitude, NaNs, a variable, unit or domain that the method does not know.
-        """
-        coarse = self._dataset(coarse)
-        grid = Grid.from_dataset(coarse)
-        self.check_grid(grid)
-        fine_grid = self.refine_grid(grid)
-        weights = torch.from_numpy(fine_grid.area_weights[:, :1].copy())
-        parts = []
-        for name, da in coarse.data_vars.items():
-            if da.chunks is not None and "time" in da.dims:
-                parts.append(self._lazily(da, weights, fine_grid, grid.periodic))
-                continue
-            check_finite(da)
-            fine = self.in_tiles(to_tensor(da), weights, periodic=grid.periodic)
-            parts.append(to_dataset(fine, da.to_dataset(name=name), [name], grid=fine_grid))
-        fine = xr.merge(parts)
-        return fine.assign_attrs({**coarse.attrs, "title": f"downscaled by {self.factor} with {self.name}"})
-
-    def _lazily(self, da: xr.DataArray, weights: Tensor, grid: Grid, periodic: bool) -> xr.Dataset:
-        """The result of a field in dask chunks, none of them computed yet; errors of the data come when they are."""
-        order = [d for d in ("member", "time", "level", "latitude", "longitude") if d in da.dims]
-        da = da.transpose(*order, ...).chunk(latitude=-1, longitude=-1)
-
-        def refined(chunk: np.ndarray) -> np.ndarray:
-            check_finite(xr.DataArray(chunk, dims=order, name=da.name))
-            x = torch.from_numpy(np.array(chunk, dtype=np.float32))
-            return self.in_tiles(x, weights, periodic).float().numpy()
-
-        lead, n = da.shape[:-2], self.factor
-        chunks = (*da.chunks[:-2], (da.shape[-2] * n,), (da.shape[-1] * n,))
-        fine = da.data.map_blocks(refined, chunks=chunks, dtype=np.float32, meta=np.empty((0,) * da.ndim, np.float32))
-        if "level" not in order:
-            lead = (*lead, 1)
-        # coordinates and attributes are those of an eager result: of one number, repeated without memory
-        frame = to_dataset(torch.zeros(1).expand(*lead, *grid.shape), da.to_dataset(name=da.name), [da.name], grid=grid)
-        return frame.assign({da.name: frame[da.name].copy(data=fine)})
 
     def _dataset(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
         """Standard names; only the fields that the method is for."""
@@ -157,21 +155,115 @@ class FieldDownscaler:
                 f"method without a map such as bicubic+add-x{self.factor}"
             )
 
-    def in_tiles(self, coarse: Tensor, weights: Tensor, periodic: bool = False) -> Tensor:
-        """predict() on (..., h, w) by batches and tiles with a halo: bounded memory; global fields wrap around."""
+
+class FieldDownscaler(GriddedDownscaler):
+    """Base of the methods that treat each field on its own."""
+
+    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(..., h, w) -> (..., h*N, w*N), physical units; `weights`: fine cell areas, broadcastable to (h*N, w*N)."""
+        raise NotImplementedError
+
+    def downscale(
+        self,
+        coarse: xr.DataArray | xr.Dataset,
+        *,
+        statics: xr.Dataset | None = None,
+        members: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> xr.Dataset:
+        """Downscale fields of your own.
+
+        Parameters
+        ----------
+        coarse : fields on a regular latitude-longitude grid, with or without time, level and member, physical units.
+            A Dataset may hold further variables: they are left out if the method was made for one. Fields in dask
+            chunks (along time, say) stay lazy: the result has the same chunks, each computed when it is asked for.
+        statics : for methods that ask for static fields.
+        members, seed : for methods that have an ensemble.
+        progress : called with (tiles done, tiles in all);  cancel : asked before each tile.
+
+        Returns
+        -------
+        Dataset on the refined grid, same names, units and times.
+
+        Raises
+        ------
+        FieldError : no latitude or longitude, NaNs, a variable, unit or domain that the method does not know; static
+            fields that it does not ask for.
+        PhysLabError : members that the method does not have.
+        Cancelled : `cancel` returned True.
+        """
+        self.check_members(members)
+        if statics is not None and not self.spec.statics:
+            raise FieldError(f"{self.name} takes no static fields: leave out {', '.join(map(str, statics.data_vars))}")
+        coarse = self._dataset(coarse)
+        grid = Grid.from_dataset(coarse)
+        self.check_grid(grid)
+        fine_grid = self.refine_grid(grid)
+        weights = torch.from_numpy(fine_grid.area_weights[:, :1].copy())
+        parts = []
+        watch = _Watch(progress, cancel, self._count(coarse, grid), self.name)
+        for name, da in coarse.data_vars.items():
+            if da.chunks is not None and "time" in da.dims:
+                parts.append(self._lazily(da, weights, fine_grid, grid.periodic))
+                continue
+            check_finite(da)
+            fine = self.in_tiles(to_tensor(da), weights, grid.periodic, watch)
+            parts.append(to_dataset(fine, da.to_dataset(name=name), [name], grid=fine_grid))
+        fine = xr.merge(parts)
+        return fine.assign_attrs({**coarse.attrs, "title": f"downscaled by {self.factor} with {self.name}"})
+
+    def _lazily(self, da: xr.DataArray, weights: Tensor, grid: Grid, periodic: bool) -> xr.Dataset:
+        """The result of a field in dask chunks, none of them computed yet; errors of the data come when they are."""
+        order = [d for d in ("member", "time", "level", "latitude", "longitude") if d in da.dims]
+        da = da.transpose(*order, ...).chunk(latitude=-1, longitude=-1)
+
+        def refined(chunk: np.ndarray) -> np.ndarray:
+            check_finite(xr.DataArray(chunk, dims=order, name=da.name))
+            x = torch.from_numpy(np.array(chunk, dtype=np.float32))
+            return self.in_tiles(x, weights, periodic).float().numpy()
+
+        lead, n = da.shape[:-2], self.factor
+        chunks = (*da.chunks[:-2], (da.shape[-2] * n,), (da.shape[-1] * n,))
+        fine = da.data.map_blocks(refined, chunks=chunks, dtype=np.float32, meta=np.empty((0,) * da.ndim, np.float32))
+        if "level" not in order:
+            lead = (*lead, 1)
+        # coordinates and attributes are those of an eager result: of one number, repeated without memory
+        frame = to_dataset(torch.zeros(1).expand(*lead, *grid.shape), da.to_dataset(name=da.name), [da.name], grid=grid)
+        return frame.assign({da.name: frame[da.name].copy(data=fine)})
+
+    def in_tiles(
+        self, coarse: Tensor, weights: Tensor, periodic: bool = False, watch: Callable[[], None] | None = None
+    ) -> Tensor:
+        """predict() on (..., h, w) by batches and tiles with a halo: bounded memory; global fields wrap around.
+
+        `watch` is called before each tile.
+        """
         flat = coarse.reshape(-1, *coarse.shape[-2:])
-        fine = torch.cat([self._tiles(part, weights, periodic) for part in flat.split(BATCH)])
+        fine = torch.cat([self._tiles(part, weights, periodic, watch or (lambda: None)) for part in flat.split(BATCH)])
         return fine.reshape(*coarse.shape[:-2], *fine.shape[-2:])
 
-    def _tiles(self, coarse: Tensor, weights: Tensor, periodic: bool) -> Tensor:
+    def _count(self, coarse: xr.Dataset, grid: Grid) -> int:
+        """Tiles of all eager fields."""
+        height, width = grid.shape
+        whole = self.domain is not None or (not grid.periodic and height <= TILE and width <= TILE)
+        tiles = 1 if whole else -(-height // TILE) * -(-width // TILE)
+        fields = [da.size // (height * width) for da in coarse.data_vars.values() if da.chunks is None]
+        return tiles * sum(-(-n // BATCH) for n in fields)
+
+    def _tiles(self, coarse: Tensor, weights: Tensor, periodic: bool, watch: Callable[[], None]) -> Tensor:
         n, (height, width) = self.factor, coarse.shape[-2:]
         if self.domain is not None or (not periodic and height <= TILE and width <= TILE):
+            watch()
             return self.predict(coarse, weights)
         fine = coarse.new_empty(*coarse.shape[:-2], height * n, width * n)
         halo = min(HALO, width)
         wrapped = torch.cat([coarse[..., -halo:], coarse, coarse[..., :halo]], -1) if periodic else coarse
         left = halo if periodic else 0
         for row, column in ((r, c) for r in range(0, height, TILE) for c in range(0, width, TILE)):
+            watch()
             bottom, top = max(row - HALO, 0), min(row + TILE + HALO, height)
             first, last = max(column + left - HALO, 0), min(column + left + TILE + HALO, wrapped.shape[-1])
             # cell areas depend on latitude alone here, so that the rows choose the weights
@@ -182,6 +274,20 @@ class FieldDownscaler:
                 ..., y : y + rows * n, x : x + columns * n
             ]
         return fine
+
+
+class _Watch:
+    """Tells of each tile before it is made, and stops when it is asked to."""
+
+    def __init__(self, progress: Progress | None, cancel: Cancel | None, total: int, name: str) -> None:
+        self.progress, self.cancel, self.total, self.name, self.done = progress, cancel, total, name, 0
+
+    def __call__(self) -> None:
+        if self.cancel is not None and self.cancel():
+            raise Cancelled(f"{self.name} was cancelled after {self.done} of {self.total} tiles")
+        self.done += 1
+        if self.progress is not None:
+            self.progress(min(self.done, self.total), self.total)
 
 
 def refine_grid(grid: Grid, factor: int) -> Grid:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from physlab import registry
 from physlab.constrain import Constraint, layer_name, make_constraint
-from physlab.downscale.base import BATCH, FieldDownscaler
+from physlab.downscale.base import BATCH, Cancel, FieldDownscaler, Progress
 from physlab.downscale.recurrent import downscale_sequence
-from physlab.downscale.static import static_fields
+from physlab.downscale.static import statics_on
 from physlab.errors import FieldError
 from physlab.grid import Grid
 from physlab.nn import Upscaler
+from physlab.registry import Spec
 
 
 class CNN(nn.Module, FieldDownscaler):
@@ -114,23 +117,41 @@ class CNN(nn.Module, FieldDownscaler):
         full = x.to(working) / self.scale if self.network.frames[0] == self.network.frames[1] else full.to(working)
         return self.layer(raw.to(working), full, weights) * self.scale
 
-    def downscale(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
-        """As for every method; sequence networks work along time, and static fields are looked up on the fine grid."""
+    @property
+    def spec(self) -> Spec:
+        network, layer = (getattr(type(part), "entry", None) for part in (self.network, self.layer))
+        title = network.title if network else type(self.network).__name__
+        if self.constraint != "none" and layer:
+            title += f", {registry.specs('constraints')[self.constraint].title.lower()}"
+        return replace(
+            super().spec, title=title, kind="network", statics=self.network.statics, frames=self.network.frames,
+            reference=network.reference if network else "",
+        )  # fmt: skip
+
+    def downscale(
+        self, coarse: xr.DataArray | xr.Dataset, *, statics: xr.Dataset | None = None, members: int | None = None,
+        seed: int = 0, progress: Progress | None = None, cancel: Cancel | None = None,
+    ) -> xr.Dataset:  # fmt: skip
+        """As for every method; sequence networks work along time, and static fields that are not given are looked up
+        on the fine grid."""
+        options = {"progress": progress, "cancel": cancel}
         if self.network.frames != (1, 1):
-            return downscale_sequence(self, coarse)
+            self.check_members(members)
+            return downscale_sequence(self, coarse, **options)
         if self.network.statics:
-            return AtPlace(self, Grid.from_dataset(self._dataset(coarse))).downscale(coarse)
-        return super().downscale(coarse)
+            self.check_members(members)
+            return AtPlace(self, Grid.from_dataset(self._dataset(coarse)), statics).downscale(coarse, **options)
+        return super().downscale(coarse, statics=statics, members=members, seed=seed, **options)
 
 
 class AtPlace(FieldDownscaler):
     """A network with static fields, at one place: the fields of that grid are found once."""
 
-    def __init__(self, model: CNN, grid: Grid) -> None:
+    def __init__(self, model: CNN, grid: Grid, statics: xr.Dataset | None = None) -> None:
         self.model, self.name, self.factor, self.variable = model, model.name, model.factor, model.variable
         self.domain = tuple(grid.shape)
         fine = model.refine_grid(grid)
-        self.static = static_fields(model.network.statics, fine.latitude, fine.longitude)
+        self.static = statics_on(model.network.statics, fine, statics)
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """As the model does."""

@@ -6,12 +6,15 @@ from the layer alone. Compare ``load_model("tcw-x4-add")`` with ``Constrained(lo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from physlab.constrain import make_constraint
 from physlab.downscale.base import FieldDownscaler
 from physlab.grid import Grid
+from physlab.registry import Spec
 
 FLOOR = 1e-6  # of a value before its logarithm, in the units of the layer
 
@@ -33,6 +36,11 @@ class Constrained(FieldDownscaler):
         self.factor, self.variable, self.domain = method.factor, method.variable, method.domain
         self.layer = make_constraint(constraint, self.factor, **options)
         self.name = f"{method.name} then {constraint}"
+
+    @property
+    def spec(self) -> Spec:
+        title = f"{self.method.spec.title}, then {self.layer.entry.title.lower()}"
+        return replace(self.method.spec, name=self.name, title=title, ensemble=False)
 
     @torch.no_grad()
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:

@@ -6,16 +6,17 @@ Scores of the ensemble (CRPS, spread against skill, rank histogram) want the mem
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.downscale.base import FieldDownscaler
+from physlab.downscale.base import Cancel, Progress
 from physlab.downscale.cnn import CNN
+from physlab.downscale.members import MEMBERS, downscale_members
 from physlab.errors import PhysLabError
-from physlab.grid import Grid
-
-MEMBERS = 10
+from physlab.registry import Spec
 
 
 class GAN(CNN):
@@ -44,31 +45,18 @@ class GAN(CNN):
         """The mean of ten members, physical units, (..., h, w) -> (..., h*N, w*N)."""
         return self.sample(coarse, weights, MEMBERS, None, static).mean(0)
 
-    def downscale(self, coarse: xr.DataArray | xr.Dataset, members: int = MEMBERS, seed: int = 0) -> xr.Dataset:
-        """As for every method, with a leading `member` dimension."""
-        generator = torch.Generator().manual_seed(seed)
-        drawn = [Member(self, generator).downscale(coarse) for _ in range(members)]
-        return xr.concat(drawn, dim="member").assign_coords(member=range(members))
+    @property
+    def spec(self) -> Spec:
+        return replace(super().spec, ensemble=True)
 
-
-class Member(FieldDownscaler):
-    """One draw of a generator at a time."""
-
-    def __init__(self, model: GAN, generator: torch.Generator) -> None:
-        self.model, self.generator = model, generator
-        self.name, self.factor, self.variable, self.domain = model.name, model.factor, model.variable, model.domain
-
-    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The next draw."""
-        return self.model.sample(coarse, weights, 1, self.generator)[0]
-
-    def refine_grid(self, grid: Grid) -> Grid:
-        """As the model does."""
-        return self.model.refine_grid(grid)
-
-    def check_grid(self, grid: Grid) -> None:
-        """As the model does."""
-        self.model.check_grid(grid)
+    def downscale(
+        self, coarse: xr.DataArray | xr.Dataset, *, statics: xr.Dataset | None = None, members: int | None = None,
+        seed: int = 0, progress: Progress | None = None, cancel: Cancel | None = None,
+    ) -> xr.Dataset:  # fmt: skip
+        """As for every method, with a leading `member` dimension; ten members unless told otherwise."""
+        self.check_members(members)
+        members = MEMBERS if members is None else members
+        return downscale_members(self, coarse, members, seed, statics=statics, progress=progress, cancel=cancel)
 
 
 def make_downscaler(network, *args, **kwargs) -> CNN:

@@ -6,6 +6,8 @@ conserves exactly: most of what published tables credit to a trained network wit
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from physlab.downscale.base import FieldDownscaler
 from physlab.errors import PhysLabError
 from physlab.grid import refine
 from physlab.nn import bicubic
+from physlab.registry import Spec
 
 METHODS = {"nearest": refine, "bicubic": bicubic}
 
@@ -36,6 +39,11 @@ class Interpolate(FieldDownscaler):
         self.layer = make_constraint(constraint, factor, **options)
         self.name = f"{method}{'' if constraint == 'none' else '+' + constraint}-x{factor}"
 
+    @property
+    def spec(self) -> Spec:
+        then = "" if self.constraint == "none" else f", {self.layer.entry.title.lower()}"
+        return replace(super().spec, title=f"{self.method.capitalize()}{then}", kind="baseline")
+
     @torch.no_grad()
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., h, w) -> (..., h*N, w*N), physical units."""
@@ -54,6 +62,10 @@ class InTime(FieldDownscaler):
 
     def __init__(self, method: Interpolate) -> None:
         self.method, self.factor, self.constraint, self.name = method, method.factor, method.constraint, method.name
+
+    @property
+    def spec(self) -> Spec:
+        return replace(self.method.spec, frames=(2, 3))
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., 2, h, w) -> (..., 3, h*N, w*N), physical units."""

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 import xarray as xr
@@ -34,8 +35,8 @@ from torch.nn import functional
 from physlab.constrain import make_constraint
 from physlab.diffusion import DDIM, Denoiser, Heun, NoiseSchedule, Sampler
 from physlab.diffusion.denoise import PosteriorMean
-from physlab.downscale.base import FieldDownscaler, check_units
-from physlab.downscale.static import static_fields
+from physlab.downscale.base import Cancel, GriddedDownscaler, Progress, check_units
+from physlab.downscale.static import statics_on
 from physlab.errors import FieldError, PhysLabError
 from physlab.fields import standardise, to_dataset, to_tensor
 from physlab.grid import Grid
@@ -45,6 +46,7 @@ from physlab.nn.stored import Stored
 from physlab.nn.unet import GridConv, ResBlock, UNet, wrap_columns
 from physlab.nn.upscaler import bicubic
 from physlab.nn.vae import VAE
+from physlab.registry import Spec
 
 MEMBERS = 8
 TILE, HALO = 96, 24  # coarse cells; multiples of 8, so that strided convolutions meet the same cells in every tile
@@ -87,7 +89,7 @@ class Conditioner(nn.Module):
         return self.blend(torch.cat([flow, self.ground(static).expand(len(flow), -1, -1, -1)], dim=1))
 
 
-class LatentDownscaler(Stored, FieldDownscaler):
+class LatentDownscaler(Stored, GriddedDownscaler):
     """See the head of this module.
 
     Parameters
@@ -210,17 +212,17 @@ class LatentDownscaler(Stored, FieldDownscaler):
 
     @torch.no_grad()
     def sample(
-        self, coarse: Tensor, static: Tensor, members: int = MEMBERS, generator: torch.Generator | None = None,
-        weights: Tensor | None = None, progress: Callable[[int, int], None] | None = None,
-        cancel: Callable[[], bool] | None = None,
+        self, coarse: Tensor, weights: Tensor | None = None, members: int = MEMBERS,
+        generator: torch.Generator | None = None, static: Tensor | None = None, progress: Progress | None = None,
+        cancel: Cancel | None = None,
     ) -> Tensor:  # fmt: skip
-        """Distinct members, (B, D, h, w) -> (B, members, H, W), K.
+        """Distinct members, (B, D, h, w) -> (members, B, H, W), K.
 
         Parameters
         ----------
-        static : (S, H, W).
-        generator : of the noise, on the CPU; a new one of seed 0 by default.
         weights : fine cell areas, for the constraint.
+        generator : of the noise, on the CPU; a new one of seed 0 by default.
+        static : (S, H, W); None where the method has none, or its own.
         progress : called with (steps done, steps in all);  cancel : asked before each step.
 
         Raises
@@ -231,6 +233,14 @@ class LatentDownscaler(Stored, FieldDownscaler):
         if members < 1:
             raise PhysLabError(f"members is {members}: pass at least 1")
         self.check_constraint()
+        if static is None:
+            static = self.static
+        if static is None:
+            if self.statics:
+                raise FieldError(
+                    f"{self.name} needs the static fields {', '.join(self.statics)}: pass static=(S, H, W)"
+                )
+            static = coarse.new_zeros(0, *(n * self.factor for n in coarse.shape[-2:]))
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         base, given = (torch.cat([apply(part, static) for part in coarse.split(TOGETHER)]).repeat_interleave(members, 0)
                        for apply in (self.regress, self.features))  # fmt: skip
@@ -243,10 +253,10 @@ class LatentDownscaler(Stored, FieldDownscaler):
             tell = None if progress is None else lambda n, of, _, k=k: progress(k * of + n, len(parts) * of)
             z = sampler(start=top * start, generator=generator, condition=feature, progress=tell, cancel=cancel)
             made.append(self.field(mean, z))
-        made = torch.cat(made)[:, 0].unflatten(0, (len(coarse), members))
+        made = torch.cat(made)[:, 0].unflatten(0, (len(coarse), members)).transpose(0, 1)
         if self.constraint == "none":
             return made
-        return make_constraint(self.constraint, self.factor)(made, coarse[:, :1].expand(-1, members, -1, -1), weights)
+        return make_constraint(self.constraint, self.factor)(made, coarse[:, 0].expand(members, -1, -1, -1), weights)
 
     def check_constraint(self) -> None:
         """Refuse to tie members to a coarse field that is not the block mean of the fine one."""
@@ -256,9 +266,15 @@ class LatentDownscaler(Stored, FieldDownscaler):
                 "ones, so that members must not be tied to them: use 'none'"
             )
 
+    @property
+    def spec(self) -> Spec:
+        place = "the domain that it has learned" if self.domain else "regular in latitude and longitude"
+        return replace(super().spec, title="Latent diffusion", kind="latent diffusion", ensemble=True, grid=place,
+                       inputs=dict.fromkeys(self.drivers, ""), statics=self.statics)  # fmt: skip
+
     def downscale(
-        self, coarse: xr.Dataset, members: int = MEMBERS, seed: int = 0,
-        progress: Callable[[int, int], None] | None = None, cancel: Callable[[], bool] | None = None,
+        self, coarse: xr.DataArray | xr.Dataset, *, statics: xr.Dataset | None = None, members: int | None = None,
+        seed: int = 0, progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> xr.Dataset:  # fmt: skip
         """An ensemble of fine fields.
 
@@ -266,7 +282,8 @@ class LatentDownscaler(Stored, FieldDownscaler):
         ----------
         coarse : the drivers on ([time,] latitude, longitude), SI units; further variables are left out. A method with
             one driver takes it as a DataArray, too. Rows may run either way.
-        members, seed : of the ensemble.
+        statics : static fields of your own on the fine grid.
+        members, seed : of the ensemble; eight members unless told otherwise.
         progress, cancel : see :meth:`sample`.
 
         Returns
@@ -278,6 +295,8 @@ class LatentDownscaler(Stored, FieldDownscaler):
         FieldError : a driver that is missing, other units or dimensions, missing values, or a domain that the method
             is not for.
         """
+        self.check_members(members)
+        members = MEMBERS if members is None else members
         if isinstance(coarse, xr.DataArray):
             coarse = coarse.to_dataset(name=self.variable)
         coarse = standardise(coarse)
@@ -292,7 +311,11 @@ class LatentDownscaler(Stored, FieldDownscaler):
         grid, rows = Grid.from_dataset(coarse), self.training_grid["latitude"]
         if (grid.latitude[0] < grid.latitude[-1]) != (rows[0] < rows[-1]):  # the networks know north from south
             turn = {"latitude": slice(None, None, -1)}
-            return self.downscale(coarse.isel(turn), members, seed, progress, cancel).isel(turn)
+            statics = None if statics is None else standardise(statics).isel(turn)
+            made = self.downscale(
+                coarse.isel(turn), statics=statics, members=members, seed=seed, progress=progress, cancel=cancel
+            )
+            return made.isel(turn)
         self.check_grid(grid)
         fine = self.refine_grid(grid)
         x = to_tensor(coarse, self.drivers)
@@ -300,29 +323,29 @@ class LatentDownscaler(Stored, FieldDownscaler):
             sizes = dict(coarse[list(self.drivers)].sizes)
             raise FieldError(f"drivers have {sizes}: {self.name} takes (time, latitude, longitude), select one member "
                              "and one level, e.g. with .isel")  # fmt: skip
-        static = self.statics_of(fine)
+        static = self.statics_of(fine, statics)
         device = self.mean.device
         trained, self.periodic = self.periodic, grid.periodic
         wrap_columns(self, grid.periodic)
         try:
             generator = torch.Generator().manual_seed(seed)
             weights = torch.from_numpy(fine.area_weights[:, :1].copy()).float().to(device)
-            made = self.sample(x.to(device), static.to(device), members, generator, weights, progress, cancel)
+            made = self.sample(x.to(device), weights, members, generator, static.to(device), progress, cancel)
         finally:
             self.periodic = trained
             wrap_columns(self, trained)
-        out = to_dataset(made.transpose(0, 1)[:, :, None], coarse, self.variable, grid=fine)
+        out = to_dataset(made[:, :, None], coarse, self.variable, grid=fine)
         out = out if "time" in coarse.dims else out.squeeze("time", drop="time" not in coarse.coords)
         title = f"{members} members, downscaled by {self.factor} with {self.name}, seed {seed}"
         return out.assign_coords(member=range(members)).assign_attrs({**coarse.attrs, "title": title})
 
-    def statics_of(self, fine: Grid) -> Tensor:
+    def statics_of(self, fine: Grid, own: xr.Dataset | None = None) -> Tensor:
         """(S, H, W) static fields of a fine grid."""
-        if self.static is not None:
+        if self.static is not None and own is None:
             return self.static
-        if not self.statics:
-            return torch.zeros(0, *fine.shape)
-        return static_fields(self.statics, fine.latitude, fine.longitude)
+        if not self.statics and own is not None:
+            raise FieldError(f"{self.name} takes no static fields: leave out {', '.join(map(str, own.data_vars))}")
+        return statics_on(self.statics, fine, own)
 
     # --- files, see Stored --------------------------------------------------------------------------------------------
     def describe(self) -> dict:

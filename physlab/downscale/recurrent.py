@@ -12,7 +12,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from physlab.errors import FieldError
+from physlab.downscale.base import Cancel, Progress
+from physlab.errors import Cancelled, FieldError
 from physlab.fields import check_finite, to_dataset, to_tensor
 from physlab.grid import Grid
 
@@ -33,12 +34,18 @@ def windows(length: int, frames: tuple[int, int]) -> list[tuple[list[int], list[
     return [([i, i + 1], list(range(2 * i, 2 * i + made))) for i in range(length - 1)]
 
 
-def downscale_sequence(model: CNN, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
+def downscale_sequence(
+    model: CNN,
+    coarse: xr.DataArray | xr.Dataset,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> xr.Dataset:
     """Fine series of a coarse one; see :meth:`physlab.downscale.base.FieldDownscaler.downscale`.
 
     Raises
     ------
     FieldError : no time axis, fewer frames than the network takes, or uneven steps.
+    Cancelled : `cancel` returned True.
     """
     coarse = model._dataset(coarse)
     given, made = model.network.frames
@@ -62,7 +69,12 @@ def downscale_sequence(model: CNN, coarse: xr.DataArray | xr.Dataset) -> xr.Data
         series = to_tensor(da.transpose("time", ..., "latitude", "longitude"))
         x = torch.cat([series[..., -halo:], series, series[..., :halo]], -1) if halo else series
         fine = None
-        for taken, put in windows(len(series), (given, made)):
+        plan = windows(len(series), (given, made))
+        for k, (taken, put) in enumerate(plan):
+            if cancel is not None and cancel():
+                raise Cancelled(f"{model.name} was cancelled after {k} of {len(plan)} windows in time")
+            if progress is not None:
+                progress(k + 1, len(plan))
             y = model.predict(x[taken].movedim(0, -3), weights).movedim(-3, 0)
             y = y[..., halo * model.factor : y.shape[-1] - halo * model.factor]
             fine = y.new_empty(length, *y.shape[1:]) if fine is None else fine

@@ -14,14 +14,17 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import xarray as xr
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from physlab.data.patches import SRData
 from physlab.data.writer import new_folder
 from physlab.downscale.base import FieldDownscaler
+from physlab.downscale.members import downscale_members
 from physlab.errors import CheckpointError, FieldError, PhysLabError
 from physlab.grid import Grid
+from physlab.registry import Spec
 
 ARRAYS, CARD = "model.safetensors", "card.json"
 FRAMES = 64  # predicted at a time
@@ -210,6 +213,19 @@ class Statistical(FieldDownscaler):
 
 class Stochastic:
     """Mixed into a :class:`Statistical` that implements `_members(coarse, members, generator) -> (M, S, H, W)`."""
+
+    @property
+    def spec(self) -> Spec:
+        return dataclasses.replace(super().spec, ensemble=True)
+
+    def downscale(
+        self, coarse: xr.DataArray | xr.Dataset, *, members: int | None = None, seed: int = 0, **options
+    ) -> xr.Dataset:
+        """As for every method: its prediction, or with `members` so many draws in a dimension `member`."""
+        if members is None:
+            return super().downscale(coarse, seed=seed, **options)
+        self.check_members(members)
+        return downscale_members(self, coarse, members, seed, **options)
 
     def sample(
         self, coarse: Tensor, weights: Tensor | None = None, members: int = 10, generator: torch.Generator | None = None

@@ -310,7 +310,7 @@ def test_each_stage_learns(fields, trained) -> None:
 
 def test_members_spread_as_far_as_they_err(fields, trained) -> None:
     """On what it has learned, within a factor: neither all alike nor noise."""
-    made = trained.sample(fields.coarse, fields.static, 8, torch.Generator().manual_seed(0))
+    made = trained.sample(fields.coarse, None, 8, torch.Generator().manual_seed(0), fields.static).transpose(0, 1)
     error = (made.mean(1) - fields.truth[:, 0]).square().mean().sqrt()
     spread = (made.var(1).mean() * 9 / 8).sqrt()
     assert 0.2 < float(spread / error) < 3

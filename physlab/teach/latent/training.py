@@ -91,7 +91,7 @@ def train_tiny(
         made["U-Net"] = model.regress(held.coarse, held.static)[0]
     for name, lam in (("40 more steps", 0.0), (f"40 more with λ = {weight:g}", weight)):
         tuned = tune_latent(copy.deepcopy(model), train, lam, "balance", settings, seed)
-        made[f"4 members, {name}"] = tuned.sample(held.coarse, held.static, 4)[0]
+        made[f"4 members, {name}"] = tuned.sample(held.coarse, None, 4, static=held.static)[:, 0]
     rows = {name: detail_scores(x, held.truth[0, 0], held.coarse[0, 0], held.grid, FACTOR, law, wind, TRUNCATION)
             for name, x in made.items()}  # fmt: skip
     columns = [c for c in NAMES if c != "conservation"]
