@@ -31,7 +31,8 @@ def project(repository: Path) -> dict:
 def requirements(project: dict) -> list[Requirement]:
     """Everything that pyproject.toml asks for, all extras included."""
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    return [Requirement(line) for group in groups for line in group]
+    found = [Requirement(line) for group in groups for line in group]
+    return [requirement for requirement in found if requirement.name != project["name"]]  # an extra that names others
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,49 @@ def test_every_import_is_declared(repository, requirements):
                 if not declared & {canonicalize_name(name) for name in providers.get(top, [top])}:
                     missing[top] = str(source.relative_to(repository))
     assert not missing, f"imported, but not declared in pyproject.toml: {missing}"
+
+
+def test_core_does_without_the_extras(repository, project):
+    """All modules but those that draw, teach, export or simulate import without what only an extra brings; those
+    end in the advice to install that extra."""
+    from physlab.cli import EXTRAS
+
+    core = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    extras = {
+        canonicalize_name(Requirement(line).name): extra
+        for extra, lines in project["optional-dependencies"].items()
+        for line in lines
+        if extra not in ("all", "test")
+    }
+    extras.pop(project["name"], None)
+    only = {
+        top: extras[min(names)]
+        for top, providers in packages_distributions().items()
+        if (names := {canonicalize_name(name) for name in providers}) <= set(extras) - core
+    }
+    program = f"""
+import importlib, pkgutil, sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {set(only)}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Blocked())
+import physlab
+for module in pkgutil.walk_packages(physlab.__path__, "physlab."):
+    try:
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        print(module.name, error.name.split(".")[0])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, check=True)
+    missing = dict(line.split() for line in done.stdout.splitlines())
+    allowed = ("physlab.plot", "physlab.teach", "physlab.compact", "physlab.simulate.")
+    assert not [module for module in missing if not module.startswith(allowed)], missing
+    assert {"physlab.plot", "physlab.compact", "physlab.teach"} <= set(missing)
+    assert {name: EXTRAS.get(name) for name in missing.values()} == {name: only[name] for name in missing.values()}
+    wrong = {name: extra for name, extra in EXTRAS.items() if name in only and only[name] != extra}
+    assert not wrong, f"pyproject.toml says otherwise: {wrong}"
 
 
 def test_pins_cover_the_dependencies(requirements, pins):

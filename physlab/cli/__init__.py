@@ -25,7 +25,11 @@ from physlab.cli.simulate import simulate
 from physlab.cli.train import train
 from physlab.cli.train_latent import train_latent
 
-EXTRAS = {"dinosaur": "simulate", "jax": "simulate", "gcsfs": "cloud"}
+#: Package that the core does without -> extra that brings it.
+EXTRAS = {
+    "dinosaur": "simulate", "jax": "simulate", "gcsfs": "cloud", "onnx": "export", "onnxruntime": "export",
+    "matplotlib": "book", "cartopy": "book", "IPython": "book", "ipywidgets": "book", "contourpy": "explorer",
+}  # fmt: skip
 
 COMMANDS = {
     "list": list_,
