@@ -18,6 +18,7 @@ def train(
     folder: Path | None = None,
     overwrite: bool = False,
     steps: int | None = None,
+    device: str = "auto",
 ) -> None:
     """Train the networks of a recipe; finished ones are skipped, interrupted ones resumed.
 
@@ -31,9 +32,14 @@ def train(
         folder: where the checkpoint folders go; without one, beside those that ship with PhysLab.
         overwrite: train again what is finished.
         steps: another number of steps than the preset's, for a quick try.
+        device: cpu, cuda, cuda:1, mps, or auto: a CUDA device if there is one.
     """
     from physlab.train import list_recipes, train
+    from physlab.train.devices import processes
 
     changes = {} if steps is None else {"steps": steps}
-    for name in list_recipes() if recipe == "all" else [recipe]:
-        train(name, constraint or None, seed or None, preset, all, workers, folder, overwrite, **changes)
+    with processes(device) as here:
+        for name in list_recipes() if recipe == "all" else [recipe]:
+            train(
+                name, constraint or None, seed or None, preset, all, workers, folder, overwrite, device=here, **changes
+            )

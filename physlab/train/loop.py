@@ -13,12 +13,11 @@ batches.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -326,17 +325,3 @@ def precision_of(wanted: str, device: torch.device) -> str:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # elsewhere bf16 is emulated and slower
     return "bf16" if device.type == "cpu" and fast() else "fp32"
-
-
-@contextlib.contextmanager
-def processes() -> Iterator[Callable[[], torch.device]]:
-    """Join the group that torchrun started, if it did; gives the device of this process."""
-    grouped = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
-    cuda = torch.cuda.is_available()
-    if grouped:
-        dist.init_process_group("nccl" if cuda else "gloo")
-    try:
-        yield lambda: torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
-    finally:
-        if grouped:
-            dist.destroy_process_group()

@@ -23,9 +23,10 @@ from physlab.errors import CheckpointError, PhysLabError
 from physlab.nn import Upscaler, count_parameters
 from physlab.train import checkpoint as checkpoints
 from physlab.train.adversarial import fit_adversarial
+from physlab.train.devices import agreed, processes, rank, under_torchrun, wait
 from physlab.train.distillation import blended
 from physlab.train.evaluate import evaluate
-from physlab.train.loop import Report, fit, processes
+from physlab.train.loop import Report, fit
 from physlab.train.recipe import Preset, Recipe, checkpoint_name, choose_preset, get_recipe, list_recipes, make_model
 from physlab.train.settings import Settings
 from physlab.train.workers import begin
@@ -42,6 +43,7 @@ def train_one(
     data: SRData | None = None,
     progress: bool = False,
     overwrite: bool = False,
+    device: str | torch.device | None = "auto",
     **changes,
 ) -> Path:
     """Train one checkpoint, or return the finished one; an interrupted run is resumed.
@@ -51,6 +53,7 @@ def train_one(
     folder : parent of the checkpoint folder; None for the assets folder.
     data : pairs, if they are loaded already.
     overwrite : train again and replace the checkpoint that is there.
+    device : see :func:`physlab.train.devices.choose_device`; under torchrun all processes train together.
     changes : of the settings of the preset, for example ``steps=100``.
 
     Raises
@@ -64,10 +67,9 @@ def train_one(
     folder = (checkpoint_folder() if folder is None else Path(folder)) / name
     data = sr_pairs(recipe.task, recipe.factor) if data is None else data
     settings = chosen.plan()
-    if not overwrite and is_finished(folder, data, settings):
-        return folder
-    with processes() as get_device:
-        device = get_device()
+    with processes(device) as device:
+        if not overwrite and agreed(lambda: is_finished(folder, data, settings)):
+            return folder
         model, arguments = make_model(recipe, constraint, seed, chosen, data, name)
         state = state_file(name, folder)
         lessons = data
@@ -80,7 +82,8 @@ def train_one(
             teacher = find_trained(recipe.teacher, constraint, seed, preset, folder.parent)
             lessons = blended(teacher, data, recipe.share, device)
         report = fit_in_stages(model, lessons, chosen, seed, device, state, progress)
-        if int(os.environ.get("RANK", "0")):
+        if rank():  # the others wait until the checkpoint is there: the next run may build on it
+            wait()
             return folder
         model.eval().requires_grad_(True)
         card = {
@@ -107,7 +110,9 @@ def train_one(
                 if split in data.fine
             },
         }
-        return checkpoints.save_checkpoint(folder, model, card)
+        checkpoints.save_checkpoint(folder, model, card)
+        wait()
+        return folder
 
 
 def find_trained(recipe: str, constraint: str, seed: int, preset: str, folder: Path) -> CNN:
@@ -169,6 +174,7 @@ def train(
     folder: str | Path | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
+    device: str | torch.device | None = "auto",
     **changes,
 ) -> list[Path]:
     """Train what is missing of a recipe.
@@ -179,19 +185,24 @@ def train(
     constraint, seed : one, several, or None: the best default, softmax and seed 0; with `all` every constraint and
         seed.
     workers : processes side by side, one thread each; one run alone shows a progress bar and may use all threads.
+        Under torchrun the runs come one after the other, each over all processes.
     say : receives one line per finished run.
+    device : see :func:`physlab.train.devices.choose_device`.
 
     Returns
     -------
     Checkpoint folders, those that were there already included.
     """
     jobs = expand(recipe, constraint, seed, preset, all)
-    if len(jobs) == 1:
-        path = train_one(*jobs[0], preset, folder, progress=True, overwrite=overwrite, **changes)
-        if not int(os.environ.get("RANK", "0")):  # the other processes of torchrun keep quiet
-            say(_summary(path))
-        return [path]
-    return train_all(jobs, preset, workers, folder, overwrite, say, **changes)
+    if len(jobs) > 1 and not under_torchrun():
+        return train_all(jobs, preset, workers, folder, overwrite, say, device, **changes)
+    paths = []
+    with processes(device) as here:
+        for job in jobs:
+            paths.append(train_one(*job, preset, folder, None, True, overwrite, here, **changes))
+            if not rank():
+                say(_summary(paths[-1]))
+    return paths
 
 
 def expand(
@@ -218,6 +229,7 @@ def train_all(
     folder: str | Path | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
+    device: str | torch.device | None = "auto",
     **changes,
 ) -> list[Path]:
     """Run many trainings side by side; None: all recipes with all constraints and seeds. Finished ones are skipped,
@@ -233,7 +245,8 @@ def train_all(
     threads = max(1, (os.cpu_count() or 1) // workers)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=begin, initargs=(threads,)) as pool:
-        futures = {pool.submit(train_one, *job, preset, folder, overwrite=overwrite, **changes): job for job in jobs}
+        options = {"overwrite": overwrite, "device": device, **changes}
+        futures = {pool.submit(train_one, *job, preset, folder, **options): job for job in jobs}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 job, passed = futures[future], time.perf_counter() - start

@@ -199,7 +199,7 @@ def test_two_processes_do_what_one_does(pairs, recipe, tmp_path) -> None:
         from conftest import BLOCKS, field
         from physlab.data.patches import make_pairs
         from physlab.train import Preset, Recipe, Settings, fit, make_model
-        from physlab.train.loop import processes
+        from physlab.train.devices import processes
         settings = Settings(**{dataclasses.asdict(SETTINGS)!r})
         pairs = make_pairs(field(), 2, BLOCKS, gap=72.0, task="toy")
         recipe = Recipe("toy", 2, {{"cpu": Preset("CompactResNet", {{"channels": 8, "blocks": 1}}, settings)}})
