@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -32,10 +33,12 @@ __all__ = [
     "to_tensor",
 ]
 
+X = TypeVar("X", xr.Dataset, xr.DataArray)  # what goes in comes out
+
 _ORDER = ("member", "time", "level", "latitude", "longitude")
 
 
-def standardise(ds: xr.Dataset | xr.DataArray, mapping: Mapping[str, str] | None = None) -> xr.Dataset | xr.DataArray:
+def standardise(ds: X, mapping: Mapping[str, str] | None = None) -> X:
     """Give a data set the coordinate names of the library, values and their order kept as stored.
 
     Renames to `latitude`, `longitude`, and where present `time`, `level`, `member`; decodes a numeric CF time; turns
@@ -63,7 +66,9 @@ def standardise(ds: xr.Dataset | xr.DataArray, mapping: Mapping[str, str] | None
             if name not in ds.indexes:
                 ds = ds.set_xindex(name)
     found = {"latitude": latitude_name(ds), "longitude": longitude_name(ds)}
-    found |= {kind: name for kind in ("time", "level", "member") if (name := cf.find_coordinate(ds, kind)) is not None}
+    for kind in ("time", "level", "member"):
+        if (other := cf.find_coordinate(ds, kind)) is not None:
+            found[kind] = other
     # a coordinate that is not its own dimension (lat(y)) takes its dimension along; a clashing scalar is dropped
     for kind, name in found.items():
         if kind != name and kind in ds.coords and kind not in ds.dims:
@@ -95,7 +100,7 @@ def _select(ds: xr.Dataset | xr.DataArray, variables: Sequence[str] | str | None
     if isinstance(ds, xr.DataArray):
         return [ds]
     names = [variables] if isinstance(variables, str) else list(variables if variables is not None else ds.data_vars)
-    absent = [name for name in names if name not in ds]
+    absent = [str(name) for name in names if name not in ds]
     if absent or not names:
         raise FieldError(
             f"no variable {', '.join(absent) or 'at all'}: the data set has "
@@ -158,8 +163,8 @@ def to_dataset(
     """
     names = [variables] if isinstance(variables, str) else list(variables)
     like = standardise(like.to_dataset(name=like.name or names[0]) if isinstance(like, xr.DataArray) else like)
-    array = tensor.detach().to("cpu")
-    array = (array if array.dtype == torch.float64 else array.float()).numpy()
+    values = tensor.detach().to("cpu")
+    array = (values if values.dtype == torch.float64 else values.float()).numpy()
     if array.ndim not in (4, 5):
         raise FieldError(f"tensor has shape {array.shape}: pass (time, channel, H, W) or (member, time, channel, H, W)")
     latitude = like["latitude"].values if grid is None else grid.latitude

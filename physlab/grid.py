@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from physlab.constants import EARTH_RADIUS, OMEGA
 from physlab.errors import CoarseningError, FieldError
 
 Array = np.ndarray | torch.Tensor
+A = TypeVar("A", np.ndarray, torch.Tensor)  # what goes in comes out
 
 
 def _check_factor(shape: tuple[int, ...], factor: int) -> None:
@@ -37,12 +39,12 @@ def _check_factor(shape: tuple[int, ...], factor: int) -> None:
         )
 
 
-def _blocks(x: Array, factor: int) -> Array:
+def _blocks(x: A, factor: int) -> A:
     """(..., H, W) -> (..., H/N, N, W/N, N)."""
     return x.reshape(*x.shape[:-2], x.shape[-2] // factor, factor, x.shape[-1] // factor, factor)
 
 
-def coarsen(x: Array, factor: int, weights: Array | None = None) -> Array:
+def coarsen(x: A, factor: int, weights: Array | None = None) -> A:
     """Block mean of `factor` x `factor` cells, area-weighted if weights are given.
 
     Parameters
@@ -59,43 +61,38 @@ def coarsen(x: Array, factor: int, weights: Array | None = None) -> Array:
     ------
     CoarseningError : H or W not divisible by the factor, or weights that do not fit the field.
     """
-    tensor = isinstance(x, torch.Tensor)
-    if not tensor:
+    if not isinstance(x, torch.Tensor):
         x = np.asarray(x)
     _check_factor(x.shape, factor)
-    if tensor and not (x.is_floating_point() or x.is_complex()):
+    if isinstance(x, torch.Tensor) and not (x.is_floating_point() or x.is_complex()):
         x = x.to(torch.get_default_dtype())
     if weights is None:
         return _blocks(x, factor).mean((-3, -1))
-    if tensor:
+    if isinstance(x, torch.Tensor):
         half = x.dtype in (torch.float16, torch.bfloat16)
         values = x.float() if half else x
         w = _block_weights(torch.as_tensor(weights, dtype=values.dtype, device=x.device), x.shape, factor)
         return (_blocks(values, factor) * w).sum((-3, -1)).to(x.dtype)
-    w = _block_weights(np.asarray(weights, dtype=np.result_type(x.dtype, np.float32)), x.shape, factor)
-    return (_blocks(x, factor) * w).sum((-3, -1))
+    shares = _block_weights(np.asarray(weights, dtype=np.result_type(x.dtype, np.float32)), x.shape, factor)
+    return (_blocks(x, factor) * shares).sum((-3, -1))
 
 
-def _block_weights(weights: Array, shape: tuple[int, ...], factor: int) -> Array:
+def _block_weights(weights: A, shape: tuple[int, ...], factor: int) -> A:
     """Weights of the blocks, (H/N, N, W/N, N), that sum to one over each block."""
     try:
-        full = (
-            torch.broadcast_to(weights, shape[-2:])
-            if isinstance(weights, torch.Tensor)
-            else np.broadcast_to(weights, shape[-2:])
-        )
+        if isinstance(weights, torch.Tensor):
+            blocks = _blocks(torch.broadcast_to(weights, shape[-2:]), factor)
+            return blocks / blocks.sum((-3, -1), keepdim=True)
+        parts = _blocks(np.broadcast_to(weights, shape[-2:]), factor)
+        return parts / parts.sum((-3, -1), keepdims=True)
     except (RuntimeError, ValueError):
         raise CoarseningError(
             f"weights of shape {tuple(weights.shape)} do not fit a field of {tuple(shape[-2:])}: pass "
             "(H, W), (H, 1) or (W,)"
         ) from None
-    blocks = _blocks(full, factor)
-    if isinstance(blocks, torch.Tensor):
-        return blocks / blocks.sum((-3, -1), keepdim=True)
-    return blocks / blocks.sum((-3, -1), keepdims=True)
 
 
-def refine(x: Array, factor: int) -> Array:
+def refine(x: A, factor: int) -> A:
     """Nearest-neighbour refinement: each cell repeated `factor` x `factor` times, so that coarsen(refine(x)) = x.
 
     (..., h, w) -> (..., h*N, w*N), tensor or numpy array.
@@ -108,7 +105,7 @@ def refine(x: Array, factor: int) -> Array:
     return np.repeat(np.repeat(np.asarray(x), factor, axis=-2), factor, axis=-1)
 
 
-def coarsening_residual(fine: Array, coarse: Array, factor: int, weights: Array | None = None) -> Array:
+def coarsening_residual(fine: A, coarse: A, factor: int, weights: Array | None = None) -> A:
     """coarsen(fine) - coarse, (..., H/N, W/N), in the unit of the field: zero where the pair is consistent."""
     mean = coarsen(fine, factor, weights)
     if mean.shape[-2:] != coarse.shape[-2:]:
@@ -119,9 +116,7 @@ def coarsening_residual(fine: Array, coarse: Array, factor: int, weights: Array 
     return mean - coarse
 
 
-def check_coarsening(
-    fine: Array, coarse: Array, factor: int, weights: Array | None = None, tolerance: float = 1e-5
-) -> float:
+def check_coarsening(fine: A, coarse: A, factor: int, weights: Array | None = None, tolerance: float = 1e-5) -> float:
     """Assert that `coarse` is the block mean of `fine`.
 
     Returns
@@ -181,7 +176,7 @@ class Grid:
 
     latitude: np.ndarray
     longitude: np.ndarray
-    edges: np.ndarray | None = None
+    edges: np.ndarray = None  # type: ignore[assignment]  # never None once made, see __post_init__
     is_plane: bool = False
     doubly_periodic: bool = False
     radius: float = EARTH_RADIUS
@@ -199,7 +194,7 @@ class Grid:
         step = np.diff(lon)
         if np.abs(step - step.mean()).max() > 1e-3 * abs(step.mean()) or step.mean() == 0:
             raise FieldError("longitude is not evenly spaced: interpolate to an even spacing or crop to an even part")
-        edges = self.edges
+        edges: np.ndarray | None = self.edges
         if edges is None:
             half = 0.5 * np.diff(lat)
             edges = (

@@ -35,6 +35,7 @@ class Constraint(nn.Module):
     hard = False
     non_negative = False
     logarithmic = False
+    weights: Tensor | None
 
     def __init__(self, factor: int, weights: Tensor | None = None) -> None:
         super().__init__()

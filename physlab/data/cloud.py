@@ -104,11 +104,11 @@ def open_store(url: str, mapping: Mapping[str, str] | None = None, storage_optio
     ds = xr.decode_cf(ds)
     if "valid_time_start" in ds.attrs and "valid_time_stop" in ds.attrs:
         ds = ds.sel(time=slice(ds.attrs["valid_time_start"], ds.attrs["valid_time_stop"]))
-    ds = standardise(ds.rename({name: NAMES[name] for name in ds.data_vars}), mapping)
-    for name in ds.data_vars:
-        order = [d for d in ORDER if d in ds[name].dims]
-        if list(ds[name].dims) != order:
-            ds[name] = ds[name].transpose(*order)
+    ds = standardise(ds.rename({name: NAMES[str(name)] for name in ds.data_vars}), mapping)
+    for key, field in ds.data_vars.items():
+        order = [d for d in ORDER if d in field.dims]
+        if list(field.dims) != order:
+            ds[key] = field.transpose(*order)
     return tidy(ds)
 
 
@@ -121,6 +121,7 @@ def _check_reachable(name: str, url: str) -> None:
     try:
         requests.head(address, timeout=TIMEOUT).raise_for_status()
     except requests.HTTPError as error:
+        assert error.response is not None  # raise_for_status names it
         raise DownloadError(
             f"'{name}': {address} answers HTTP {error.response.status_code}: the store moved; see data/sets/cloud.py"
         ) from None

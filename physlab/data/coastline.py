@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,8 @@ def pack_coastline(geojson: str | Path, output: str | Path = COASTLINE_FILE) -> 
     lines = [np.asarray(feature["geometry"]["coordinates"], dtype=np.float64).T for feature in features]
     break_ = np.full((2, 1), np.nan)
     world = np.concatenate([piece for line in lines for piece in (line, break_)], axis=1)
-    np.savez_compressed(output, **{"global": world.astype(np.float32), "uk": _uk_shore().astype(np.float32)})
+    layers: dict[str, Any] = {"global": world.astype(np.float32), "uk": _uk_shore().astype(np.float32)}
+    np.savez_compressed(output, **layers)
     return Path(output)
 
 
@@ -124,5 +126,5 @@ def _uk_shore(spacing: int = 5) -> np.ndarray:
     x = longitude.reshape(columns, spacing).mean(axis=1)
     y = latitude.reshape(rows, spacing).mean(axis=1)
     lines = contour_generator(x, y, fraction).lines(0.5)
-    long_enough = [line.T for line in lines if len(line) > 6]
+    long_enough = [np.asarray(line).T for line in lines if line is not None and len(line) > 6]
     return np.concatenate([piece for line in long_enough for piece in (line, np.full((2, 1), np.nan))], axis=1)

@@ -88,11 +88,11 @@ def observe(
     parts = []
     for name, level in fields_of(state[names]):
         field = state[name] if np.isnan(level) else state[name].sel(level=level)
-        field = field.transpose("latitude", "longitude").values.astype(float)
-        std = error.get(name, np.nan) if isinstance(error, Mapping) else error * field.std()
+        values = field.transpose("latitude", "longitude").values.astype(float)
+        std = error.get(name, np.nan) if isinstance(error, Mapping) else error * values.std()
         if not std > 0:
             raise PhysLabError(f"error of {name} is {std}: pass a standard deviation above 0 for each variable")
-        value = field[rows, columns] + (std * rng.standard_normal(len(at)) if noise else 0.0)
+        value = values[rows, columns] + (std * rng.standard_normal(len(at)) if noise else 0.0)
         parts.append(table([name] * len(at), [level] * len(at), grid.latitude[rows], grid.longitude[columns], value,
                            [std] * len(at)))  # fmt: skip
     return xr.concat(parts, "observation")
@@ -210,7 +210,8 @@ class Interpolation:
     def __init__(self, observations: xr.Dataset, state: xr.Dataset) -> None:
         grid, known = Grid.from_dataset(state), fields_of(state)
         names, levels = observations["variable"].values, observations["level"].values
-        which = [_position(known, str(v), float(p)) for v, p in zip(names, levels, strict=True)]
+        found = [_position(known, str(v), float(p)) for v, p in zip(names, levels, strict=True)]
+        which = [k for k in found if k is not None]  # all: checked() refuses fields that the state does not have
         rows, upper = _between(grid.latitude, observations["latitude"].values)
         columns, right = _between(grid.longitude, observations["longitude"].values, wrap=grid.periodic)
         size = grid.shape[0] * grid.shape[1]

@@ -38,8 +38,9 @@ def open_pairs(
         raise PhysLabError(
             f"{run} holds no pairs: make them by `physlab simulate --output {run} --hourly 0 0 --forecast-every 6`"
         )
-    joined = {"combine": "nested", "concat_dim": "time", "data_vars": "minimal"}
-    truth, background = (xr.open_mfdataset(f, **joined) for f in files.values())
+    truth, background = (
+        xr.open_mfdataset(f, combine="nested", concat_dim="time", data_vars="minimal") for f in files.values()
+    )
     times = np.intersect1d(truth.time.values, background.time.values)
     start = truth.time.values[0]
     if days is not None:

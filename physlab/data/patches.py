@@ -86,12 +86,17 @@ class SRData:
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) of the fine fields."""
-        return tuple(self.weights.shape)
+        height, width = self.weights.shape
+        return height, width
 
     def to(self, device: torch.device | str) -> SRData:
         """The same data with all tensors on `device`."""
-        moved = {name: {k: v.to(device) for k, v in getattr(self, name).items()} for name in ("fine", "coarse")}
-        return dataclasses.replace(self, **moved, weights=self.weights.to(device))
+        return dataclasses.replace(
+            self,
+            fine={k: v.to(device) for k, v in self.fine.items()},
+            coarse={k: v.to(device) for k, v in self.coarse.items()},
+            weights=self.weights.to(device),
+        )
 
     def data_range(self, split: str) -> float:
         """Largest minus smallest value of the truth of a split, in its unit: the declared range of PSNR and SSIM."""

@@ -80,7 +80,7 @@ def merge_files(paths: Sequence[Path]) -> xr.Dataset:
     Dataset."""
     parts = [xr.open_dataset(path) for path in paths]
     try:
-        return xr.combine_by_coords(
+        merged = xr.combine_by_coords(
             parts,
             join="outer",
             combine_attrs="drop_conflicts",
@@ -93,12 +93,14 @@ def merge_files(paths: Sequence[Path]) -> xr.Dataset:
         raise FieldError(
             f"the files in '{paths[0].parent}' do not fit together ({reason}): open them one by one"
         ) from None
+    assert isinstance(merged, xr.Dataset)  # of data sets
+    return merged
 
 
 def open_grib(path: Path, **keys: object) -> xr.Dataset:
     """A GRIB file read through cfgrib, without index files beside it; `keys` select messages (typeOfLevel=...,
     shortName=...)."""
-    backend = {"indexpath": "", "errors": "raise"}
+    backend: dict[str, object] = {"indexpath": "", "errors": "raise"}
     if keys:
         backend["filter_by_keys"] = keys
     with warnings.catch_warnings():

@@ -68,7 +68,7 @@ def make_sample(folder: Path = PACKAGED / "data") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "era5-uk-t2m-sample.nc"
     temporary = target.with_suffix(".nc.part")
-    packing = {
+    packing: dict[str, object] = {
         "dtype": "int16",
         "scale_factor": STEP,
         "add_offset": OFFSET,
@@ -76,7 +76,7 @@ def make_sample(folder: Path = PACKAGED / "data") -> Path:
         "zlib": True,
         "complevel": 9,
     }
-    encoding = {
+    encoding: dict[str, dict[str, object]] = {
         "t2m": {**packing, "shuffle": True, "chunksizes": (24, *part.shape[1:])},
         "time": {"units": "hours since 2019-03-01", "dtype": "int32"},
     }

@@ -149,6 +149,7 @@ class _Resumable:
                     self._stream(url, advance)
                     break
                 except requests.HTTPError as error:
+                    assert error.response is not None  # raise_for_status names it
                     code = error.response.status_code
                     what = "is not there" if code == 404 else "was refused"
                     raise DownloadError(

@@ -96,15 +96,19 @@ def split_by_time(time: np.ndarray, blocks: Mapping[str, float | tuple], gap: fl
 
     Raises
     ------
-    FieldError : an empty block, or blocks closer than the gap.
+    FieldError : an empty block, blocks closer than the gap, or shares and dates in one.
     """
     time = np.asarray(time, dtype="datetime64[ns]")
-    if any(isinstance(value, (tuple, list)) for value in blocks.values()):
-        return Split(dict(blocks), gap).indices(time)
+    dates = {name: value for name, value in blocks.items() if isinstance(value, (tuple, list))}
+    given = [value for value in blocks.values() if not isinstance(value, (tuple, list))]
+    if dates and given:
+        raise FieldError(f"blocks {', '.join(blocks)} mix shares and dates: pass shares for all, or (first, last)")
+    if dates:
+        return Split(dates, gap).indices(time)
     if not time.size:
         raise FieldError("no samples to split: the time coordinate is empty")
     start, end = time.min(), time.max()
-    shares = np.cumsum([0.0, *blocks.values()]) / sum(blocks.values())
+    shares = np.cumsum([0.0, *given]) / sum(given)
     half = np.timedelta64(round(gap * 1800e9), "ns")
     bounds = {}
     for i, name in enumerate(blocks):

@@ -42,5 +42,5 @@ class Average:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for mean, parameter in zip(self.module.parameters(), module.parameters(), strict=True):
             mean.lerp_(parameter, 1.0 - decay)
-        for mean, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
-            mean.copy_(buffer)
+        for kept, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
+            kept.copy_(buffer)

@@ -155,9 +155,10 @@ class Denoiser(PosteriorMean):
         if self.parameterisation == "edm":
             skip, out = self.mixture(x, t)
             target = (x0 - skip * x) / out
+        elif self.parameterisation == "v":
+            target = self.schedule.convert(x0, x, t, "x0", "v")
         else:
-            target = {"eps": eps, "x0": x0}.get(self.parameterisation)
-            target = self.schedule.convert(x0, x, t, "x0", "v") if target is None else target
+            target = eps if self.parameterisation == "eps" else x0
         error = (named - target).square()
         r = self.schedule.ratio(t).to(x0)
         if weight is not None:

@@ -32,6 +32,10 @@ class GaussianDenoiser(PosteriorMean):
     PhysLabError : a covariance of another shape, not symmetric, or with a negative eigenvalue.
     """
 
+    mean: Tensor
+    variances: Tensor
+    basis: Tensor
+
     def __init__(self, mean: Tensor, covariance: Tensor, schedule: NoiseSchedule | None = None) -> None:
         super().__init__(NoiseSchedule() if schedule is None else schedule)
         n = mean.numel()
@@ -95,6 +99,9 @@ class SpectralDenoiser(PosteriorMean):
     ------
     PhysLabError : a spectrum that is negative, or that no real field has: S(-k) must equal S(k).
     """
+
+    mean: Tensor
+    spectrum: Tensor
 
     def __init__(self, mean: Tensor, spectrum: Tensor, schedule: NoiseSchedule | None = None) -> None:
         super().__init__(NoiseSchedule() if schedule is None else schedule)

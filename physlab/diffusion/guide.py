@@ -65,12 +65,14 @@ class Guided(PosteriorMean):
         trust: float = math.inf,
     ) -> None:
         super().__init__(denoiser.schedule)
-        if not isinstance(y, Observation) and (A is None or R is None):
-            raise PhysLabError("observations need y, A and R: values, operator and error variance")
+        if not isinstance(y, Observation):
+            if A is None or R is None:
+                raise PhysLabError("observations need y, A and R: values, operator and error variance")
+            y = Observation(y, A, R)
         if iterations < 1:
             raise PhysLabError(f"iterations is {iterations}: pass at least 1")
         self.denoiser = denoiser
-        self.observation = y if isinstance(y, Observation) else Observation(y, A, R)
+        self.observation = y
         if not trust > 0:
             raise PhysLabError(f"trust is {trust}: pass a noise-to-signal ratio above 0, or infinity")
         self.iterations, self.tolerance, self.trust = int(iterations), float(tolerance), float(trust)

@@ -60,8 +60,8 @@ class NoiseSchedule:
     """
 
     kind: str = "cosine"
-    t_min: float | None = None
-    t_max: float | None = None
+    t_min: float = None  # type: ignore[assignment]  # never None once made, see __post_init__
+    t_max: float = None  # type: ignore[assignment]  # likewise
     beta: tuple[float, float] = (0.1, 20.0)
     log_normal: tuple[float, float] = (-1.2, 1.2)
 
@@ -164,7 +164,8 @@ class NoiseSchedule:
             )
         shape = (-1,) + (1,) * (x.ndim - 1)
         dtype = torch.promote_types(x.dtype, torch.float32)
-        return tuple(value.to(x.device, dtype).reshape(shape) for value in (self.alpha(t), self.sigma(t)))
+        alpha, sigma = (value.to(x.device, dtype).reshape(shape) for value in (self.alpha(t), self.sigma(t)))
+        return alpha, sigma
 
     def draw_times(self, batch: int, generator: torch.Generator | None = None) -> Tensor:
         """(B,) times to train at, float64: uniform (edm: log-normal), one in each of B equal shares of probability.

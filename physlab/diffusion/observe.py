@@ -28,26 +28,30 @@ class Observation(nn.Module):
     PhysLabError : values that are not finite, a matrix or R that does not fit, a variance that is not above 0.
     """
 
+    y: Tensor
+    R: Tensor
+    root: Tensor  # of a matrix R
+    matrix: Tensor  # of A that is no function
+
     def __init__(self, y: Tensor, A: Tensor | Callable[[Tensor], Tensor], R: float | Tensor) -> None:
         super().__init__()
         y, R = torch.as_tensor(y), torch.as_tensor(R, dtype=torch.float64)
         if not bool(torch.isfinite(y).all()):
             raise PhysLabError("y holds NaN or infinity: leave out what was not observed, in y and in A")
-        matrix = isinstance(A, Tensor)
-        if not matrix and not callable(A):
+        if not isinstance(A, Tensor) and not callable(A):
             raise PhysLabError(f"A is a {type(A).__name__}: pass a matrix (m, n) or a function of the state")
-        if matrix and (A.ndim != 2 or y.numel() % len(A) or (y.ndim > 1 and y[0].numel() != len(A))):
+        if isinstance(A, Tensor) and (A.ndim != 2 or y.numel() % len(A) or (y.ndim > 1 and y[0].numel() != len(A))):
             raise PhysLabError(f"A has shape {tuple(A.shape)} for y of shape {tuple(y.shape)}: pass y (m,), A (m, n)")
         if R.ndim > 2 or (R.ndim == 2 and R.shape[0] != R.shape[1]):
             raise PhysLabError(f"R has shape {tuple(R.shape)}: pass a variance, (m,) variances, or a matrix (m, m)")
         least = torch.linalg.eigvalsh(R)[0] if R.ndim == 2 else R.min()
         if not least > 0:
             raise PhysLabError(f"R has the variance {float(least):.3g}: observations need an error above 0")
-        self.function = None if matrix else A
+        self.function = None if isinstance(A, Tensor) else A
         self.register_buffer("y", y)
         self.register_buffer("R", R)
         self.register_buffer("root", torch.linalg.cholesky(R) if R.ndim == 2 else None)
-        self.register_buffer("matrix", A if matrix else None)
+        self.register_buffer("matrix", A if isinstance(A, Tensor) else None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, m) values that states x (B, ...) would show."""

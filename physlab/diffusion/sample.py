@@ -111,6 +111,7 @@ class Sampler:
             raise PhysLabError(f"{type(self).__name__} got shape {shape} and a start: pass exactly one of the two")
         times = self.times()
         if start is None:
+            assert shape is not None  # it is one of the two
             sigma = float(self.denoiser.schedule.sigma(times[0]))
             start = sigma * torch.randn(tuple(shape), generator=generator, dtype=dtype).to(device)
         if condition is not None and len(condition) != len(start):

@@ -23,8 +23,8 @@ def terms(
     wind: tuple[torch.Tensor, torch.Tensor],
     slopes: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
     pressure: tuple[torch.Tensor, torch.Tensor],
-    f: torch.Tensor,
-    curvature: torch.Tensor,
+    f: torch.Tensor | float,
+    curvature: torch.Tensor | float,
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """The terms of both equations from derivatives, at points or on a grid, m s-2.
 

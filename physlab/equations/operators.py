@@ -60,12 +60,10 @@ def _along_y(f: torch.Tensor, grid: Grid, derivative: int, order: Order) -> torc
     """Derivative with respect to latitude in radians (sphere) or metres (plane), right for either order of the rows."""
     if grid.is_plane:
         step = float(grid.latitude[1] - grid.latitude[0])
+        if order == "spectral":
+            return stencils.spectral(f, step, -2, derivative)
         if grid.periodic:
-            return (
-                stencils.spectral(f, step, -2, derivative)
-                if order == "spectral"
-                else stencils.wrapped(f, step, -2, derivative, order)
-            )
+            return stencils.wrapped(f, step, -2, derivative, order)
         return stencils.bounded(f, grid.latitude, -2, derivative, order)
     return stencils.bounded(f, np.deg2rad(grid.latitude), -2, derivative, 4 if order == "spectral" else order)
 

@@ -63,7 +63,7 @@ def bounded(f: torch.Tensor, x: np.ndarray, dim: int, derivative: int, order: in
     )
     count = inner.shape[1]
     shape = (count, 1) if dim == -2 else (count,)
-    middle = sum(inner[j].view(shape) * f.narrow(dim, j, count) for j in range(order + 1))
+    middle = sum((inner[j].view(shape) * f.narrow(dim, j, count) for j in range(order + 1)), f.new_zeros(()))
     points = first.shape[1]
     head, tail = f.narrow(dim, 0, points), f.narrow(dim, f.shape[dim] - points, points)
     if dim == -2:
@@ -83,7 +83,7 @@ def wrapped(f: torch.Tensor, step: float, dim: int, derivative: int, order: int)
     """Derivative of a periodic `f` with even spacing `step` (signed) along `dim`, centred differences."""
     weights = _CENTRED[derivative, order]
     sign = -1.0 if derivative == 1 else 1.0
-    result = weights[0] * f if weights[0] else 0.0
+    result = weights[0] * f if weights[0] else f.new_zeros(())
     for shift, w in enumerate(weights[1:], start=1):
         result = result + w * (torch.roll(f, -shift, dim) + sign * torch.roll(f, shift, dim))
     return result / step**derivative
@@ -97,6 +97,6 @@ def spectral(f: torch.Tensor, step: float, dim: int, derivative: int) -> torch.T
     if derivative % 2 and n % 2 == 0:
         factor[-1] = 0.0  # the odd derivative of the shortest wave is not resolved
     dtype = torch.complex128 if f.dtype == torch.float64 else torch.complex64
-    factor = torch.as_tensor(factor, dtype=dtype, device=f.device)
-    factor = factor.view(-1, 1) if dim == -2 else factor
-    return torch.fft.irfft(torch.fft.rfft(f, dim=dim) * factor, n=n, dim=dim)
+    gain = torch.as_tensor(factor, dtype=dtype, device=f.device)
+    gain = gain.view(-1, 1) if dim == -2 else gain
+    return torch.fft.irfft(torch.fft.rfft(f, dim=dim) * gain, n=n, dim=dim)

@@ -15,6 +15,7 @@ is here to be compared.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -128,11 +129,11 @@ class EffectiveBalance:
 
     def residual(self, t: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """R - S of temperature (K) and wind (m s-1), (..., H, W) each, K s-1; 0 in a row at a pole, without an east."""
-        law = {"diffusivity": self.diffusivity, "lapse_rate": self.lapse_rate}
+        law = functools.partial(residual, diffusivity=self.diffusivity, lapse_rate=self.lapse_rate)
         weights = torch.from_numpy(self.grid.area_weights)[:, :1].to(t)
-        coarse = [coarsen(x, self.factor, weights) for x in (t, u, v, self.height.to(t))]
-        source = residual(*coarse, self.grid.coarsen(self.factor), **law)
-        left = residual(t, u, v, self.height, self.grid, source=self._interpolate(source), **law)
+        tc, uc, vc, height = (coarsen(x, self.factor, weights) for x in (t, u, v, self.height.to(t)))
+        source = law(tc, uc, vc, height, self.grid.coarsen(self.factor))
+        left = law(t, u, v, self.height, self.grid, source=self._interpolate(source))
         pole = torch.from_numpy(np.abs(self.grid.latitude) > 90 - 1e-6).to(t.device)[:, None]
         return left if self.grid.is_plane else left.masked_fill(pole, 0.0)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physlab.errors import FieldError
+from physlab.nn.parts import zero
 from physlab.nn.upscaler import Upscaler
 from physlab.registry import register
 
@@ -64,13 +65,11 @@ class CompactResNet(Upscaler):
         maps = maps if self.domain else 0
         self.head = conv(1 + maps, channels)
         self.blocks = nn.ModuleList(CompactBlock(channels) for _ in range(blocks))
-        self.last = conv(channels, (1 + maps) * factor**2)
+        self.last = zero(conv(channels, (1 + maps) * factor**2))
         if self.domain:
             h, w = self.domain
             self.coarse_maps = nn.Parameter(torch.randn(maps, h, w))
             self.fine_maps = nn.Parameter(torch.randn(maps, h * factor, w * factor))
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
 
     def trunk(self, x: Tensor) -> Tensor:
         if self.domain:

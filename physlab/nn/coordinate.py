@@ -51,6 +51,8 @@ class CoordinateNetwork(nn.Module):
     PhysLabError : an unknown activation, or sizes below 1.
     """
 
+    frequencies: Tensor  # of "fourier" alone
+
     def __init__(
         self,
         outputs: int,
@@ -76,8 +78,9 @@ class CoordinateNetwork(nn.Module):
             first = 2 * features
         sizes = [first, *[width] * depth, outputs]
         with torch.random.fork_rng(devices=[]):
-            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-        for number, layer in enumerate(self.layers):
+            layers = [nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        self.layers = nn.ModuleList(layers)
+        for number, layer in enumerate(layers):
             lone = 1 / math.sqrt(layer.in_features)
             weight, bias = (lone, lone) if activation == "sine" else (math.sqrt(6) * lone, lone)
             if number == 0 and activation == "siren":
@@ -109,6 +112,7 @@ class CoordinateNetwork(nn.Module):
             second = torch.cat([-sine * slope**2, -cosine * slope**2], dim=-1)
             first = torch.cat([cosine * slope, -sine * slope], dim=-1)
         for number, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.Linear)
             stack = torch.cat([z[None], first] + ([] if second is None else [second])) @ layer.weight.T
             value, slope = stack[0] + layer.bias, stack[1 : axes + 1]
             bend = stack[axes + 1 :] if second is not None else torch.zeros_like(slope)

@@ -28,9 +28,11 @@ class DenseBlock(nn.Module):
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
         widths = [growth] * 4 + [channels]
-        self.layers = nn.ModuleList(same(channels + n * growth, width) for n, width in enumerate(widths))
-        for layer in self.layers:
+        layers = [same(channels + n * growth, width) for n, width in enumerate(widths)]
+        self.layers = nn.ModuleList(layers)
+        for layer in layers:
             nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
             with torch.no_grad():
                 layer.weight.mul_(0.1)

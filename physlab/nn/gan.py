@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn.compact import CompactBlock
-from physlab.nn.parts import check_noise, choose, same, with_noise, zero
+from physlab.nn.parts import Padding, check_noise, choose, same, with_noise, zero
 from physlab.nn.resnet import ResidualBlock
 from physlab.nn.upscaler import Upscaler
 from physlab.registry import register
@@ -59,11 +59,14 @@ class NoiseResNet(Upscaler):
             raise PhysLabError(f"factor {factor} is no power of two: pass 2, 4, 8 or 16, or upsample='shuffle'")
         if mapped != (size is not None):
             raise PhysLabError(f"size is {size} for noise={noise!r}: pass size=(h, w) for 'map', and none for 'field'")
-        self.size = tuple(int(n) for n in size) if mapped else None
+        self.size = None
+        if size is not None:
+            height, width = size
+            self.size = (int(height), int(width))
         self.noise_channels = int(noise_channels or (100 if mapped else 4))
-        self.map = nn.ConvTranspose2d(self.noise_channels, 1, self.size) if mapped else None
+        self.map = None if self.size is None else nn.ConvTranspose2d(self.noise_channels, 1, self.size)
         inputs = 1 + (1 if mapped else self.noise_channels)
-        padding = "replicate" if self.shuffle else "zeros"
+        padding: Padding = "replicate" if self.shuffle else "zeros"
         block = CompactBlock if self.shuffle else ResidualBlock
         self.head = same(inputs, channels, padding=padding)
         self.blocks = nn.Sequential(*(block(channels) for _ in range(blocks)))

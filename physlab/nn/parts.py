@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from physlab.errors import FieldError, PhysLabError
 
+Padding = Literal["zeros", "reflect", "replicate", "circular"]
 
-def same(inputs: int, outputs: int, kernel: int = 3, bias: bool = True, padding: str = "replicate") -> nn.Conv2d:
+
+def same(inputs: int, outputs: int, kernel: int = 3, bias: bool = True, padding: Padding = "replicate") -> nn.Conv2d:
     """Convolution that keeps the shape; edges are replicated by default: a patch is a cut-out, not an island."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias, padding_mode=padding)
 

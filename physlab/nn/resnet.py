@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physlab.errors import PhysLabError
+from physlab.nn.parts import zero
 from physlab.nn.upscaler import Upscaler
 from physlab.registry import register
 
@@ -51,10 +52,7 @@ class ResNet(Upscaler):
         self.mix = nn.Conv2d(channels, channels, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in range(blocks))
         self.tail = nn.Conv2d(channels, channels, 3, padding=1)
-        self.last = nn.Conv2d(channels, 1, 1)
-        if zero_start:
-            nn.init.zeros_(self.last.weight)
-            nn.init.zeros_(self.last.bias)
+        self.last = zero(nn.Conv2d(channels, 1, 1), zero_start)
 
     def trunk(self, x: Tensor) -> Tensor:
         x = functional.relu(self.head(x))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from physlab.data.writer import new_folder
 from physlab.errors import CheckpointError
 
+T = TypeVar("T")
 WEIGHTS, CARD = "model.safetensors", "card.json"
 
 
@@ -79,6 +80,6 @@ class Stored(nn.Module):
         return model.eval()
 
 
-def subclasses(kind: type) -> list[type]:
+def subclasses(kind: type[T]) -> list[type[T]]:
     """All of them, at any depth."""
     return [k for child in kind.__subclasses__() for k in (child, *subclasses(child))]

@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -54,12 +56,19 @@ def pad_grid(x: Tensor, multiple: int, periodic: bool = False) -> Tensor:
     return x
 
 
+@runtime_checkable
+class _OnGrid(Protocol):
+    """A network that was built for whole latitude circles or for a region."""
+
+    periodic: bool
+
+
 def wrap_columns(module: nn.Module, periodic: bool) -> None:
     """Use networks of this module on whole latitude circles, or on a region, whatever they were built for."""
     for part in module.modules():
         if isinstance(part, GridConv):
             part.columns = "circular" if periodic else "replicate"
-        elif hasattr(part, "periodic"):
+        elif isinstance(part, _OnGrid):
             part.periodic = periodic
 
 
@@ -110,6 +119,8 @@ class Attention(nn.Module):
 class LevelEmbedding(nn.Module):
     """(B,) numbers of order one -> (B, width): sines and cosines of 16 frequencies, then two layers."""
 
+    frequencies: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("frequencies", 2 * math.pi * torch.logspace(-3, 2, 16, base=2.0), persistent=False)
@@ -117,7 +128,9 @@ class LevelEmbedding(nn.Module):
 
     def forward(self, level: Tensor) -> Tensor:
         phase = level.float()[:, None] * self.frequencies.float()
-        return self.layers(torch.cat([phase.sin(), phase.cos()], dim=1).to(self.layers[0].weight.dtype))
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        return self.layers(torch.cat([phase.sin(), phase.cos()], dim=1).to(first.weight.dtype))
 
 
 class UNet(nn.Module):
@@ -163,16 +176,16 @@ class UNet(nn.Module):
         self.inputs, self.condition, self.periodic = int(inputs), int(condition), bool(periodic)
         self.multiple, self.blocks = 2 ** (len(widths) - 1), int(blocks)
         width = 4 * widths[0] if level else 0
-        options = {"embedding": width, "periodic": periodic, "normalise": normalise}
+        block = partial(ResBlock, embedding=width, periodic=periodic, normalise=normalise)
         self.embed = LevelEmbedding(width) if level else None
         self.head = GridConv(inputs + condition, widths[0], periodic=periodic)
         self.down, self.shrink, self.up, self.grow = (nn.ModuleList() for _ in range(4))
         for fine, coarse in pairwise(widths):
-            self.down.append(nn.ModuleList(ResBlock(fine, fine, **options) for _ in range(blocks)))
+            self.down.append(nn.ModuleList(block(fine, fine) for _ in range(blocks)))
             self.shrink.append(GridConv(fine, coarse, stride=2, periodic=periodic))
             self.grow.append(GridConv(coarse, fine, periodic=periodic))
-            self.up.append(nn.ModuleList(ResBlock(fine * (1 + (i == 0)), fine, **options) for i in range(blocks)))
-        self.middle = nn.ModuleList(ResBlock(widths[-1], widths[-1], **options) for _ in range(2))
+            self.up.append(nn.ModuleList(block(fine * (1 + (i == 0)), fine) for i in range(blocks)))
+        self.middle = nn.ModuleList(block(widths[-1], widths[-1]) for _ in range(2))
         self.attention = Attention(widths[-1], normalise) if attention else nn.Identity()
         self.last = nn.Sequential(
             norm(widths[0], normalise), nn.SiLU(), zero(GridConv(widths[0], outputs, periodic=periodic), zero_start)
@@ -199,14 +212,15 @@ class UNet(nn.Module):
         if level is not None and level.shape != (len(x),):
             raise FieldError(f"level has shape {tuple(level.shape)}: pass one number for each sample, ({len(x)},)")
         expected = (len(x), self.condition, *x.shape[-2:]) if self.condition else None
-        came = None if condition is None else tuple(condition.shape)
-        if came != expected:
-            raise FieldError(f"condition has shape {came}: pass {expected}")
+        found = None if condition is None else tuple(condition.shape)
+        if found != expected:
+            raise FieldError(f"condition has shape {found}: pass {expected}")
         level = None if self.embed is None else self.embed(level)
         h, w = x.shape[-2:]
         x = pad_grid(x if condition is None else torch.cat([x, condition], dim=1), self.multiple, self.periodic)
         x, kept = self.head(x), []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
+            assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 x = block(x, level)
             kept.append(x)
@@ -214,6 +228,7 @@ class UNet(nn.Module):
         x = self.middle[1](self.attention(self.middle[0](x, level)), level)
         for blocks, grow in zip(reversed(self.up), reversed(self.grow), strict=True):
             x = torch.cat([grow(functional.interpolate(x, scale_factor=2.0, mode="nearest")), kept.pop()], dim=1)
+            assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 x = block(x, level)
         return self.last(x)[..., :h, :w]

@@ -13,6 +13,8 @@ multiplicative constraint. For temperature, whose children differ by a few per m
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -117,7 +119,7 @@ class Upscaler(nn.Module):
         """What the network adds to the loss besides the error, in units of the layer squared; 0 for most."""
         return 0.0
 
-    def trunk(self, x: Tensor) -> Tensor:
+    def trunk(self, x: Tensor, *extras: Any, **named: Any) -> Tensor:
         """f: standardised (B, T', h, w) -> (B, T', h*N, w*N), order one; `noise`, `static` by name if it takes them."""
         raise NotImplementedError
 

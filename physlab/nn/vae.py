@@ -49,6 +49,9 @@ class VAE(nn.Module):
     shift, scale : (latent, 1, 1) mean and standard deviation of the latents, once calibrated.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         inputs: int,
@@ -68,7 +71,7 @@ class VAE(nn.Module):
         self.inputs, self.latent, self.periodic = int(inputs), int(latent), bool(periodic)
         self.factor = patch * 2 ** (len(widths) - 1)
         options = {"periodic": periodic, "normalise": False}
-        first = GridConv(inputs, widths[0], periodic=periodic)
+        first: nn.Module = GridConv(inputs, widths[0], periodic=periodic)
         if patch > 1:
             first = nn.Conv2d(inputs, widths[0], patch, stride=patch)
         encoder: list[nn.Module] = [first]
@@ -101,7 +104,7 @@ class VAE(nn.Module):
         """(B, inputs, H, W) -> (B, latent, h, w) mean of the latents, standardised once calibrated."""
         return (self.posterior(x)[0] - self.shift) / self.scale
 
-    def decode(self, z: Tensor, shape: tuple[int, int] | None = None) -> Tensor:
+    def decode(self, z: Tensor, shape: Sequence[int] | None = None) -> Tensor:
         """(B, latent, h, w) -> (B, inputs, H, W).
 
         Parameters
@@ -125,7 +128,7 @@ class VAE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> what is left of it, same shape."""
-        return self.decode(self.encode(x), tuple(x.shape[-2:]))
+        return self.decode(self.encode(x), x.shape[-2:])
 
     def loss(
         self,
@@ -154,7 +157,7 @@ class VAE(nn.Module):
             raise PhysLabError("the latents are calibrated: train first, or call calibrate(None) to go on training")
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
-        difference = self.decode(mean + (0.5 * log_variance).exp() * noise, tuple(x.shape[-2:])) - x
+        difference = self.decode(mean + (0.5 * log_variance).exp() * noise, x.shape[-2:]) - x
         difference = difference.abs() if error == "l1" else difference.square()
         if area is not None:
             difference = difference * area.to(difference)
@@ -182,7 +185,8 @@ class VAE(nn.Module):
         self.scale.fill_(1.0)
         if batches is None:
             return self
-        count, first, second = 0, 0.0, 0.0
+        count, first = 0, self.shift.new_zeros(self.latent, dtype=torch.float64)
+        second = first
         for x in batches:
             z = self.encode(x).double()
             count += z[:, 0].numel()

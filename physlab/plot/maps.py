@@ -7,6 +7,7 @@ differences are drawn in a diverging map that is symmetric about zero.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -108,13 +109,13 @@ def draw_map(
     return mesh
 
 
-def _east_west(degrees: float, position: int | None = None) -> str:
+def _east_west(degrees: float, position: float | None = None) -> str:
     """Longitude as it is said: 402 -> 42°E, 250 -> 110°W."""
     degrees = (degrees + 180.0) % 360.0 - 180.0
     return f"{abs(degrees):g}°" + ("" if degrees in (0.0, -180.0) else "E" if degrees > 0 else "W")
 
 
-def _north_south(degrees: float, position: int | None = None) -> str:
+def _north_south(degrees: float, position: float | None = None) -> str:
     """Latitude as it is said: -30 -> 30°S."""
     return f"{abs(degrees):g}°" + ("" if degrees == 0.0 else "N" if degrees > 0 else "S")
 
@@ -200,8 +201,9 @@ def map_panels(
         ax.remove()
     for number, (mesh, group) in enumerate(groups.values()):
         below = shared and number == 1 and rows > 1  # two scales in one figure: one bar at the side, one below
-        place = {"ax": list(axes.flat[: len(fields)]), "location": "bottom", "shrink": 0.6, "aspect": 40}
-        bar = figure.colorbar(mesh, pad=0.02, **(place if below else {"ax": group, "shrink": 0.85, "aspect": 25}))
+        side: dict[str, Any] = {"ax": group, "shrink": 0.85, "aspect": 25}
+        foot: dict[str, Any] = {"ax": list(axes.flat[: len(fields)]), "location": "bottom", "shrink": 0.6, "aspect": 40}
+        bar = figure.colorbar(mesh, pad=0.02, **(foot if below else side))
         bar.set_label(units, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     plt.close(figure)

@@ -41,7 +41,7 @@ def draw_spectra(
         raise FieldError("no spectrum to draw: pass a dictionary from name to (k, power)")
     figure, ax = plt.subplots(figsize=(width, 0.62 * width), layout="constrained")
     styles = ("-", "--", "-.", ":")
-    first = None
+    first: tuple[np.ndarray, np.ndarray] | None = None
     for number, (name, (k, power)) in enumerate(spectra.items()):
         k, power = np.asarray(k, dtype=float), np.asarray(power, dtype=float)
         keep = (k > 0) & (power > 0)
@@ -55,6 +55,7 @@ def draw_spectra(
             lw=2.2 if black else 1.4,
             label=name,
         )
+    assert first is not None
     for slope, low, high in slopes:
         x = np.array([low, high], dtype=float)
         level = 2.5 * np.interp(low, *first)

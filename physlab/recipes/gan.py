@@ -16,7 +16,7 @@ REPORT = Adversarial(
     steps=120, weight=1e-4, discriminator="Discriminator", conditional=False, penalty=0.0, rate=1e-3, rate_d=1e-3
 )
 TUNED = Adversarial(steps=200, weight=3e-3, rate=3e-4, rate_d=5e-4)
-LONG = {"steps": 3200}
+LONG = 3200  # steps
 
 
 def report(factor: int, constraints: tuple[str, ...]) -> Recipe:
@@ -28,7 +28,7 @@ def report(factor: int, constraints: tuple[str, ...]) -> Recipe:
             "NoiseResNet",
             {"noise": "map", "channels": 64, "blocks": 4, **PLAIN},
             "",
-            adversarial=replace(REPORT, **LONG),
+            adversarial=replace(REPORT, steps=LONG),
         ),
     }
     return Recipe("tcw", factor, presets, constraints, label="gan-report", title="GAN as reported")
@@ -39,7 +39,7 @@ def tuned(
 ) -> Recipe:
     presets = {
         "cpu": small(network, {**size, **SKIP}, steps, plan, loss="crps"),
-        "full": large(network, {**published, **SKIP}, adversarial=replace(plan, **LONG), loss="crps"),
+        "full": large(network, {**published, **SKIP}, adversarial=replace(plan, steps=LONG), loss="crps"),
     }
     return Recipe("tcw", 4, presets, constraints, label=label, title=title)
 

@@ -6,12 +6,14 @@ of single frames and train its first layer only (with all layers they overfit wi
 that "motion" sees how the coarse field changes from hour to hour. "srcnn" is the SR-CNN of the paper, frame by frame.
 """
 
+from typing import Any
+
 from physlab.recipes._presets import SKIP, compact, full, large, small
 from physlab.train.recipe import Recipe
 
 COMPACT = {"channels": 48, "blocks": 4}
 MOVING = {**COMPACT, "amplify": 20.0}
-GENTLE = {"steps": 300, "rate": 2e-3, "batch": 8}
+GENTLE: dict[str, Any] = {"steps": 300, "rate": 2e-3, "batch": 8}
 RECIPES = [
     Recipe(
         task="tcw-t1",

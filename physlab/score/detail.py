@@ -6,6 +6,8 @@ members: the mean of an ensemble is smooth, and no single field has both.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -53,14 +55,14 @@ def detail_scores(
     window, clean = (None, eddies) if globe else ("hann", lambda x: x)
     top = max(grid.shape) // 2 if largest is None else largest
     between = (max(grid.shape) / (2 * factor), top)
-    spectra = {"largest": largest, "window": window}
+    divergence = functools.partial(spectral_divergence, clean(members), clean(each), largest=largest, window=window)
     row = {
         "rmse": float(mean(error.square(), area).sqrt()), "mae": float(mean(error.abs(), area)),
         "bias": float(mean(error, area)),
         "crps": float(crps(members, truth, weights=area)),
         "spread_skill": float(spread_skill(members, truth, weights=area)) if several else float("nan"),
-        "specdiv": float(spectral_divergence(clean(members), clean(each), **spectra)),
-        "specdiv_top": float(spectral_divergence(clean(members), clean(each), top_decile=True, **spectra)),
+        "specdiv": float(divergence()),
+        "specdiv_top": float(divergence(top_decile=True)),
         "slope": float(spectral_slope(clean(members), *between, window).mean()),
         "slope_truth": float(spectral_slope(clean(truth), *between, window)),
         "residual": float("nan"),

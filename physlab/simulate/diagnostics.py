@@ -6,6 +6,7 @@ ln(p), below ground by holding the lowest layer's value (z: by continuing its sl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, partial
 
 import jax
@@ -84,7 +85,7 @@ class Diagnostics:
         self.surface = jax.jit(partial(surface_fields, atmosphere))
         self.levels = jax.jit(partial(level_fields, atmosphere), static_argnames="levels")
 
-    def dataset(self, fields: list[dict], times: list[np.datetime64]) -> xr.Dataset:
+    def dataset(self, fields: Sequence[dict], times: Sequence[np.datetime64]) -> xr.Dataset:
         """Stack fields of several times into a CF Dataset (time, [level,] latitude, longitude)."""
         variables = {}
         for name in fields[0]:

@@ -93,7 +93,8 @@ def _triplets(surface: xr.Dataset, split: str, count: int, rng: np.random.Genera
         raise PhysLabError(f"{split}: {len(starts)} triplets in the run, {count} wanted from its halves: run longer")
     chosen = np.sort(rng.permutation(np.repeat(starts, 2))[:count])
     weights = torch.from_numpy(Grid(surface.latitude.values, surface.longitude.values).area_weights[:, :1].copy())
-    columns, patches, coarse = [], [], {name: [] for name in FLUXES}
+    columns, patches = [], []
+    coarse: dict[str, list[np.ndarray]] = {name: [] for name in FLUXES}
     for i in chosen:
         column = int(rng.integers(surface.sizes["longitude"]))
         hours = surface.isel(time=slice(int(i), int(i) + 3)).load()

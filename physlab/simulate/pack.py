@@ -63,7 +63,7 @@ def blocks(runs: list[tuple[np.datetime64, int]]) -> dict[str, tuple[np.datetime
 def _encode(dataset: xr.Dataset, steps: dict[str, float]) -> dict:
     encoding = {}
     for name, field in dataset.data_vars.items():
-        base = re.sub(r"_(fc|x\d+)$", "", name)
+        base = re.sub(r"_(fc|x\d+)$", "", str(name))
         if base not in steps:
             continue
         step, low, high = steps[base], float(field.min()), float(field.max())
@@ -136,8 +136,10 @@ def _open(run: Path) -> dict[str, xr.Dataset]:
     pieces = {kind: sorted(run.glob(f"{kind}-*.nc")) for kind in ("surface", "states", "forecasts")}
     if not all(pieces.values()):
         raise PhysLabError(f"{run} holds no complete nature run: make one with `physlab simulate --output {run}`")
-    joined = {"combine": "nested", "concat_dim": "time", "data_vars": "minimal"}
-    data = {kind: xr.open_mfdataset(files, **joined) for kind, files in pieces.items()}
+    data = {
+        kind: xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")
+        for kind, files in pieces.items()
+    }
     rows = data["surface"].sizes["latitude"]
     if rows != PATCH:
         raise PhysLabError(f"the sample needs {PATCH} latitudes (preset t85), the run in {run} has {rows}")

@@ -15,6 +15,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -79,7 +80,7 @@ class NatureRun:
 
 def _save(path: Path, state, extra: dict) -> None:
     """Write a state atomically."""
-    leaves = {f"leaf{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
+    leaves: dict[str, Any] = {f"leaf{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "wb") as file:
         np.savez(file, extra=json.dumps(extra), **leaves)
@@ -211,7 +212,7 @@ def simulate(run: NatureRun, output: str | Path, progress: bool = True) -> dict:
         report(f"day {totals['day']}/{run.days}", completed=totals["day"])
         while totals["day"] < run.days:
             first_day, last_day = totals["day"], min(totals["day"] + run.piece, run.days)
-            frames = {"surface": [], "states": [], "forecasts": []}
+            frames: dict[str, list] = {"surface": [], "states": [], "forecasts": []}
             for day in range(first_day, last_day):
                 state = models.day(day, state, totals, frames)
                 bar.advance(task)
@@ -219,7 +220,7 @@ def simulate(run: NatureRun, output: str | Path, progress: bool = True) -> dict:
                 if kept:
                     times, fields = zip(*kept, strict=True)
                     view = models.view if kind == "surface" else models.forecast_view
-                    dataset = view.dataset(list(fields), list(times))
+                    dataset = view.dataset(fields, times)
                     write_dataset(dataset, output / f"{kind}-{first_day:05d}.{run.file_format}")
             totals |= {"day": last_day, "tcw1": mean(surface(state)["tcw"])}
             _save(restart, state, totals)
