@@ -20,7 +20,7 @@ from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sa
 from physlab.assimilate.cycle import Scores, TwinExperiment
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
-from physlab.assimilate.fields import FieldAssimilator
+from physlab.assimilate.fields import FIELD_METHODS, FieldAssimilator, FieldMethod
 from physlab.assimilate.fnp import FNP
 from physlab.assimilate.global3d import GlobalVar3D
 from physlab.assimilate.learned import Learned
@@ -53,7 +53,9 @@ __all__ = [
     "Dense",
     "EnKF",
     "EnsembleMethod",
+    "FIELD_METHODS",
     "FieldAssimilator",
+    "FieldMethod",
     "GlobalVar3D",
     "Learned",
     "Method",

@@ -36,6 +36,7 @@ from physlab.assimilate.regression import Regression
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.nn.parts import zero
 from physlab.nn.unet import GridConv, ResBlock, norm, pad_grid
+from physlab.registry import register
 
 CONFIDENCE = 8  # channels of the stream m: it is made of two fields, mask and trust
 
@@ -88,6 +89,7 @@ def chords(latitude: np.ndarray, count: int, stride: int) -> Tensor:
     return torch.from_numpy(np.sqrt((2 - 2 * at @ at.T).clip(min=0.0))).float()
 
 
+@register("adas", title="Adas", kind="assimilation", order=46)
 class Adas(Regression):
     """See the module docstring.
 

@@ -32,6 +32,7 @@ from physlab.assimilate.regression import GaussianRegression
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.nn.parts import zero
 from physlab.nn.unet import GridConv, ResBlock, norm, pad_grid
+from physlab.registry import register
 
 EARTH = 6371.0  # km
 EPSILON = 0.01  # far above the rounding of the Fourier sums, far below the density 1 of one observation at its place
@@ -72,6 +73,7 @@ class SetConv(nn.Module):
         return (summed[:, :, :-1] / (density[:, :, None] + EPSILON)).flatten(1, 2), density
 
 
+@register("convcnp", title="ConvCNP", kind="assimilation", order=45)
 class ConvCNP(GaussianRegression):
     """See the module docstring.
 

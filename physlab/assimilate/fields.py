@@ -10,8 +10,10 @@ reaches, and, where there are no members, how large background errors are and ov
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,47 +26,65 @@ from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
 from physlab.assimilate.optimal import OptimalInterpolation
 from physlab.data.observe import Interpolation, checked, fields_of
-from physlab.errors import FieldError, PhysLabError
+from physlab.errors import Cancelled, FieldError, PhysLabError
 from physlab.fields import to_tensor
 from physlab.grid import Grid
+from physlab.registry import Registered, Spec, check_options, register, unknown
 
-METHODS = ("letkf", "etkf", "enkf", "oi")
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+Cancel = Callable[[], bool]
+"""Asked between steps; True raises :class:`physlab.errors.Cancelled`."""
 LARGEST = 6000  # numbers of a state whose covariance is written down
 
 
-@dataclass(frozen=True)
-class FieldAssimilator:
-    """See the head of this module.
+class FieldMethod:
+    """Base of the methods that correct your own fields; made by name with :func:`FieldAssimilator`.
 
-    Attributes
-    ----------
-    method : "letkf", "etkf" or "enkf" for a background with members, "oi" (optimal interpolation) for one without.
-    radius : m; the weight of an observation is zero from twice this distance on (letkf), or the correlation of
-        background errors is (oi).
-    inflation : of the members' spread before the analysis.
-    error : for oi: standard deviation of the background errors of each variable, in its unit.
-    seed : of the perturbed observations of enkf.
+    A method is a frozen dataclass of its own options, entered by :func:`physlab.registry.register`; it implements
+    :meth:`core`.
+
+    Raises
+    ------
+    PhysLabError : a value beyond its bounds.
     """
 
-    method: str = "letkf"
-    radius: float = 1.0e6
-    inflation: float = 1.0
-    error: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
+    registry: ClassVar[str] = "methods"
+    entry: ClassVar[Spec]
+    name: ClassVar[str] = ""
+    ensemble: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise PhysLabError(f"unknown method {self.method!r}: choose one of {', '.join(METHODS)}")
-        if not self.radius > 0 or not self.inflation >= 1:
-            raise PhysLabError(f"radius {self.radius} m and inflation {self.inflation}: pass above 0 and at least 1")
+        check_options(type(self), {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
-    def analyse(self, background: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
+    @property
+    def spec(self) -> Spec:
+        """What the method takes and gives."""
+        return self.entry
+
+    def core(self, one: xr.Dataset, see: Interpolation) -> Method:
+        """The method of the classical core for a state and what is observed of it."""
+        raise NotImplementedError(f"{type(self).__name__} is a base: use FieldAssimilator('letkf')")
+
+    def analyse(
+        self,
+        background: xr.Dataset,
+        observations: xr.Dataset,
+        *,
+        members: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> xr.Dataset:
         """The background, corrected.
 
         Parameters
         ----------
         background : ([member,] [level,] latitude, longitude), one time; the variables share their grid.
         observations : a table as from :mod:`physlab.data.observe`; missing values are left out, doubles merged.
+        members : None, or as many as the background has: a classical method corrects those that it is given.
+        seed : of perturbed observations (enkf).
+        progress, cancel : see :mod:`physlab.assimilate.learned`; a classical analysis is one step.
 
         Returns
         -------
@@ -75,14 +95,24 @@ class FieldAssimilator:
         ------
         FieldError : several times, members that the method does not take or lacks, stations outside the grid or of
             other fields, missing values in the background.
-        PhysLabError : observation errors that are not above 0, or oi without the errors of the background.
+        PhysLabError : observation errors that are not above 0, oi without the errors of the background, or another
+            number of members than the background has.
         """
         if background.sizes.get("time", 1) != 1:
             raise FieldError(f"background has {background.sizes['time']} times: select one, e.g. with .isel(time=0)")
-        if "member" in background.dims and self.method == "oi":
-            raise FieldError("oi takes one state and the background has members: use letkf, or .mean('member')")
-        if "member" not in background.dims and self.method != "oi":
-            raise FieldError(f"{self.method} needs an ensemble (dimension member): pass one, or use oi")
+        if "member" in background.dims and not self.ensemble:
+            raise FieldError(
+                f"{self.name} takes one state and the background has members: use letkf, or .mean('member')"
+            )
+        if "member" not in background.dims and self.ensemble:
+            raise FieldError(f"{self.name} needs an ensemble (dimension member): pass one, or use oi")
+        there = background.sizes.get("member", 1)
+        if members not in (None, there):
+            raise PhysLabError(
+                f"{members} members of {self.name}: it corrects the {there} of the background; leave it out"
+            )
+        if cancel is not None and cancel():
+            raise Cancelled(f"{self.name} was cancelled before its only step")
         state = background.squeeze("time", drop=True) if "time" in background.dims else background
         one = state.isel(member=0, drop=True) if "member" in state.dims else state
         found = checked(observations, one)
@@ -91,28 +121,130 @@ class FieldAssimilator:
         y, error = (torch.tensor(found[k].values, dtype=torch.float64) for k in ("value", "error"))
         if len(y):
             see = Interpolation(found, one)
-            method = self._method(one, see)
-            generator = torch.Generator().manual_seed(self.seed)
-            vector = method.analyse(vector, y, see, error**2, generator)
+            generator = torch.Generator().manual_seed(seed)
+            vector = self.core(one, see).analyse(vector, y, see, error**2, generator)
         made = channels_to_dataset(vector.reshape(shape), background)
+        if progress is not None:
+            progress(1, 1)
         left = ", ".join(f"{found.attrs[k]} {k}" for k in ("missing", "merged"))
-        note = f"{self.method}, {len(y)} observations ({left})"
-        return made.assign_attrs({**background.attrs, "analysis": note, "radius_m": self.radius,
-                                  "inflation": self.inflation})  # fmt: skip
+        note = f"{self.name}, {len(y)} observations ({left})"
+        return made.assign_attrs({**background.attrs, "analysis": note, **self.settings()})
 
-    def _method(self, one: xr.Dataset, see: Interpolation) -> Method:
-        if self.method == "enkf":
-            return EnKF(inflation=self.inflation)
-        if self.method == "etkf":
-            return ETKF(inflation=self.inflation)
-        grid, names = Grid.from_dataset(one), [name for name, _ in fields_of(one)]
-        lat, lon = (a.ravel() for a in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-        points = torch.from_numpy(np.stack([lat, lon], 1).astype(np.float64))
-        if self.method == "letkf":
-            return LETKF(inflation=self.inflation, taper=gaspari_cohn(sphere_distance(points, see.place), self.radius))
+    def settings(self) -> dict[str, float | str]:
+        """The options as attributes of a file: radius_m in metres, errors as NAME=VALUE."""
+        made: dict[str, float | str] = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Mapping):
+                made[f"{field.name}s"] = " ".join(f"{k}={v:g}" for k, v in value.items())
+            else:
+                made["radius_m" if field.name == "radius" else field.name] = value
+        return made
+
+
+@register(
+    "letkf",
+    title="LETKF",
+    kind="field assimilation",
+    order=1,
+    ensemble=True,
+    reference="Hunt et al. (2007)",
+    bounds={"radius": (0, None), "inflation": (1, None)},
+)
+@dataclass(frozen=True)
+class FieldLETKF(FieldMethod):
+    """Local ensemble transform Kalman filter: each point takes the observations near it.
+
+    Attributes
+    ----------
+    radius : m; the weight of an observation is zero from twice this distance on.
+    inflation : of the members' spread before the analysis, at least 1.
+    """
+
+    radius: float = 1.0e6
+    inflation: float = 1.0
+
+    def core(self, one: xr.Dataset, see: Interpolation) -> Method:
+        taper = gaspari_cohn(sphere_distance(_points(one), see.place), self.radius)
+        return LETKF(inflation=self.inflation, taper=taper)
+
+
+@register(
+    "etkf",
+    title="ETKF",
+    kind="field assimilation",
+    order=2,
+    ensemble=True,
+    reference="Bishop et al. (2001)",
+    bounds={"inflation": (1, None)},
+)
+@dataclass(frozen=True)
+class FieldETKF(FieldMethod):
+    """Ensemble transform Kalman filter: every observation corrects every point.
+
+    Attributes
+    ----------
+    inflation : of the members' spread before the analysis, at least 1.
+    """
+
+    inflation: float = 1.0
+
+    def core(self, one: xr.Dataset, see: Interpolation) -> Method:
+        return ETKF(inflation=self.inflation)
+
+
+@register(
+    "enkf",
+    title="EnKF with perturbed observations",
+    kind="field assimilation",
+    order=3,
+    ensemble=True,
+    reference="Burgers et al. (1998)",
+    bounds={"inflation": (1, None)},
+)
+@dataclass(frozen=True)
+class FieldEnKF(FieldMethod):
+    """Ensemble Kalman filter: each member is corrected by observations with noise of their error.
+
+    Attributes
+    ----------
+    inflation : of the members' spread before the analysis, at least 1.
+    """
+
+    inflation: float = 1.0
+
+    def core(self, one: xr.Dataset, see: Interpolation) -> Method:
+        return EnKF(inflation=self.inflation)
+
+
+@register(
+    "oi",
+    title="Optimal interpolation",
+    kind="field assimilation",
+    order=4,
+    reference="Gandin (1963)",
+    bounds={"radius": (0, None)},
+)
+@dataclass(frozen=True)
+class FieldOI(FieldMethod):
+    """Optimal interpolation of one state, with errors of the background that are given.
+
+    Attributes
+    ----------
+    radius : m; errors of the background are uncorrelated from twice this distance on.
+    error : standard deviation of the background errors of each variable, in its unit.
+    """
+
+    ensemble: ClassVar[bool] = False
+    radius: float = 1.0e6
+    error: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def core(self, one: xr.Dataset, see: Interpolation) -> Method:
+        names = [name for name, _ in fields_of(one)]
         missing = [name for name in dict.fromkeys(names) if name not in self.error]
         if missing:
             raise PhysLabError(f"oi needs the background error of {', '.join(missing)}: pass error={{name: std}}")
+        points = _points(one)
         size = len(points) * len(names)
         if size > LARGEST:
             raise PhysLabError(
@@ -121,6 +253,36 @@ class FieldAssimilator:
             )
         alike = gaspari_cohn(sphere_distance(points, points), self.radius)
         return OptimalInterpolation(torch.block_diag(*(self.error[name] ** 2 * alike for name in names)))
+
+
+def FieldAssimilator(method: str = "letkf", **options: Any) -> FieldMethod:
+    """A method for your own fields by name.
+
+    Parameters
+    ----------
+    method : "letkf", "etkf", "enkf" for a background with members, "oi" for one without, or another that is registered.
+    options : of that method, such as `radius` (m) and `inflation`.
+
+    Raises
+    ------
+    PhysLabError : unknown name, an option that the method does not have, or a value beyond its bounds.
+    """
+    if method not in FIELD_METHODS:
+        raise PhysLabError(unknown("method", method, FIELD_METHODS))
+    chosen = FIELD_METHODS[method]
+    check_options(chosen, options)
+    return chosen(**options)
+
+
+#: Name -> class of the methods for your own fields.
+FIELD_METHODS: Mapping[str, type[FieldMethod]] = Registered("methods", lambda s: s.kind == "field assimilation")
+
+
+def _points(one: xr.Dataset) -> torch.Tensor:
+    """(H * W, 2) latitude and longitude."""
+    grid = Grid.from_dataset(one)
+    lat, lon = (a.ravel() for a in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
+    return torch.from_numpy(np.stack([lat, lon], 1).astype(np.float64))
 
 
 def channels_to_dataset(x: torch.Tensor, like: xr.Dataset) -> xr.Dataset:

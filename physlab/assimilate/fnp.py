@@ -37,6 +37,7 @@ from physlab.assimilate.regression import GaussianRegression
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.nn.parts import zero
 from physlab.nn.unet import GridConv, pad_grid
+from physlab.registry import register
 
 EPSILON = 1e-3
 REACH = 5  # points on each side of a kernel of 11 x 11
@@ -107,6 +108,7 @@ class FourierLayer(nn.Module):
         return torch.fft.irfft(torch.view_as_complex(waves.unflatten(-1, (m, 2)).contiguous()), n=w, norm="ortho")
 
 
+@register("fnp", title="FNP", kind="assimilation", order=44)
 class FNP(GaussianRegression):
     """See the module docstring.
 

@@ -18,8 +18,10 @@ from physlab.assimilate.sphere import EQUATOR, SphereCovariance, estimate, roots
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.assimilate.var3d import Var3D
 from physlab.errors import Cancelled, PhysLabError
+from physlab.registry import register
 
 
+@register("3dvar", title="3D-Var", kind="assimilation", ensemble=True, order=48)
 class GlobalVar3D(Learned):
     """The method, made by :meth:`from_increments`.
 

@@ -9,20 +9,19 @@ units of :mod:`~physlab.assimilate.statespace`; reading, checking, writing and m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.assimilate.fields import channels_to_dataset
+from physlab.assimilate.fields import Cancel, Progress, channels_to_dataset
 from physlab.assimilate.statespace import Columns, StateSpace, columns_from
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn.stored import Stored
-
-Progress = Callable[[int, int], None]  # steps done, steps in all
-Cancel = Callable[[], bool]  # asked between steps; True raises physlab.errors.Cancelled
+from physlab.registry import Spec
 
 
 class Learned(Stored):
@@ -40,6 +39,7 @@ class Learned(Stored):
     """
 
     title = "assimilation method"
+    registry = "methods"
     ensemble = centred = False
 
     def __init__(self, space: StateSpace, **arguments) -> None:
@@ -49,6 +49,15 @@ class Learned(Stored):
         place = torch.stack([rows.sin(), rows.cos()])[None, :, :, None].expand(1, 2, *space.shape[1:])
         self.register_buffer("place", place.contiguous(), persistent=False)
         self.register_buffer("area", space.area, persistent=False)
+
+    @property
+    def spec(self) -> Spec:
+        """What the method takes and gives."""
+        entry: Spec = getattr(type(self), "entry", None) or Spec(type(self).__name__, type(self).__name__)
+        names = dict.fromkeys(self.space.variables, "")
+        rows, columns = self.space.shape[1:]
+        return replace(entry, kind="assimilation", inputs=names, ensemble=self.ensemble,
+                       grid=f"{rows} x {columns} points of the globe on {len(self.space.levels)} levels")  # fmt: skip
 
     def known(self, background: Tensor) -> Tensor:
         """(B, C + 2, H, W): the standardised background, sine and cosine of latitude."""
@@ -79,7 +88,7 @@ class Learned(Stored):
 
     @torch.no_grad()
     def analyse(
-        self, background: xr.Dataset, observations: xr.Dataset, members: int | None = None, seed: int = 0,
+        self, background: xr.Dataset, observations: xr.Dataset, *, members: int | None = None, seed: int = 0,
         progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> xr.Dataset:  # fmt: skip
         """The background, corrected.

@@ -27,10 +27,24 @@ from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.errors import PhysLabError
 from physlab.nn.parts import choose
 from physlab.nn.vre import VirtualReconstruction
+from physlab.registry import register
 
 ENCODERS = ("attention", "convolution", "none")
 
 
+@register(
+    "phyda",
+    title="PhyDA",
+    kind="assimilation",
+    order=40,
+    ensemble=True,
+    reference="arXiv 2505.12882",
+    variants={
+        "phyda-without-prdo": "PhyDA without physics in the loss",
+        "phyda-without-vre": "PhyDA without its encoder",
+        "phyda-convolution-for-vre": "PhyDA with convolutions",
+    },
+)
 class PhyDA(LatentDiffusion):
     """The method.
 

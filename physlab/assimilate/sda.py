@@ -17,10 +17,12 @@ from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.diffusion import DDIM, MMPS, Denoiser, NoiseSchedule
 from physlab.errors import PhysLabError
 from physlab.nn.unet import UNet
+from physlab.registry import register
 
 FLOOR = 0.1  # least observation error in units of the background error: an exact one makes the guide stiff
 
 
+@register("sda", title="SDA", kind="assimilation", order=42, ensemble=True)
 class SDA(Learned):
     """The method.
 

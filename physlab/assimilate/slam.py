@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from physlab.assimilate.latent import LatentDiffusion
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.nn.unet import ResBlock
+from physlab.registry import register
 
 
+@register("slam", title="SLAM", kind="assimilation", order=41, ensemble=True)
 class SLAM(LatentDiffusion):
     """The method.
 

@@ -22,11 +22,13 @@ from physlab.assimilate.learned import Cancel, Learned, Progress, about
 from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.errors import Cancelled, FieldError, PhysLabError
+from physlab.registry import register
 
 STEP = 2  # grid points from one transform to the next
 NUMBERS = 2**24  # most numbers in the matrices that are held at a time
 
 
+@register("static letkf", title="LETKF, static members", kind="assimilation", ensemble=True, order=47, view="letkf")
 class StaticLETKF(Learned):
     """The method, made by :meth:`from_increments`. Its ensemble is large; it is made where it is needed, not shipped.
 

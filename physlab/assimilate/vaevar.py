@@ -21,8 +21,10 @@ from physlab.assimilate.latent import LatentMethod
 from physlab.assimilate.learned import Cancel, Progress
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.errors import Cancelled, PhysLabError
+from physlab.registry import register
 
 
+@register("vaevar", title="VAE-Var", kind="assimilation", order=43)
 class VAEVar(LatentMethod):
     """The method.
 

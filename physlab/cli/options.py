@@ -16,3 +16,11 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
     if wrong:
         raise ValueError(f"'{wrong[0]}' is no mapping: write YOURS=OURS, as in lat_name=latitude")
     return dict(pair.split("=", 1) for pair in given)
+
+
+def number(text: str) -> float | str:
+    """A number where the text is one, else the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -29,7 +29,8 @@ def one_station(value=283.0, error=0.5):
 @pytest.mark.parametrize("method", ["letkf", "etkf", "enkf"])
 def test_at_the_station_the_mean_is_kalmans(method):
     background = ensemble(400 if method == "enkf" else 40)
-    made = FieldAssimilator(method, radius=5e5).analyse(background, one_station())
+    options = {"radius": 5e5} if method == "letkf" else {}
+    made = FieldAssimilator(method, **options).analyse(background, one_station())
     prior = background["t"][:, 0, 0, 2, 2]
     b = float(prior.var(ddof=1))
     gain = b / (b + 0.25)
@@ -71,8 +72,19 @@ def test_backgrounds_that_do_not_fit():
         FieldAssimilator().analyse(xr.concat([background, background], "time"), one_station())
     with pytest.raises(PhysLabError, match="letkf, etkf, enkf, oi"):
         FieldAssimilator("4dvar")
-    with pytest.raises(PhysLabError, match="radius"):
+    with pytest.raises(PhysLabError, match=r"radius of method 'letkf' is 0\.0: pass above 0"):
         FieldAssimilator(radius=0.0)
+    with pytest.raises(PhysLabError, match="no option 'radius': it allows inflation"):
+        FieldAssimilator("etkf", radius=1e6)
+    with pytest.raises(PhysLabError, match="it corrects the 40"):
+        FieldAssimilator("letkf").analyse(background, one_station(), members=3)
+
+
+def test_a_file_names_the_options_that_counted():
+    background = ensemble()
+    made = FieldAssimilator("etkf", inflation=1.1).analyse(background, one_station())
+    assert made.attrs["inflation"] == 1.1 and "radius_m" not in made.attrs
+    assert FieldAssimilator("letkf", radius=5e5).analyse(background, one_station()).attrs["radius_m"] == 5e5
 
 
 @pytest.mark.real_data("era5-ensemble")

@@ -75,7 +75,7 @@ class Bench:
         """Case and analysis."""
         if share not in self.made:
             case = self.twin.case(self.time, share / 100)
-            analysis = self.method.analyse(case.background, case.observations, self.members)
+            analysis = self.method.analyse(case.background, case.observations, members=self.members)
             self.made[share] = (case, analysis)
         return self.made[share]
 
