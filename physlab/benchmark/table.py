@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from physlab.data.assets import asset
+from physlab.data.writer import write_table as replace_table
 from physlab.errors import PhysLabError
 
 RESULTS = "results/downscaling.csv"
@@ -98,15 +98,6 @@ def write_runs(runs: pd.DataFrame, path: Path) -> Path:
         ["task", "factor", "_kind", "model", "constraint", "seed"], kind="stable"
     )
     return replace_table(order[list(COLUMNS)], path)
-
-
-def replace_table(table: pd.DataFrame, path: Path) -> Path:
-    """Write a CSV of 6 significant digits beside its place, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
-    os.replace(part, path)
-    return path
 
 
 def summary(runs: pd.DataFrame, task: str = "tcw", factor: int = 4) -> pd.DataFrame:

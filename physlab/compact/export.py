@@ -16,8 +16,6 @@ from __future__ import annotations
 import copy
 import io
 import json
-import os
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from torch import Tensor, nn
 from physlab.compact.session import open_session
 from physlab.downscale import CNN
 from physlab.errors import PhysLabError
+from physlab.store import write_file
 
 OPSET = 18
 TOLERANCE = 1e-5
@@ -60,18 +59,7 @@ def export_onnx(model: CNN, path: str | Path, shape: tuple[int, int] | None = No
     ------
     PhysLabError : a network of another kind, an operator that ONNX lacks, or numbers that differ from torch.
     """
-    path = Path(path)
-    content = onnx_bytes(model, shape)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)
-    return path
+    return write_file(path, onnx_bytes(model, shape))
 
 
 def onnx_bytes(model: CNN, shape: tuple[int, int] | None = None) -> bytes:

@@ -12,12 +12,15 @@ that cross either seam all work, and cuts them at the window's edges.
 
 from __future__ import annotations
 
+import io
 import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from physlab.store import write_file
 
 COASTLINE_FILE = Path(__file__).resolve().parents[1] / "assets" / "data" / "coastline.npz"
 UK_WINDOW = (-13.0, 5.0, 47.0, 62.0)  # west, east, south, north in degrees
@@ -79,8 +82,9 @@ def pack_coastline(geojson: str | Path, output: str | Path = COASTLINE_FILE) -> 
     break_ = np.full((2, 1), np.nan)
     world = np.concatenate([piece for line in lines for piece in (line, break_)], axis=1)
     layers: dict[str, Any] = {"global": world.astype(np.float32), "uk": _uk_shore().astype(np.float32)}
-    np.savez_compressed(output, **layers)
-    return Path(output)
+    content = io.BytesIO()
+    np.savez_compressed(content, **layers)
+    return write_file(output, content.getbuffer())
 
 
 @lru_cache(maxsize=2)

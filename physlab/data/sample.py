@@ -8,7 +8,6 @@ applied without the download.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import xarray as xr
 from physlab.cf import VARIABLES
 from physlab.data.assets import PACKAGED
 from physlab.data.frames import UK_SPLIT, uk_field
+from physlab.data.writer import write_dataset
 from physlab.errors import FieldError
 from physlab.fields import Scaling
 
@@ -67,7 +67,6 @@ def make_sample(folder: Path = PACKAGED / "data") -> Path:
     )
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "era5-uk-t2m-sample.nc"
-    temporary = target.with_suffix(".nc.part")
     packing: dict[str, object] = {
         "dtype": "int16",
         "scale_factor": STEP,
@@ -80,12 +79,7 @@ def make_sample(folder: Path = PACKAGED / "data") -> Path:
         "t2m": {**packing, "shuffle": True, "chunksizes": (24, *part.shape[1:])},
         "time": {"units": "hours since 2019-03-01", "dtype": "int32"},
     }
-    try:
-        ds.to_netcdf(temporary, encoding=encoding)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+    return write_dataset(ds, target, encoding)
 
 
 if __name__ == "__main__":

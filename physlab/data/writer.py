@@ -1,72 +1,48 @@
-"""Writing data sets, NetCDF or Zarr by suffix, and folders of files: never half-written."""
+"""Writing data sets, NetCDF or Zarr by suffix, and tables: never half-written."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 import xarray as xr
 
 from physlab.errors import PhysLabError
+from physlab.store import new_folder, write_file
 
 
-@contextlib.contextmanager
-def new_folder(folder: str | Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place when the block ends without an error.
+def write_dataset(ds: xr.Dataset, path: str | Path, encoding: Mapping[str, Mapping] | None = None) -> Path:
+    """Write a data set, whole or not at all.
 
-    A folder that is there already is moved aside first and removed last, so that a reader finds the old one or the new
-    one whole, and a failure loses neither.
-    """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield part
-        part.chmod(0o755)
-        if folder.exists():
-            old = part.with_name(part.name + ".old")
-            os.replace(folder, old)
-            os.replace(part, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def write_dataset(ds: xr.Dataset, path: str | Path) -> Path:
-    """Write a data set to a temporary name beside `path` and rename it when it is complete.
+    A NetCDF file is put together in memory, so that a full disk is an error of ours and not one inside HDF5; a Zarr
+    store is written chunk by chunk.
 
     Parameters
     ----------
-    ds : written with its attributes; floats are compressed without loss in NetCDF.
-    path : ends in ``.nc`` or ``.zarr``; its folder must exist. A file or store of that name is replaced.
+    ds : written with its attributes.
+    path : ends in ``.nc`` or ``.zarr``; its folder must exist. A file or a store of that name is replaced.
+    encoding : of variables in NetCDF; without it floats are compressed without loss.
 
     Raises
     ------
-    PhysLabError : another suffix;  FileNotFoundError : no such folder.
+    PhysLabError : another suffix, or a folder that holds something else than a Zarr store.
+    FileNotFoundError : no such folder.  OSError : a full disk, no permission.
     """
     path = Path(path).expanduser()
     if path.suffix not in (".nc", ".zarr"):
         raise PhysLabError(f"cannot write '{path}': its name must end in .nc (NetCDF) or .zarr")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write '{path}': there is no folder '{path.parent}'; make it first")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        if path.suffix == ".zarr":
-            ds.to_zarr(temporary, mode="w", zarr_format=2)  # which every reader knows, metadata in one file
-            if path.exists():
-                shutil.rmtree(path)
-        else:
-            packed = {name: {"zlib": True, "complevel": 1} for name, da in ds.data_vars.items() if da.dtype.kind == "f"}
-            ds.to_netcdf(temporary, engine="h5netcdf", encoding=packed)
-        os.replace(temporary, path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
-    return path
+    if path.suffix == ".zarr":
+        with new_folder(path, "zarr") as part:
+            ds.to_zarr(part, mode="w", zarr_format=2)  # which every reader knows, metadata in one file
+        return path
+    if encoding is None:
+        encoding = {name: {"zlib": True, "complevel": 1} for name, da in ds.data_vars.items() if da.dtype.kind == "f"}
+    return write_file(path, ds.to_netcdf(engine="h5netcdf", encoding=dict(encoding)))
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a CSV of 6 significant digits."""
+    return write_file(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

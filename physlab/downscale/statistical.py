@@ -19,12 +19,12 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from physlab.data.patches import SRData
-from physlab.data.writer import new_folder
 from physlab.downscale.base import FieldDownscaler
 from physlab.downscale.members import downscale_members
 from physlab.errors import CheckpointError, FieldError, PhysLabError
 from physlab.grid import Grid
 from physlab.registry import Spec
+from physlab.store import new_folder
 
 ARRAYS, CARD = "model.safetensors", "card.json"
 FRAMES = 64  # predicted at a time
@@ -183,7 +183,7 @@ class Statistical(FieldDownscaler):
             raise PhysLabError(f"{self.kind} is not fitted: there is nothing to save")
         folder = Path(folder)
         card = {"class": type(self).__name__, "settings": dataclasses.asdict(self), **self.card}
-        with new_folder(folder) as part:
+        with new_folder(folder, "model") as part:
             save_file({key: np.asarray(value, order="C") for key, value in self.arrays.items()}, part / ARRAYS)
             (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         return folder

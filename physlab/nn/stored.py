@@ -10,8 +10,8 @@ from typing import ClassVar, Self, TypeVar
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from physlab.data.writer import new_folder
 from physlab.errors import CheckpointError
+from physlab.store import new_folder
 
 T = TypeVar("T")
 WEIGHTS, CARD = "model.safetensors", "card.json"
@@ -51,7 +51,7 @@ class Stored(nn.Module):
             tensors |= {k: tensors[k].half() for k in rounded}
         count = sum(p.numel() for p in self.parameters())
         card = {"class": type(self).__name__, **self.describe(), "parameters": count, **self.card}
-        with new_folder(folder) as part:
+        with new_folder(folder, "model") as part:
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part / WEIGHTS)
             (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         return Path(folder)

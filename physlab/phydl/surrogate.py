@@ -23,7 +23,6 @@ import xarray as xr
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from physlab.data.writer import new_folder
 from physlab.errors import CheckpointError, FieldError, PhysLabError
 from physlab.grid import Grid
 from physlab.nn.coordinate import CoordinateNetwork
@@ -33,6 +32,7 @@ from physlab.phydl.fit import FitReport, FitSettings, fit, relative_residuals, s
 from physlab.phydl.force import SmoothForce
 from physlab.phydl.identify import coefficient_table, holdout
 from physlab.phydl.library import Equation, State, atmosphere
+from physlab.store import new_folder
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
 NETWORK = {"width": 87, "depth": 8, "activation": "siren"}
@@ -281,7 +281,7 @@ class PhyDL:
                           for e in self.equations},
             "parameters": sum(p.numel() for p in self.network.parameters()), **self.card,
         }  # fmt: skip
-        with new_folder(folder) as part:
+        with new_folder(folder, "model") as part:
             save_file({k: v.contiguous() for k, v in tensors.items()}, part / WEIGHTS)
             (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         return folder

@@ -14,7 +14,6 @@ the first run and validation and test from a second one with another seed, which
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from physlab.cf import VARIABLES
+from physlab.data.writer import write_dataset
 from physlab.errors import PhysLabError
 
 # split -> (run, first and last day as fractions of that run), for one run and for two
@@ -77,10 +77,8 @@ def _encode(dataset: xr.Dataset, steps: dict[str, float]) -> dict:
 
 
 def write(dataset: xr.Dataset, path: Path, steps: dict[str, float] = STEPS) -> None:
-    """Packed by the given steps, under a temporary name until it is complete."""
-    temporary = path.with_name("part-" + path.name)
-    dataset.to_netcdf(temporary, engine="netcdf4", encoding=_encode(dataset, steps))
-    os.replace(temporary, path)
+    """Packed by the given steps."""
+    write_dataset(dataset, path, _encode(dataset, steps))
 
 
 def window(field: np.ndarray, first: int) -> np.ndarray:

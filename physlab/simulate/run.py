@@ -1,7 +1,8 @@
 """Making a nature run in pieces: spin up, pad, run, write, restart.
 
 output/
-  restart.npz           the last state, its day, the budgets so far (written to a temporary name, then renamed)
+  restart.npz           the last state, its day, the budgets so far
+  spinup.npz            likewise during the spin-up, until there is the first of those
   surface-00000.nc      hourly fields (see SCHEDULE), full resolution
   states-00000.nc       pressure-level fields every 6 hours on the T42 grid (64 x 128)
   forecasts-00000.nc    24-hour T42 forecasts, from each midnight unless asked more often, same grid and levels, by
@@ -12,8 +13,9 @@ output/
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import numpy as np
 from physlab.data.writer import write_dataset
 from physlab.errors import PhysLabError
 from physlab.simulate import diagnostics, nature
+from physlab.store import lock, parse_card, write_file
 
 # Hours of the day at which surface fields are kept: an hourly triplet at midnight and six-hourly frames.
 SCHEDULE = (0, 1, 2, 6, 12, 18)
@@ -79,23 +82,26 @@ class NatureRun:
 
 
 def _save(path: Path, state, extra: dict) -> None:
-    """Write a state atomically."""
+    """Write a state."""
     leaves: dict[str, Any] = {f"leaf{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as file:
-        np.savez(file, extra=json.dumps(extra), **leaves)
-    os.replace(temporary, path)
+    content = io.BytesIO()
+    np.savez(content, extra=json.dumps(extra), **leaves)
+    write_file(path, content.getbuffer())
 
 
-def _load(path: Path, like):
-    """Read a state written by _save; `like` gives the structure."""
+def _load(path: Path, like: Callable[[dict], object]):
+    """Read a state written by _save; `like` gives a state of the same structure, from what was written beside it."""
     try:
         with np.load(path) as data:
             extra = json.loads(str(data["extra"]))
-            leaves = [jnp.asarray(data[f"leaf{i}"]) for i in range(len(jax.tree.leaves(like)))]
+            model = like(extra)
+            shapes = [np.shape(x) for x in jax.tree.leaves(model)]
+            leaves = [jnp.asarray(data[f"leaf{i}"]) for i in range(len(shapes))]
+        if [x.shape for x in leaves] != shapes or not all(bool(jnp.isfinite(x).all()) for x in leaves):
+            raise ValueError("not the numbers of a state")
     except Exception as error:
         raise PhysLabError(f"{path} is not a readable restart ({error}): remove it to start the run anew") from None
-    return jax.tree.unflatten(jax.tree.structure(like), leaves), extra
+    return jax.tree.unflatten(jax.tree.structure(model), leaves), extra
 
 
 class _Models:
@@ -109,17 +115,24 @@ class _Models:
         self.view = diagnostics.of(self.truth)
         self.forecast_view = diagnostics.of(self.forecast)
 
-    def spin_up(self, report):
-        """From rest, at the resolution of the forecasts, to a turbulent state at the run's own."""
-        run, state = self.run, self.forecast.rest(self.run.seed)
-        for day in range(0, run.spinup_t42, 5):
+    def spin_up(self, report, restart: Path):
+        """From rest, at the resolution of the forecasts, to a turbulent state at the run's own; goes on from a file."""
+        run, state, own, day = self.run, self.forecast.rest(self.run.seed), False, 0
+        if restart.exists():
+            like = {False: self.forecast, True: self.truth}
+            state, told = _load(restart, lambda told: like[told["own"]].rest(run.seed))
+            own, day = told["own"], told["day"]
+        while not own and day < run.spinup_t42:
             days = min(5, run.spinup_t42 - day)
-            state = jax.block_until_ready(self.forecast.advance(state, 24 * days))
-            report(f"spin-up {self.forecast.resolution.name}, day {day + days}/{run.spinup_t42}")
-        state = self.truth.regrid(state, self.forecast)
-        for day in range(run.spinup):
-            state = jax.block_until_ready(self.truth.advance(state, 24))
-            report(f"spin-up {run.preset}, day {day + 1}/{run.spinup}")
+            state, day = jax.block_until_ready(self.forecast.advance(state, 24 * days)), day + days
+            _save(restart, state, {"own": False, "day": day})
+            report(f"spin-up {self.forecast.resolution.name}, day {day}/{run.spinup_t42}")
+        if not own:
+            state, day = self.truth.regrid(state, self.forecast), 0
+        while day < run.spinup:
+            state, day = jax.block_until_ready(self.truth.advance(state, 24)), day + 1
+            _save(restart, state, {"own": True, "day": day})
+            report(f"spin-up {run.preset}, day {day}/{run.spinup}")
         return {**state, "budget": self.truth.empty_budget()}
 
     def day(self, day: int, state, totals: dict, frames: dict[str, list]):
@@ -153,13 +166,17 @@ class _Models:
 
 def _claim(run: NatureRun, output: Path) -> None:
     """Make the folder of a run, or make sure that the run found there has the same configuration."""
-    output.mkdir(parents=True, exist_ok=True)
     config = {k: v for k, v in dataclasses.asdict(run).items() if k != "days"}
     config = json.loads(json.dumps({**config, "resolution": dataclasses.asdict(nature.RESOLUTIONS[run.preset])}))
     path = output / "run.json"
     if not path.exists():
-        path.write_text(json.dumps(config, indent=1))
-    elif {"forecast_every": 24, **json.loads(path.read_text())} != config:  # runs from before that choice
+        write_file(path, json.dumps(config, indent=1))
+        return
+    try:
+        found = {"forecast_every": 24, **parse_card(path)}  # runs from before that choice
+    except ValueError as error:
+        raise PhysLabError(f"{path} is damaged ({error}): restore it, or choose another folder") from None
+    if found != config:
         raise PhysLabError(f"{output} holds a run of another configuration: choose another folder or remove it")
 
 
@@ -184,13 +201,19 @@ def simulate(run: NatureRun, output: str | Path, progress: bool = True) -> dict:
     Raises
     ------
     PhysLabError
-        If the folder holds a run of another configuration, or the model has become unstable.
+        If the folder holds a run of another configuration, another process is making it, or the model has become
+        unstable.
     """
+    output = Path(output).expanduser()
+    with lock(output, 0.0):
+        _claim(run, output)
+        return _simulate(run, output, progress)
+
+
+def _simulate(run: NatureRun, output: Path, progress: bool) -> dict:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    output = Path(output)
-    _claim(run, output)
-    models, restart = _Models(run), output / "restart.npz"
+    models, restart, spinup = _Models(run), output / "restart.npz", output / "spinup.npz"
     mean, surface = models.truth.mean, models.view.surface
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar:
@@ -202,13 +225,14 @@ def simulate(run: NatureRun, output: str | Path, progress: bool = True) -> dict:
                 print(text, flush=True)
 
         if restart.exists():
-            state, totals = _load(restart, models.truth.rest(run.seed))
+            state, totals = _load(restart, lambda _: models.truth.rest(run.seed))
         else:
-            state = models.spin_up(report)
+            state = models.spin_up(report, spinup)
             first = surface(state)
             totals = {"day": 0, "evaporation": 0.0, "precipitation": 0.0, "filling": 0.0, "mass": 0.0,
                       "tcw0": mean(first["tcw"]), "pressure": mean(first["sp"])}  # fmt: skip
             _save(restart, state, totals)
+        spinup.unlink(missing_ok=True)
         report(f"day {totals['day']}/{run.days}", completed=totals["day"])
         while totals["day"] < run.days:
             first_day, last_day = totals["day"], min(totals["day"] + run.piece, run.days)

@@ -15,10 +15,11 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from physlab.errors import StoreError
@@ -29,8 +30,13 @@ PREFIX = ".physlab-"
 WAIT = 60.0  # seconds for another writer of the same name
 
 
-def write_file(path: str | Path, content: bytes | memoryview | str) -> Path:
+def write_file(path: str | Path, content: bytes | memoryview | str | Callable[[Path], object]) -> Path:
     """Write a file, on the disk (fsync) before it takes its name; folders above it are made.
+
+    Parameters
+    ----------
+    content : what is in it, text as UTF-8; or a function that writes the file of the name that it is given, for what is
+        too large to lie in memory twice.
 
     Raises
     ------
@@ -42,10 +48,11 @@ def write_file(path: str | Path, content: bytes | memoryview | str) -> Path:
         if target.exists() and not target.is_file():
             kind = "folder" if target.is_dir() else "device"
             raise StoreError(f"cannot write '{path}': a {kind} has that name; choose another one")
-        data = content.encode() if isinstance(content, str) else content
-        with open(new, "xb", buffering=0) as file:
-            _write_all(file.fileno(), memoryview(data).cast("B"))
-            os.fsync(file.fileno())
+        if callable(content):
+            _call(content, new)
+            _sync(new)
+        else:
+            _write(new, content.encode() if isinstance(content, str) else content)
         os.replace(new, target)
         _sync(target.parent)
     return path
@@ -95,13 +102,20 @@ def lock(path: str | Path, wait: float = WAIT) -> Iterator[None]:
     StoreError : another process still writes it.
     """
     path = _real(path)
-    handle = _acquire(_name(path, "lock"), path, wait)
+    made = _make(path.parent)
     try:
-        os.write(handle, os.fsencode(path.name))
-        _restore(path)
-        yield
-    finally:
-        _release(_name(path, "lock"), handle, path)
+        handle = _acquire(_name(path, "lock"), path, wait)
+        try:
+            os.write(handle, os.fsencode(path.name))
+            _restore(path)
+            yield
+        finally:
+            _release(_name(path, "lock"), handle, path)
+    except BaseException:
+        for parent in made:
+            with contextlib.suppress(OSError):
+                os.rmdir(parent)
+        raise
 
 
 def recover(path: str | Path) -> None:
@@ -124,19 +138,12 @@ def recover(path: str | Path) -> None:
 def _beside(path: Path) -> Iterator[tuple[Path, Path]]:
     """The real target and the name of its new version, both ours alone; failing leaves neither files nor folders."""
     target = _real(path)
-    made = _make(target.parent)
-    try:
-        with lock(target):
-            recover(target)
-            try:
-                yield target, _name(target, "new")
-            finally:
-                _restore(target)
-    except BaseException:
-        for parent in made:
-            with contextlib.suppress(OSError):
-                os.rmdir(parent)
-        raise
+    with lock(target):
+        recover(target)
+        try:
+            yield target, _name(target, "new")
+        finally:
+            _restore(target)
 
 
 def _restore(target: Path) -> None:
@@ -241,9 +248,25 @@ def _make(parent: Path) -> list[Path]:
     return made
 
 
-def _write_all(handle: int, data: memoryview) -> None:
-    while len(data):
-        data = data[os.write(handle, data[: 1 << 26]) :]
+def _write(path: Path, content: bytes | memoryview) -> None:
+    with open(path, "xb", buffering=0) as file:
+        data = memoryview(content).cast("B")
+        while len(data):
+            data = data[os.write(file.fileno(), data[: 1 << 26]) :]
+        os.fsync(file.fileno())
+
+
+def _call(write: Callable[[Path], object], path: Path) -> None:
+    """Libraries in Rust hide the system's error in a text: (os error 28)."""
+    try:
+        write(path)
+    except OSError:
+        raise
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def _sync(path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from physlab.data.writer import write_table as write_results
 from physlab.train.checkpoint import load_checkpoint, save_checkpoint
-from physlab.train.evaluate import evaluate, predict_members, results_table, write_results
+from physlab.train.evaluate import evaluate, predict_members, results_table
 from physlab.train.loop import Report, fit
 from physlab.train.overhead import layer_overhead
 from physlab.train.recipe import Preset, Recipe, get_recipe, list_recipes, make_model

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from physlab.assimilate.learned import Learned
 from physlab.assimilate.statespace import StateSpace, observe_columns
 from physlab.data.pairs import open_pairs
 from physlab.errors import PhysLabError
+from physlab.store import write_file
 from physlab.train.steps import StepReport, Steps, rate_of, take_steps
 
 Part = tuple[str | Path, tuple[float, float] | None]  # folder of a nature run, first and last day
@@ -62,14 +62,10 @@ class Pairs:
         return cls(space, background, torch.cat([((x - b) / space.error).half() for x, b in made]))
 
     def save(self, path: str | Path) -> Path:
-        """Write to a file, under a temporary name until it is complete."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"part-{os.getpid()}-{path.name}")
-        save_file({"background": self.background, "increment": self.increment}, part,
-                  metadata={"space": json.dumps(self.space.card())})  # fmt: skip
-        os.replace(part, path)
-        return path
+        """Write to a file."""
+        tensors = {"background": self.background, "increment": self.increment}
+        header = {"space": json.dumps(self.space.card())}
+        return write_file(path, lambda new: save_file(tensors, new, header))
 
     @classmethod
     def load(cls, path: str | Path) -> Pairs:

@@ -21,10 +21,10 @@ import torch
 from safetensors.torch import save_file
 
 from physlab.constrain import layer_name
-from physlab.data.writer import new_folder
 from physlab.downscale import CNN, make_downscaler
 from physlab.errors import CheckpointError, PhysLabError
 from physlab.nn import NETWORKS
+from physlab.store import new_folder
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
 REQUIRED = ("name", "task", "factor", "constraint", "constraint_options", "network", "scaling", "variable")
@@ -54,7 +54,7 @@ def save_checkpoint(folder: str | Path, model: CNN, card: Mapping) -> Path:
         "layer": model.layer.name,
         "network": type(model.network).__name__,
     }
-    with new_folder(folder) as part:
+    with new_folder(folder, "model") as part:
         save_file(state, part / WEIGHTS, metadata=header)
         (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return folder

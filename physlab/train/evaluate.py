@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -148,12 +147,3 @@ def row_name(model: FieldDownscaler) -> str:
     card = getattr(model, "card", None) or {}
     label = str(card.get("recipe", "")).removeprefix(f"{card.get('task')}-x{model.factor}").strip("-")
     return f"{label} {getattr(model, 'constraint', model.name)}".strip()
-
-
-def write_results(table: pd.DataFrame, path: str | Path) -> Path:
-    """CSV with 6 significant digits, atomically."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
-    return part.replace(path)

@@ -14,8 +14,8 @@ batches.
 from __future__ import annotations
 
 import copy
+import io
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -32,6 +32,7 @@ from physlab.downscale.static import static_fields
 from physlab.errors import PhysLabError
 from physlab.grid import coarsen, refine
 from physlab.score.extremes import extreme_threshold, extreme_weights
+from physlab.store import write_file
 from physlab.train.batches import Batches
 from physlab.train.progress import Bar
 from physlab.train.settings import Settings
@@ -278,14 +279,10 @@ def validation_rmse(model: CNN, data: SRData, precision: str, device: torch.devi
 
 
 def write_state(path: Path, content: dict) -> None:
-    """Atomic: a reader sees the old file or the new one, never a half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        torch.save(content, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """A reader sees the old file or the new one, never a half."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_file(path, buffer.getbuffer())
 
 
 def read_state(path: Path, fingerprint: dict, device: torch.device) -> dict:

@@ -106,7 +106,7 @@ def test_a_file_that_differs_is_not_written(maker, tmp_path, monkeypatch) -> Non
     assert not list(tmp_path.iterdir())
     monkeypatch.undo()
     path.write_bytes(b"old")
-    monkeypatch.setattr(export.os, "replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk"):
         export_onnx(model, path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"] and path.read_bytes() == b"old"

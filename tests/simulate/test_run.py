@@ -11,8 +11,10 @@ pytest.importorskip("dinosaur", reason="needs the extra physlab[simulate]")
 from dinosaur import spherical_harmonic
 
 from physlab.errors import PhysLabError
+from physlab.simulate import nature
 from physlab.simulate.harmonics import FourierSphericalHarmonics
 from physlab.simulate.run import NatureRun, _claim, _Models, simulate
+from physlab.store import lock
 
 SETTINGS = {"preset": "t21", "spinup_t42": 20, "spinup": 0, "piece": 1, "hourly": (0, 1), "forecasts": True}
 
@@ -142,3 +144,38 @@ def test_runs_from_before_the_choice_of_forecasts_go_on(tmp_path):
         _claim(NatureRun(days=2, **SETTINGS), tmp_path / "new")
     with pytest.raises(PhysLabError, match="forecast_every is 5 hours: use 6, 12 or 24"):
         NatureRun(forecast_every=5)
+
+
+def test_an_interrupted_spin_up_goes_on_and_gives_the_same_run(tmp_path, monkeypatch):
+    settings = {**SETTINGS, "spinup_t42": 10, "spinup": 1, "forecasts": False, "days": 1}
+    advance, calls = nature.Atmosphere.advance, []
+
+    def interrupted(self, state, hours):
+        calls.append(hours)
+        if len(calls) in (2, 4):
+            raise KeyboardInterrupt
+        return advance(self, state, hours)
+
+    monkeypatch.setattr(nature.Atmosphere, "advance", interrupted)
+    for steps in (1, 3):  # within the coarse part, and within the run's own
+        with pytest.raises(KeyboardInterrupt):
+            simulate(NatureRun(**settings), tmp_path / "pieces", progress=False)
+        assert sorted(p.name for p in (tmp_path / "pieces").iterdir()) == ["run.json", "spinup.npz"]
+        assert len(calls) == steps + 1
+    simulate(NatureRun(**settings), tmp_path / "pieces", progress=False)
+    assert calls[:5] == [120, 120, 120, 24, 24] and not (tmp_path / "pieces" / "spinup.npz").exists()
+    monkeypatch.undo()
+    simulate(NatureRun(**settings), tmp_path / "whole", progress=False)
+    one, two = (xr.load_dataset(tmp_path / name / "surface-00000.nc") for name in ("pieces", "whole"))
+    xr.testing.assert_identical(one, two)
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(runs):
+    with lock(runs[0]), pytest.raises(PhysLabError, match="another process is writing"):
+        simulate(NatureRun(days=2, **SETTINGS), runs[0], progress=False)
+
+
+def test_a_damaged_configuration_says_so(runs, tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(PhysLabError, match=r"run\.json is damaged"):
+        simulate(NatureRun(days=2, **SETTINGS), tmp_path, progress=False)
