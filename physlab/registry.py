@@ -359,6 +359,8 @@ def read_source(path: Path, group: str, module: str) -> list[Spec]:
                     continue
                 if given.get("group", group) == group:
                     summary = first_sentence(ast.get_docstring(node) or "")
+                    if not summary or "module docstring" in summary or summary.startswith("The method"):
+                        summary = first_sentence(ast.get_docstring(tree) or "")
                     found.append(_spec(name, group, given, module, summary))
     return found
 

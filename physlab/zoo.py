@@ -1,172 +1,216 @@
-"""The zoo: every method by name. Checkpoints lie under ``assets/checkpoints``, continuous fields under
-``assets/fields``, forecasters under ``assets/forecasts``, methods of data assimilation under ``assets/assimilators``,
-latent diffusion under ``assets/ensembles``; baselines need none."""
+"""The zoo: every method by name, whether it was trained here, ships, or needs no training.
+
+Folders of trained methods lie under ``assets/``, those of each kind in a place of their own (:data:`PLACES`). Methods
+without a folder are those of the registry: interpolation, statistical methods, and assimilation of your own fields.
+Lists are made from the cards and from the registry alone, so that they need neither torch nor a healthy folder.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import torch
-
-from physlab.assimilate.learned import Learned
+from physlab import registry
 from physlab.data.assets import asset_folders, missing_assets
-from physlab.downscale import FieldDownscaler, Interpolate
-from physlab.errors import CheckpointError
-from physlab.nn.stored import Stored, subclasses
-from physlab.phydl import Forecaster, PhyDL
-from physlab.train.checkpoint import CARD, WEIGHTS, load_checkpoint, read_card
+from physlab.errors import CheckpointError, PhysLabError
+from physlab.store import CARD, WEIGHTS, read_card
 
-# no scaled_add by name: its bounds belong to the data (downscale.Constrained takes them)
-BASELINE = re.compile(r"(nearest|bicubic)(?:\+(add|mult|softmax))?-x([0-9]{1,2})")
-BASELINES = [f"{method}-x{factor}" for factor in (2, 4, 8) for method in ("nearest", "bicubic", "bicubic+add")]
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+#: Kind of the trained methods -> folder below the assets; downscaling networks say on their card which kind they are.
+PLACES = {
+    "network": "checkpoints",
+    "continuous": "fields",
+    "forecast": "forecasts",
+    "assimilation": "assimilators",
+    "latent diffusion": "ensembles",
+    "statistical": "statistical",
+}
+COLUMNS = (
+    "name", "kind", "task", "factor", "constraint", "seed", "preset", "units", "rmse_val", "rmse_test", "parameters",
+)  # fmt: skip
+BASELINE = re.compile(r"(nearest|bicubic)(?:\+([\w-]+))?-x([0-9]{1,2})")
+FACTORS = (2, 4, 8)  # of the baselines in the list; any other may be asked for
+METHODS = ("statistical", "field assimilation")  # kinds of the registry that have a name of their own in the zoo
+
+
+def folders_of(kind: str) -> dict[str, Path]:
+    """Name -> folder of the trained methods of a kind of :data:`PLACES`.
+
+    A folder that PHYSLAB_ASSETS names comes before the package.
+    """
+    found: dict[str, Path] = {}
+    for parent in asset_folders():
+        for folder in sorted((parent / PLACES[kind]).glob("*")):
+            if not folder.name.startswith(".") and (folder / CARD).is_file() and (folder / WEIGHTS).is_file():
+                found.setdefault(folder.name, folder)
+    return dict(sorted(found.items()))
 
 
 def checkpoint_folders() -> dict[str, Path]:
-    """Name -> folder of the checkpoints that are here; a folder that PHYSLAB_ASSETS names comes before the package."""
-    return _folders("checkpoints")
+    """Name -> folder of the downscaling networks that are here."""
+    return folders_of("network")
 
 
 def field_folders() -> dict[str, Path]:
     """Name -> folder of the fitted continuous fields (:class:`physlab.phydl.PhyDL`)."""
-    return _folders("fields")
+    return folders_of("continuous")
 
 
 def forecast_folders() -> dict[str, Path]:
     """Name -> folder of the trained forecasters (:class:`physlab.phydl.Forecaster`)."""
-    return _folders("forecasts")
+    return folders_of("forecast")
 
 
 def assimilator_folders() -> dict[str, Path]:
     """Name -> folder of the trained methods of data assimilation (:class:`physlab.assimilate.Learned`)."""
-    return _folders("assimilators")
+    return folders_of("assimilation")
 
 
 def ensemble_folders() -> dict[str, Path]:
     """Name -> folder of the trained latent diffusion models (:class:`physlab.downscale.LatentDownscaler`)."""
-    return _folders("ensembles")
+    return folders_of("latent diffusion")
 
 
-def _folders(kind: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for parent in asset_folders():
-        for folder in sorted((parent / kind).glob("*")):
-            if not folder.name.startswith(".") and (folder / CARD).is_file() and (folder / WEIGHTS).is_file():
-                found.setdefault(folder.name, folder)
-    return dict(sorted(found.items()))
+def baselines() -> Iterator[tuple[str, int, str]]:
+    """Name, factor and constraint of the methods without training."""
+    layers = [name for name, spec in registry.specs("constraints").items()
+              if name != "none" and spec.facts.get("layer", True) and spec.facts.get("by_name", True)]  # fmt: skip
+    for factor in FACTORS:
+        yield f"nearest-x{factor}", factor, "none"
+        yield f"bicubic-x{factor}", factor, "none"
+        for layer in layers:
+            yield f"bicubic+{layer}-x{factor}", factor, layer
+
+
+def model_rows() -> list[dict[str, Any]]:
+    """The rows of :func:`list_models`."""
+    rows: list[dict[str, Any]] = []
+    for kind in PLACES:
+        for name, folder in folders_of(kind).items():
+            try:
+                rows.append({"name": name, "kind": kind, **_row(kind, read_card(folder))})
+            except (PhysLabError, TypeError, KeyError, AttributeError) as error:
+                line = " ".join(str(error).split())[:200]
+                rows.append({"name": name, "kind": f"unusable: {line}"})
+    for name, factor, constraint in baselines():
+        row = {"task": "any", "factor": factor, "constraint": constraint, "parameters": 0}
+        rows.append({"name": name, "kind": "baseline", **row})
+    for spec in registry.specs("methods").values():
+        if spec.problem:
+            rows.append({"name": spec.name, "kind": f"unusable: {spec.problem}"})
+        elif spec.kind in METHODS:
+            rows.append({"name": spec.name, "kind": spec.kind, "task": "any"})
+    return rows
+
+
+def _row(kind: str, card: Mapping) -> dict[str, Any]:
+    """What a card says of a trained method; a KeyError or the like for what it does not say."""
+    if kind != "network":
+        known = (
+            ("task", "factor", "seed", "units", "parameters")
+            if kind == "statistical"
+            else ("task", "seed", "parameters")
+        )
+        return {key: card.get(key) for key in known}
+    missing = [key for key in ("name", "task", "factor", "constraint", "network") if key not in card]
+    if missing:
+        raise CheckpointError(f"the card lacks {', '.join(missing)}: restore it, or train again")
+    scores = card.get("scores", {})
+    return {
+        "kind": kind_of(card), "task": card["task"], "factor": card["factor"], "constraint": card["constraint"],
+        "seed": card.get("seed"), "preset": card.get("preset"), "units": card.get("units"),
+        "rmse_val": scores.get("val", {}).get("rmse"), "rmse_test": scores.get("test", {}).get("rmse"),
+        "parameters": card["network"].get("parameters"),
+    }  # fmt: skip
 
 
 def list_models() -> pd.DataFrame:
     """One row per method: name, kind, task, factor, constraint, seed, preset, test and validation RMSE with unit,
     parameters.
 
-    A checkpoint whose card cannot be read is listed with the reason in `kind`.
+    A folder whose card cannot be read, and a method that cannot be loaded, is listed with the reason in `kind`.
     """
-    rows = []
-    for name, folder in checkpoint_folders().items():
-        try:
-            card = read_card(folder)
-        except CheckpointError as error:
-            rows.append({"name": name, "kind": f"unusable: {error}"})
-            continue
-        scores = card.get("scores", {})
-        rows.append({
-            "name": name, "kind": kind_of(card), "task": card["task"], "factor": card["factor"],
-            "constraint": card["constraint"],
-            "seed": card.get("seed"), "preset": card.get("preset"), "units": card.get("units"),
-            "rmse_val": scores.get("val", {}).get("rmse"), "rmse_test": scores.get("test", {}).get("rmse"),
-            "parameters": card["network"].get("parameters"),
-        })  # fmt: skip
-    others = {
-        "continuous": field_folders(), "forecast": forecast_folders(), "assimilation": assimilator_folders(),
-        "latent diffusion": ensemble_folders(),
-    }  # fmt: skip
-    for kind, folders in others.items():
-        for name, folder in folders.items():
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            row = {key: card.get(key) for key in ("task", "seed", "parameters")}
-            rows.append({"name": name, "kind": kind, **row})
-    for name in BASELINES:
-        method = load_model(name)
-        rows.append(
-            {
-                "name": name,
-                "kind": "baseline",
-                "task": "any",
-                "factor": method.factor,
-                "constraint": method.constraint,
-                "parameters": 0,
-            }
-        )
-    columns = [
-        "name",
-        "kind",
-        "task",
-        "factor",
-        "constraint",
-        "seed",
-        "preset",
-        "units",
-        "rmse_val",
-        "rmse_test",
-        "parameters",
-    ]
-    table = pd.DataFrame(rows, columns=columns)
+    import pandas as pd
+
+    table = pd.DataFrame(model_rows(), columns=list(COLUMNS))
     return table.astype({"factor": "Int64", "seed": "Int64", "parameters": "Int64"})
 
 
 def kind_of(card: Mapping) -> str:
-    """Network, ensemble (it takes noise) or sequence, from a card."""
+    """Network, ensemble (it takes noise) or sequence, from the card of a downscaling network."""
     if card["task"] in ("tcw-t1", "tcw-t2"):
         return "sequence"
     network = card["network"]
-    noisy = network["class"] == "NoiseResNet" or network["arguments"].get("noise_channels")
+    known = registry.specs("networks").get(network["class"])
+    noisy = (known is not None and known.ensemble) or network["arguments"].get("noise_channels")
     return "ensemble" if noisy else "network"
 
 
-def loaders() -> dict[str, Callable[[Path], PhyDL | Stored]]:
-    """Class on the card -> what opens the folder; every subclass of Stored that has been imported is known."""
-    return {"PhyDL": PhyDL.load, **{kind.__name__: kind.load for kind in subclasses(Stored)}}
+def loaders() -> dict[str, Callable[[Path], Any]]:
+    """Class on the card -> what opens the folder."""
+    from physlab.downscale.statistical import Statistical
+    from physlab.nn.stored import Stored, subclasses
+    from physlab.phydl import PhyDL
+
+    for name, spec in registry.specs("methods").items():  # those of other packages enter when they are imported
+        if not spec.problem and not spec.place.startswith("physlab."):
+            registry.load("methods", name)
+    fitted = {kind.__name__: Statistical.load for kind in subclasses(Statistical)}
+    return {"PhyDL": PhyDL.load, **fitted, **{kind.__name__: kind.load for kind in subclasses(Stored)}}
 
 
-def class_of(folder: Path) -> str:
-    """The class that a card names, or "": that of a downscaling network is in its entry `network`."""
-    try:
-        return json.loads((folder / CARD).read_text(encoding="utf-8")).get("class", "")
-    except (OSError, ValueError, AttributeError):
-        return ""
-
-
-def load_model(
-    name_or_path: str | Path, device: torch.device | str | None = None
-) -> FieldDownscaler | PhyDL | Forecaster | Learned:
-    """A method by name, or from a checkpoint folder; all but downscaling networks come on the CPU.
+def load_model(name_or_path: str | Path, device: torch.device | str | None = None) -> Any:
+    """A method by name, or from the folder of a trained one.
 
     Parameters
     ----------
-    name_or_path : "tcw-x4-softmax-s0"; without seed the first one, "tcw-x4-softmax"; a baseline "nearest-x4",
-        "bicubic-x4", "bicubic+add-x4" for any factor; or the path of a folder with card.json and model.safetensors.
+    name_or_path : a trained method, "tcw-x4-softmax-s0"; without seed the first one, "tcw-x4-softmax"; a baseline
+        "nearest-x4", "bicubic-x4", "bicubic+add-x4" for any factor and layer; a statistical method, "bcsd", which then
+        wants ``fit(data)``; assimilation of your own fields, "letkf"; or the path of a folder.
+    device : where the weights go; None for the CPU.
+
+    Returns
+    -------
+    A :class:`~physlab.downscale.Downscaler`, a method of :mod:`physlab.assimilate`, a
+    :class:`~physlab.phydl.PhyDL` or a :class:`~physlab.phydl.Forecaster`.
 
     Raises
     ------
-    CheckpointError : no such method; a checkpoint that is damaged or contradicts its card.
+    CheckpointError : no such method; a folder that is damaged or contradicts its card.
     """
     text = str(name_or_path)
     baseline = BASELINE.fullmatch(text)
     if baseline and int(baseline[3]) > 0:
-        return Interpolate(baseline[1], int(baseline[3]), baseline[2] or "none")
-    known = {**checkpoint_folders(), **field_folders(), **forecast_folders(), **assimilator_folders(),
-             **ensemble_folders()}  # fmt: skip
+        from physlab.downscale import Interpolate
+
+        try:
+            return Interpolate(baseline[1], int(baseline[3]), baseline[2] or "none")
+        except PhysLabError as error:
+            raise CheckpointError(str(error)) from None
+    known = {name: folder for kind in PLACES for name, folder in folders_of(kind).items()}
     folder = next((known[name] for name in (text, f"{text}-s0") if name in known), Path(text))
     if folder.is_dir():
-        loader = loaders().get(class_of(folder))
-        return loader(folder) if loader else load_checkpoint(folder, device)
-    near = sorted({re.sub(r"-s\d+$", "", name) for name in known})
-    raise CheckpointError(
-        f"no model {text!r}: neither a folder nor one of "
-        + ", ".join([*near, "nearest-xN", "bicubic-xN", "bicubic+add-xN"])
-        + (f"; {hint}" if (hint := missing_assets()) else "")
-    )
+        return _open(folder, device)
+    methods = {name: spec for name, spec in registry.specs("methods").items() if spec.kind in METHODS}
+    if text in methods:
+        return registry.load("methods", text)()
+    names = [*{re.sub(r"-s\d+$", "", name): None for name in known}, *(name for name, *_ in baselines()), *methods]
+    hint = missing_assets()
+    raise CheckpointError(registry.unknown("model", text, names) + (f"; {hint}" if hint else ""))
+
+
+def _open(folder: Path, device: torch.device | str | None) -> Any:
+    """The method of a folder."""
+    from physlab.train.checkpoint import load_checkpoint
+
+    made = str(read_card(folder).get("class", ""))
+    loader = loaders().get(made) if made else None
+    if loader is None:
+        return load_checkpoint(folder, device)
+    model = loader(folder)
+    return model.to(device) if device is not None and hasattr(model, "to") else model

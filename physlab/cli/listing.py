@@ -8,19 +8,36 @@ from tyro.conf import Positional
 
 from physlab.cli.output import show
 
+PARTS = {
+    "constraints": "Constraint layers: physlab train RECIPE --constraint NAME",
+    "networks": "Networks: physlab train TASK-xN-NAME (lower case)",
+    "methods": "Methods: physlab.load_model(name), or registered for training",
+    "laws": "Laws: physlab.equations",
+}
 
-def list_(what: Positional[Literal["all", "data", "models"]] = "all") -> None:
-    """Show the data sets and the models that have a name.
+
+def list_(what: Positional[Literal["all", "data", "models", "parts"]] = "all") -> None:
+    """Show what has a name: data sets, models, and the parts that models are made of.
 
     Args:
-        what: data sets, models, or both.
+        what: data sets, models, or parts: constraint layers, networks, methods and laws, those of other packages too.
     """
-    import physlab
-    from physlab.data.assets import missing_assets
+    from physlab import registry
 
-    if what != "models":
-        show("Data sets: physlab.open_dataset(name)", physlab.list_datasets())
-    if what != "data":
-        show("Models: physlab.load_model(name)", physlab.list_models())
-    if hint := missing_assets():
-        print(f"Not shown as at hand: {hint}")
+    if what in ("all", "data"):
+        from physlab.data.catalog import dataset_rows
+
+        show("Data sets: physlab.open_dataset(name)", dataset_rows())
+    if what in ("all", "models"):
+        from physlab.zoo import COLUMNS, model_rows
+
+        show("Models: physlab.load_model(name)", [{key: row.get(key) for key in COLUMNS} for row in model_rows()])
+    if what in ("all", "parts"):
+        for group, title in PARTS.items():
+            show(title, [_part(spec) for spec in registry.specs(group).values()])
+
+
+def _part(spec) -> dict[str, str]:
+    own = "" if spec.place.startswith("physlab.") else spec.place
+    return {"name": spec.name, "title": spec.title, "kind": spec.kind, "reference": spec.reference,
+            "from": own, "note": f"unusable: {spec.problem}" if spec.problem else spec.summary}  # fmt: skip

@@ -30,6 +30,7 @@ CONDITION = 0.05  # a correction is at most 1/CONDITION times the mean |room| qu
     "scaled_add",
     title="Scaled additive",
     order=3,
+    by_name=False,
     colour="#c9a400",
     reference="Geiss and Hardin (2023), AIES 2",
 )
