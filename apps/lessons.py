@@ -9,31 +9,11 @@ from typing import TYPE_CHECKING
 
 from apps.options import CONSTRAINTS, HOURS, METHODS, NETWORKS, SHOWS, STATISTICS
 from apps.state import Choice
+from physlab.registry import specs
 
 if TYPE_CHECKING:
     from apps.store import Panel
 
-QUESTIONS = {
-    "none": "Nothing tells this method what a coarse cell holds. Where will the block mean drift from the input: in "
-    "smooth regions, or along sharp edges such as moist filaments and coasts?",
-    "soft": "The network was only fined for violating conservation. Will the residual map be blank, or merely paler "
-    "than without the fine?",
-    "add": "Each block is shifted by one number. Can that create values below zero where the air is very dry?",
-    "scaled_add": "The correction is shared out by how much room each cell has left to its bounds. Will there be fewer "
-    "negative values than with the plain additive layer?",
-    "mult": "Each block is multiplied by one number. What happens to a perfectly dry block, and what to the ratios "
-    "within a block?",
-    "softmax": "The network's output is read as logarithms, and each block shares out exactly what its coarse cell "
-    "holds. Will any value be negative, and will the residual map show any colour?",
-}
-AFTERWARDS = {
-    "none": "A finished field as it is. How large is its error next to the other columns of the table?",
-    "add": "A finished field is shifted block by block, without any training. How much of what a constrained network "
-    "gains is already here?",
-    "mult": "Each block of a finished field is multiplied by one number. Does the error get smaller everywhere?",
-    "softmax": "This layer reads logarithms, so it is given the logarithm of the finished field. What then still "
-    "distinguishes it from the multiplicative layer?",
-}
 ENSEMBLE = (
     "Ten members were drawn for the same input, each from other noise. Where will they disagree: in dry, smooth regions, "
     "or where the truth is rough? And which has the smaller RMSE and which the truer spectrum: one member, or the mean "
@@ -51,14 +31,6 @@ STATISTICAL = (
     "This method learned a relation of coarse and fine cells, without any picture of the whole field. Will it find the "
     "sharp edges, or only the climate of each place?"
 )
-WHAT_IT_IS = {
-    "none": "Without a constraint nothing forces the result to agree with the input.",
-    "soft": "A penalty pulls towards conservation but does not guarantee it.",
-    "add": "The additive layer closes each block by one shift, so signs are not protected.",
-    "scaled_add": "The scaled layer closes each block and respects its bounds where it can.",
-    "mult": "The multiplicative layer closes each block and keeps the sign.",
-    "softmax": "The softmax layer shares out each coarse value by positive weights: exact means, nothing negative.",
-}
 
 
 def question(panel: Panel) -> str:
@@ -72,9 +44,11 @@ def question(panel: Panel) -> str:
         return STATISTICAL
     if panel.hours > 1 and choice.method == "network":
         return THREE if len(panel.given) == panel.hours else MISSING.replace("this hour", "the hour in the middle")
-    if choice.mode == "applied" and choice.constraint in AFTERWARDS:
-        return AFTERWARDS[choice.constraint]
-    return QUESTIONS[choice.constraint]
+    words = specs("constraints")[choice.constraint]
+    question = words.facts.get(
+        "question", f"{words.summary} Where in the map, and in which row of the table, will it show?"
+    )
+    return words.facts.get("afterwards", question) if choice.mode == "applied" else question
 
 
 def answer(panel: Panel) -> str:
@@ -88,7 +62,8 @@ def answer(panel: Panel) -> str:
         comparison = f"is {abs(gain):.2g} % {'below' if gain > 0 else 'above'} that of bicubic+add"
     missed = f'<span class="number">{this["conservation_error"]:.2g} {units}</span>'
     if choice.hour in panel.given:
-        law = f"{WHAT_IT_IS[choice.constraint]} In this frame the block means miss the input by {missed}"
+        words = specs("constraints")[choice.constraint]
+        law = f"{words.facts.get('answer', words.summary)} In this frame the block means miss the input by {missed}"
     else:
         law = (
             "A layer can only enforce what the method knows, and the coarse field of this hour is an estimate: the block "

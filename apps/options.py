@@ -1,6 +1,12 @@
-"""What can be chosen: the name of each option in a link, and its label on the page."""
+"""What can be chosen: the name of each option in a link, and its label on the page.
+
+Constraints, networks and methods are those of the registry and of the checkpoints that are here.
+"""
 
 from __future__ import annotations
+
+from physlab import registry, zoo
+from physlab.train.recipe import network_titles
 
 DATASETS = {
     "tcw": "Water vapour · nature run",
@@ -12,43 +18,16 @@ HOURS = {"tcw-t1": 3, "tcw-t2": 3}  # frames of a sequence; one in all other dat
 FACTORS = (2, 4, 8)
 METHODS = {"network": "Network", "statistical": "Statistical", "bicubic": "Bicubic", "nearest": "Nearest"}
 MODES = {"trained": "In training", "applied": "Afterwards"}
-CONSTRAINTS = {
-    "none": "None",
-    "soft": "Soft penalty",
-    "add": "Additive",
-    "scaled_add": "Scaled additive",
-    "mult": "Multiplicative",
-    "softmax": "Softmax",
-}
-NETWORKS = {
-    "compact": "Compact network",
-    "edsr": "EDSR",
-    "srcnn": "SR-CNN",
-    "srcnn-plain": "SR-CNN as published",
-    "espcn": "ESPCN",
-    "espcn-distilled": "ESPCN, distilled",
-    "dong": "SRCNN of Dong",
-    "deepsd": "DeepSD",
-    "convgru-plain": "ConvGRU as reported",
-    "gan": "GAN, tuned",
-    "gan-report": "GAN as reported",
-    "srgan": "SRGAN",
-    "esrgan": "ESRGAN",
-    "convgru": "ConvGRU",
-    "pid-gan": "PID-GAN",
-    "flowgru": "Voxel flow + ConvGRU",
-    "erunet": "ERU-Net",
-}
-STATISTICS = {  # those of physlab.downscale.STATISTICAL that are fitted within seconds
-    "linear": "Multiple regression",
-    "bcsd": "BCSD",
-    "eqm": "Quantile mapping",
-    "qdm": "Quantile delta mapping",
-    "analog": "Analogs",
-    "weather types": "Weather types",
-    "random forest": "Random forest",
-    "svr": "Support vectors",
-    "mlp": "Perceptron",
+CONSTRAINTS = {name: spec.title for name, spec in registry.specs("constraints").items() if not spec.problem}
+NETWORKS = {label or "compact": title for label, title in network_titles().items()}
+"""Label in the name of a checkpoint -> title: those of recipes, then the checkpoints of any other name."""
+for _folder in zoo.checkpoint_folders():
+    _label = (zoo.parts(_folder) or {"label": _folder})["label"] or "compact"
+    NETWORKS.setdefault(_label, _label)
+STATISTICS = {  # those that are fitted within seconds
+    name: spec.title
+    for name, spec in registry.specs("methods").items()
+    if spec.kind == "statistical" and spec.facts.get("table", True) and spec.facts.get("quick", True)
 }
 MEMBERS = 10
 SHOWS = {"mean": f"Mean of {MEMBERS}", **{f"member-{i}": f"Member {i}" for i in range(1, MEMBERS + 1)}}
@@ -106,19 +85,11 @@ GROUPS = {  # heading -> channels
     "Column": ("tcw",),
 }
 SHARES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.0)  # observed, per cent of the grid points
-ASSIMILATORS = {
-    "phyda": "PhyDA",
-    "phyda-without-prdo": "PhyDA without physics in the loss",
-    "phyda-without-vre": "PhyDA without its encoder",
-    "phyda-convolution-for-vre": "PhyDA with convolutions",
-    "slam": "SLAM",
-    "sda": "SDA",
-    "vaevar": "VAE-Var",
-    "fnp": "FNP",
-    "convcnp": "ConvCNP",
-    "adas": "Adas",
-    "letkf": "LETKF, static members",
-    "3dvar": "3D-Var",
+ASSIMILATORS = {  # trained methods and their ablations
+    key: title
+    for spec in registry.specs("methods").values()
+    if spec.kind == "assimilation"
+    for key, title in {spec.facts.get("view", spec.name): spec.title, **spec.facts.get("variants", {})}.items()
 }
 NOISES = {0.0: "Exact", 0.25: "¼", 0.5: "½", 1.0: "1 ×"}  # of the background error
 SIZES = (1, 2, 4, 8, 16)  # of an ensemble

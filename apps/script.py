@@ -17,7 +17,7 @@ def script(choice: Choice, name: str, model, options: dict, data, split: str, se
     data, split : pairs, and the split whose frame is shown.
     seed : of the members of an ensemble.
     """
-    hours, ensemble, network = zoo.hours(choice.dataset), hasattr(model, "sample"), getattr(model, "network", None)
+    hours, ensemble, network = zoo.hours(choice.dataset), model.spec.ensemble, getattr(model, "network", None)
     constrained = choice.mode == "applied" and choice.constraint != "none"
     statistical = choice.method == "statistical"
     missing = len(data.given) < hours

@@ -29,6 +29,7 @@ from apps.script import script
 from apps.state import Choice
 from physlab import score
 from physlab.benchmark import read_runs, summary
+from physlab.constrain import LAYERS, layer_name
 from physlab.data import sr_pairs
 from physlab.downscale import Constrained, make_statistical
 from physlab.downscale.interpolate import InTime
@@ -131,7 +132,7 @@ class Store:
             choice = choice.with_(mode="applied", network="compact")
         if choice.method != "statistical":
             choice = choice.with_(statistic="linear")
-        if choice.mode == "applied" and choice.constraint == "soft":
+        if choice.mode == "applied" and choice.constraint not in LAYERS:
             notes.append(
                 "The soft penalty acts on training only and cannot be applied afterwards: showing no constraint."
             )
@@ -166,7 +167,7 @@ class Store:
 
     def is_ensemble(self, choice: Choice) -> bool:
         """Whether the method of a resolved selection has members."""
-        return choice.method == "network" and hasattr(self.model(self.checkpoint(choice)), "sample")
+        return choice.method == "network" and self.model(self.checkpoint(choice)).spec.ensemble
 
     # -- one frame -----------------------------------------------------------------------------------------------
 
@@ -266,7 +267,7 @@ class Store:
             full = full_coarse(method.method, data.coarse[SPLIT][at])
             drawn = self.members(choice.with_(constraint="none"), cancelled)
             return torch.stack([method.constrain(member, full, data.weights) for member in drawn])
-        if not hasattr(method, "sample"):
+        if not method.spec.ensemble:
             return predict_members(method, data, SPLIT, at)
         generator, drawn = torch.Generator().manual_seed(SEED), []
         for _ in range(MEMBERS):  # one by one, as predict_members draws them, so that it can be stopped
@@ -433,11 +434,10 @@ def _baseline(choice: Choice, name: str) -> Choice:
 
 def _options(choice: Choice, data) -> dict[str, Any]:
     """Arguments of a layer that is applied afterwards, physical units: scaled_add needs bounds of the values."""
-    if choice.constraint != "scaled_add":
-        return {}
     offset, scale = data.scaling.offset[0], data.scaling.scale[0]
     reach = (0.0, scale) if data.non_negative else (offset - 5 * scale, offset + 5 * scale)
-    return {"bounds": tuple(round(bound, 3) for bound in reach)}
+    found = LAYERS[layer_name(choice.constraint)].within(*(round(bound, 3) for bound in reach))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def _spectrum(field: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,8 @@ import numpy as np
 from bokeh.themes import Theme
 from colorcet import palette
 
+from physlab.registry import specs
+
 FONT = "Roboto, Helvetica, Arial, sans-serif"
 INK = "#22303c"
 QUIET = "#66747f"
@@ -68,13 +70,10 @@ CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT, "members": "#8b3f8
 MOMENT_CURVES = {"truth": INK, "interpolation": "#8a98a3", "equations": ACCENT, "no-equations": "#8b3f8f"}
 STATE_CURVES = {"truth": INK, "background": "#8a98a3", "analysis": ACCENT, "members": "#8b3f8f"}
 DRAW_CURVES = {"truth": INK, "bicubic": "#8a98a3", "mean": ACCENT, "members": "#8b3f8f"}
-CONSTRAINT_COLOURS = {  # after Okabe and Ito
-    "none": "#7d8a94",
-    "soft": "#56a0d3",
-    "add": "#0b6b4f",
-    "scaled_add": "#c9a400",
-    "mult": "#b0508a",
-    "softmax": "#c2571a",
+MORE_COLOURS = ("#5b7f00", "#7a5cc9", "#00838f", "#a1452e")  # of constraints that name none
+CONSTRAINT_COLOURS = {
+    name: spec.colour or MORE_COLOURS[at % len(MORE_COLOURS)]
+    for at, (name, spec) in enumerate(specs("constraints").items())
 }
 KIND_MARKERS = {
     "baseline": "square",

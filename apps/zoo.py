@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 
 from apps.options import CONSTRAINTS, HOURS, NETWORKS
 from apps.state import Choice
-from physlab.zoo import checkpoint_folders
+from physlab.errors import CheckpointError
+from physlab.store import read_card
+from physlab.zoo import checkpoint_folders, parts
 
 FRAMES = {"tcw-t1": ((3, 3), (1, 1)), "tcw-t2": ((2, 3),)}  # coarse frames in, fine frames out; (1, 1) for the others
 
@@ -32,17 +34,33 @@ def names(choice: Choice) -> list[str]:
     if choice.method != "network":
         return [f"{choice.method}-x{choice.factor}"]
     constraint = choice.constraint if choice.mode == "trained" else "none"
+    if (folder := checkpoint_folders().get(choice.network)) is not None:  # a name of one's own
+        return [choice.network] if _means(folder, choice.dataset, choice.factor) == constraint else []
     network = "" if choice.network == "compact" else f"-{choice.network}"
     return [f"{task}-x{choice.factor}{network}-{constraint}" for task in tasks(choice.dataset)]
 
 
 def offers(dataset: str, factor: int) -> dict[str, list[str]]:
-    """Network -> constraints for which :func:`physlab.load_model` finds a checkpoint without a seed in its name."""
-    pattern = "|".join(sorted(map(re.escape, CONSTRAINTS), key=len, reverse=True))
+    """Network -> constraints for which :func:`physlab.load_model` finds a checkpoint without a seed in its name.
+
+    A checkpoint whose name is not that of a recipe is a network of its own, for the data that its card names.
+    """
     found: dict[str, set[str]] = {}
-    folders = list(checkpoint_folders())
-    for task in tasks(dataset):
-        form = re.compile(rf"{re.escape(task)}-x{factor}(?:-(.+))?-({pattern})(?:-s0)?")
-        for match in filter(None, map(form.fullmatch, folders)):
-            found.setdefault(match[1] or "compact", set()).add(match[2])
+    for name, folder in checkpoint_folders().items():
+        known = parts(name)
+        if known is None:
+            if constraint := _means(folder, dataset, factor):
+                found.setdefault(name, set()).add(constraint)
+        elif known["task"] in tasks(dataset) and known["factor"] == str(factor) and known["seed"] in (None, "0"):
+            found.setdefault(known["label"] or "compact", set()).add(known["constraint"] or "none")
     return {n: [c for c in CONSTRAINTS if c in found[n]] for n in NETWORKS if n in found}
+
+
+def _means(folder: Path, dataset: str, factor: int) -> str | None:
+    """The constraint on the card of a checkpoint that is for these data; None if it is for others, or damaged."""
+    try:
+        card = read_card(folder)
+    except CheckpointError:
+        return None
+    fits = card.get("task") in tasks(dataset) and card.get("factor") == factor
+    return card.get("constraint") if fits and card.get("constraint") in CONSTRAINTS else None

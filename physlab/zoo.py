@@ -76,6 +76,14 @@ def ensemble_folders() -> dict[str, Path]:
     return folders_of("latent diffusion")
 
 
+def parts(name: str) -> dict[str, str | None] | None:
+    """Task, factor, label, constraint and seed in the name of a network that a recipe made; None for another name."""
+    layers = "|".join(sorted(map(re.escape, registry.specs("constraints")), key=len, reverse=True))
+    form = rf"(?P<task>.+?)-x(?P<factor>\d+)(?:-(?P<label>.+?))?-(?P<constraint>{layers})(?:-s(?P<seed>\d+))?"
+    match = re.fullmatch(form, name)
+    return match.groupdict() if match else None
+
+
 def baselines() -> Iterator[tuple[str, int, str]]:
     """Name, factor and constraint of the methods without training."""
     layers = [name for name, spec in registry.specs("constraints").items()

@@ -22,6 +22,10 @@ from physlab.registry import register
     order=2,
     colour="#0b6b4f",
     reference="Harder et al. (2023), JMLR 24, eq. 2",
+    question="Each block is shifted by one number. Can that create values below zero where the air is very dry?",
+    afterwards="A finished field is shifted block by block, without any training. How much of what a constrained "
+    "network gains is already here?",
+    answer="The additive layer closes each block by one shift, so signs are not protected.",
 )
 class Additive(Constraint):
     """Layer ``add``: raw [1, 2, 3, 4] with coarse 5 gives [3.5, 4.5, 5.5, 6.5]."""

@@ -119,6 +119,10 @@ class Constraint(nn.Module):
     title="None",
     order=0,
     colour="#7d8a94",
+    question="Nothing tells this method what a coarse cell holds. Where will the block mean drift from the input: "
+    "in smooth regions, or along sharp edges such as moist filaments and coasts?",
+    afterwards="A finished field as it is. How large is its error next to the other columns of the table?",
+    answer="Without a constraint nothing forces the result to agree with the input.",
 )
 class Identity(Constraint):
     """Layer ``none``: y = raw. The shapes are still checked."""

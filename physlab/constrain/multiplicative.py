@@ -28,6 +28,10 @@ from physlab.registry import register
     colour="#b0508a",
     reference="Harder et al. (2023), JMLR 24, eq. 3 and 5",
     bounds={"threshold": (0, None)},
+    question="Each block is multiplied by one number. What happens to a perfectly dry block, and what to the "
+    "ratios within a block?",
+    afterwards="Each block of a finished field is multiplied by one number. Does the error get smaller everywhere?",
+    answer="The multiplicative layer closes each block and keeps the sign.",
 )
 class Multiplicative(Constraint):
     """Layer ``mult``: raw [1, 2, 3, 4] with coarse 5 gives [2, 4, 6, 8].

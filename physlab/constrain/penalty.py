@@ -25,6 +25,9 @@ ALPHA = 0.99
     colour="#56a0d3",
     reference="Harder et al. (2023), JMLR 24, section 4.3",
     layer=False,
+    question="The network was only fined for violating conservation. Will the residual map be blank, or merely "
+    "paler than without the fine?",
+    answer="A penalty pulls towards conservation but does not guarantee it.",
 )
 class Soft(Identity):
     """A penalty in the loss; the layer of a network trained with it leaves the field as it is."""

@@ -33,6 +33,9 @@ CONDITION = 0.05  # a correction is at most 1/CONDITION times the mean |room| qu
     by_name=False,
     colour="#c9a400",
     reference="Geiss and Hardin (2023), AIES 2",
+    question="The correction is shared out by how much room each cell has left to its bounds. Will there be fewer "
+    "negative values than with the plain additive layer?",
+    answer="The scaled layer closes each block and respects its bounds where it can.",
 )
 class ScaledAdditive(Constraint):
     """Layer ``scaled_add``.

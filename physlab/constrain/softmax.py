@@ -28,6 +28,11 @@ from physlab.registry import register
     colour="#c2571a",
     reference="Harder et al. (2023), JMLR 24, eq. 4",
     bounds={"temperature": (0, None)},
+    question="The network's output is read as logarithms, and each block shares out exactly what its coarse cell "
+    "holds. Will any value be negative, and will the residual map show any colour?",
+    afterwards="This layer reads logarithms, so it is given the logarithm of the finished field. What then still "
+    "distinguishes it from the multiplicative layer?",
+    answer="The softmax layer shares out each coarse value by positive weights: exact means, nothing negative.",
 )
 class Softmax(Constraint):
     """Layer ``softmax``: raw [1, 2, 3, 4] with coarse 5 gives [0.64117, 1.74289, 4.73766, 12.87829].
