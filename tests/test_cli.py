@@ -128,7 +128,7 @@ def test_downscale_gives_members_where_the_method_has_them(tmp_path, capsys):
         expected = model.eval().downscale(coarse, members=3, seed=7)
         np.testing.assert_allclose(fine["t_low"], expected["t_low"], rtol=1e-6)
     message = one_line(capsys, "downscale", source, "bicubic-x4", target, "--members", "3")
-    assert message == "physlab: bicubic-x4 gives one field, no ensemble: leave out --members\n"
+    assert message == "physlab: bicubic-x4 gives one field, no ensemble: leave out members\n"
     with pytest.raises(SystemExit):  # by then the progress bar has been printed
         cli.main(["downscale", str(_without(source, "u_low")), str(folder), str(target)])
     assert capsys.readouterr().err.startswith("physlab: no u_low in the coarse data")

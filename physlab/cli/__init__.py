@@ -1,4 +1,4 @@
-"""The command line, one file for each verb: ``physlab list | fetch | simulate | train | train-latent | evaluate |
+"""The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent | evaluate |
 benchmark | export | downscale | assimilate``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
@@ -20,6 +20,7 @@ from physlab.cli.downscale import downscale
 from physlab.cli.evaluate import evaluate
 from physlab.cli.export import export
 from physlab.cli.fetch import fetch
+from physlab.cli.fit import fit
 from physlab.cli.listing import list_
 from physlab.cli.simulate import simulate
 from physlab.cli.train import train
@@ -35,6 +36,7 @@ COMMANDS = {
     "list": list_,
     "fetch": fetch,
     "simulate": simulate,
+    "fit": fit,
     "train": train,
     "train-latent": train_latent,
     "evaluate": evaluate,

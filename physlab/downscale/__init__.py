@@ -22,7 +22,7 @@ from physlab.downscale.regression import (
 from physlab.downscale.statistical import Statistical
 from physlab.downscale.terrain import TerrainFields
 from physlab.downscale.trees import RandomForest
-from physlab.downscale.validation import cross_validate, stationarity
+from physlab.downscale.validation import cross_validate, score_against, stationarity
 
 __all__ = [
     "BCSD",
@@ -54,5 +54,6 @@ __all__ = [
     "make_downscaler",
     "make_statistical",
     "refine_grid",
+    "score_against",
     "stationarity",
 ]

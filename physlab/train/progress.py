@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
 class Bar:
-    """One bar of `total` steps; silent if not enabled."""
+    """One bar of `total` steps on standard error; silent if not enabled, or if nobody watches (a file, a pipe)."""
 
     def __init__(self, title: str, total: int, enabled: bool = True) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                    TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
-        self._progress = Progress(*columns, disable=not enabled)
+        console = Console(stderr=True)
+        self._progress = Progress(*columns, console=console, disable=not (enabled and console.is_terminal))
         self._task = self._progress.add_task(title, total=total, note="")
 
     def __enter__(self) -> Bar:
