@@ -97,10 +97,11 @@ def throughput(
     truth = (0.5 + torch.rand(batch, 1, size, size, generator=generator)).to(device)
     plain = Plain(network).to(device)
     ours = CNN(network, "softmax", 1.0).to(device)
-    frozen = copy.deepcopy(ours).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    frozen = copy.deepcopy(ours).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+    frozen.eval().requires_grad_(False)
     if precision == "bf16":
         frozen.network.to(torch.bfloat16)  # once, not at each call
-        ours.to(memory_format=torch.channels_last)  # with float32 it gains nothing in training
+        ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # with float32 it gains nothing in training
 
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -50,6 +50,8 @@ class GatedCross(nn.Module):
     chord : (h w, h w) between places, or None for attention over the place itself.
     """
 
+    chord: Tensor | None
+
     def __init__(self, width: int, heads: int, chord: Tensor | None) -> None:
         super().__init__()
         self.heads = heads
@@ -73,10 +75,11 @@ class GatedCross(nn.Module):
         y = self.norms[1](o)
         answer = self.value(y)
         if self.chord is not None:
-            split = [z.unflatten(1, (self.heads, -1)).flatten(3).mT for z in (self.query(self.asking(b)),
-                                                                             self.key(y), answer)]  # fmt: skip
+            streams = (self.query(self.asking(b)), self.key(y), answer)
+            query, key, value = (z.unflatten(1, (self.heads, -1)).flatten(3).mT for z in streams)
             bias = -self.log_slope.exp()[:, None, None] * self.chord
-            answer = functional.scaled_dot_product_attention(*split, attn_mask=bias[None]).mT.reshape(b.shape)
+            weighed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias[None])
+            answer = weighed.mT.reshape(b.shape)
         return self.block(b + taken * self.take(answer)), o, m
 
 
@@ -140,7 +143,9 @@ class Adas(Regression):
         kept = []
         for k, level in enumerate(self.levels):
             if k:
-                streams = [shrink(x) for shrink, x in zip(self.shrink[k - 1], streams, strict=True)]
+                shrinks = self.shrink[k - 1]
+                assert isinstance(shrinks, nn.ModuleList)
+                streams = [shrink(x) for shrink, x in zip(shrinks, streams, strict=True)]
             streams = list(level(*streams))
             kept.append(streams)
         x = kept[-1][0]

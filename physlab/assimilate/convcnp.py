@@ -48,6 +48,8 @@ class SetConv(nn.Module):
     lengths : of the kernels at the start, km.
     """
 
+    square: Tensor
+
     def __init__(self, latitude: np.ndarray, longitude: np.ndarray, lengths: Sequence[float]) -> None:
         super().__init__()
         row, apart = np.deg2rad(latitude), np.deg2rad(longitude - longitude[0])

@@ -129,8 +129,10 @@ class TwinExperiment:
         limit = 0.5 * _rms((truth - truth.mean(0)) / self.units).mean(0)
         square = d.square().mean((0, -1))
         memory = (d[1:] * d[:-1]).mean((0, -1)) / square if len(d) > 1 else torch.full_like(square, torch.nan)
+        error, error_before, spread, spread_before = mean
         return Scores(
-            *mean, d.mean((0, -1)), square / variance.mean((0, -1)), memory, ~(mean[0] < limit),
+            error, error_before, spread, spread_before,
+            d.mean((0, -1)), square / variance.mean((0, -1)), memory, ~(error < limit),
             history[:, 0], history[:, 2], x,
         )  # fmt: skip
 

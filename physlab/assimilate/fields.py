@@ -307,7 +307,7 @@ def channels_to_dataset(x: torch.Tensor, like: xr.Dataset) -> xr.Dataset:
 def compare(truth: xr.Dataset, **states: xr.Dataset) -> dict[str, dict[str, float]]:
     """Area-weighted RMSE of the (mean of the members of) states, by variable and level."""
     weights = xr.DataArray(Grid.from_dataset(truth).cell_area, dims=("latitude", "longitude"))
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for label, state in states.items():
         mean = state.mean("member") if "member" in state.dims else state
         rows[label] = {}

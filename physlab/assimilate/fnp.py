@@ -138,8 +138,9 @@ class FNP(GaussianRegression):
         self.gather = SetConv(C)
         self.bring = nn.ModuleList(nn.Conv2d(2 * len(part) + 1, width, 1) for part in seen)
         self.known_stem = nn.ModuleList(GridConv(len(part) + 2, width, stride=2, periodic=True) for part in seen)
+        rows, columns = modes
         self.observed, self.forecast = (
-            nn.Sequential(*(FourierLayer(n, width, tuple(modes)) for _ in range(layers))) for _ in range(2)
+            nn.Sequential(*(FourierLayer(n, width, (rows, columns)) for _ in range(layers))) for _ in range(2)
         )
         self.fuse, self.smooth = Branches(n, 2 * width, width), Branches(n, 2 * width, width, 3)
         self.decode = nn.Sequential(

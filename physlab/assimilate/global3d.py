@@ -60,6 +60,9 @@ class GlobalVar3D(Learned):
     """
 
     ensemble = centred = True
+    spread: Tensor
+    roots: Tensor
+    bias: Tensor
 
     def __init__(
         self, space: StateSpace, truncation: int = 42, modes: int = 24, equator: float = EQUATOR, floor: float = 0.1,
@@ -128,7 +131,11 @@ class GlobalVar3D(Learned):
                 errors = B.root(torch.randn(members, B.controls, generator=generator).to(mean))
                 noise = r * torch.randn(members, B.n, generator=generator).to(mean)
                 first, d = torch.cat([first, first + errors]), torch.cat([d, d + noise])
-            found = search.analyse(first, d * mask / r, lambda x, m=mask, r=r: x * m / r, 1.0)
+
+            def seen(x: Tensor, mask: Tensor = mask, r: float = r) -> Tensor:
+                return x * mask / r
+
+            found = search.analyse(first, seen(d), seen, 1.0)
             made.append(found if members == 1 else about(found[None, 1:], found[None, :1])[0])
             if progress is not None:
                 progress(k + 1, len(background))

@@ -69,6 +69,7 @@ class LatentDiffusion(LatentMethod):
 
     ensemble = True
     rate = 2e-3
+    rho: Tensor
 
     def __init__(
         self, space: StateSpace, latent: int, vae_width: int, features: int, levels: tuple[int, ...], **arguments

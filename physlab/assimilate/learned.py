@@ -41,6 +41,8 @@ class Learned(Stored):
     title = "assimilation method"
     registry = "methods"
     ensemble = centred = False
+    place: Tensor
+    area: Tensor
 
     def __init__(self, space: StateSpace, **arguments) -> None:
         super().__init__()

@@ -69,11 +69,11 @@ class LETKF(ETKF):
         pairs = (columns[..., :, None] * columns[..., None, :]).flatten(-2)  # z_j z_j^T, (..., m, N * N)
         shifts = columns * d.mT  # z_j d_j, (..., m, N)
         fields = X.unflatten(-1, (n // p, p))
-        analysis, chunk = [], max(1, NUMBERS // (pairs.numel() // m))
+        parts, chunk = [], max(1, NUMBERS // (pairs.numel() // m))
         for rows, local in zip(taper.split(chunk), fields.split(chunk, -1), strict=True):
             W = transform((rows @ pairs).unflatten(-1, (N, N)), (rows @ shifts)[..., None])  # (..., points, N, N)
-            analysis.append(torch.einsum("...pij,...jkp->...ikp", W, local))
-        analysis = mean + torch.cat(analysis, -1).flatten(-2)
+            parts.append(torch.einsum("...pij,...jkp->...ikp", W, local))
+        analysis = mean + torch.cat(parts, -1).flatten(-2)
         if self.rotation:
             analysis = rotate(analysis, generator)
         if self._reached is None:
@@ -83,5 +83,6 @@ class LETKF(ETKF):
     @cached_property
     def _reached(self) -> Tensor | None:
         """(p,) whether any observation reaches a point; None if all are reached."""
+        assert self.taper is not None
         reached = (self.taper > 0).any(-1)
         return None if bool(reached.all()) else reached

@@ -69,8 +69,8 @@ def plane_distance(points: Tensor, others: Tensor, size: tuple[float, float] | N
     """
     apart = (points[:, None] - others.to(points)).abs()
     if size is not None:
-        size = torch.tensor(size, dtype=points.dtype, device=points.device)
-        apart = torch.minimum(apart % size, size - apart % size)
+        around = torch.tensor(size, dtype=points.dtype, device=points.device)
+        apart = torch.minimum(apart % around, around - apart % around)
     return apart.square().sum(-1).sqrt()
 
 

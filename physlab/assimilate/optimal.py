@@ -35,11 +35,11 @@ class OptimalInterpolation(Method):
 
     def check(self, background: Tensor) -> None:
         super().check(background)
-        self.check_size(background, self.B)
+        self.check_size(background, as_covariance(self.B))
 
     def update(self, x: Tensor, observed: Observed, generator: torch.Generator | None = None) -> Tensor:
         seen, H = self._slope(x, observed)
-        BHT = self.B.multiply(H)  # its transpose, as rows (..., m, n)
+        BHT = as_covariance(self.B).multiply(H)  # its transpose, as rows (..., m, n)
         weights = torch.linalg.solve(H @ BHT.mT + observed.covariance, (observed.y - seen)[..., None])
         return x + (weights * BHT).sum(-2)
 

@@ -74,6 +74,7 @@ class PhyDA(LatentDiffusion):
     ) -> None:
         super().__init__(space, latent, vae_width, width, levels, width=width, encoder=encoder, physics=physics)
         C = space.shape[0]
+        self.encoder: nn.Conv2d | VirtualReconstruction
         if choose("encoder", encoder, ENCODERS) == "none":
             self.encoder = nn.Conv2d(2 * C + 4, width, 2, stride=2)
         else:

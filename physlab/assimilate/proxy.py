@@ -81,13 +81,15 @@ class PhysicsProxy(nn.Module):
     @torch.no_grad()
     def fit(self, truths: Iterable[Tensor]) -> PhysicsProxy:
         """Mean and spread at each place over batches of true states (B, C, H, W) of the training block."""
-        count, sums = 0, {}
+        count = 0
+        sums: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
         for x in truths:
             count += len(x)
             for kind, values in (("r", residuals(x.double(), self.space)), ("b", balanced(x.double(), self.space))):
                 for law, y in values.items():
-                    first, second = sums.get((kind, law), (0.0, 0.0))
-                    sums[kind, law] = (first + y.sum(0), second + y.square().sum(0))
+                    moments = (y.sum(0), y.square().sum(0))
+                    before = sums.get((kind, law))
+                    sums[kind, law] = moments if before is None else (before[0] + moments[0], before[1] + moments[1])
         for law in LAWS:
             (mean, spread), (_, signal) = (self._moments(*sums[kind, law], count) for kind in ("r", "b"))
             area = self.space.area.to(spread)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from physlab.assimilate.learned import Cancel, Learned, Progress
 from physlab.assimilate.statespace import Columns, StateSpace
-from physlab.diffusion import DDIM, MMPS, Denoiser, NoiseSchedule
+from physlab.diffusion import DDIM, MMPS, Denoiser, NoiseSchedule, PosteriorMean
 from physlab.errors import PhysLabError
 from physlab.nn.unet import UNet
 from physlab.registry import register
@@ -59,7 +59,7 @@ class SDA(Learned):
         C, H, W = self.space.shape
         for b in range(B):
             seen = columns.mask[b].expand(C, H, W).flatten().nonzero()[:, 0]
-            denoiser = self.denoiser
+            denoiser: PosteriorMean = self.denoiser
             if len(seen):
                 R = max(float(columns.noise[b]), FLOOR) ** 2
                 denoiser = MMPS(self.denoiser, columns.innovation[b].flatten()[seen],

@@ -131,9 +131,8 @@ class StateSpace:
             if came != len(own):
                 raise FieldError(f"{name} comes on {came} level(s): this method takes {', '.join(own)}")
         grid = Grid.from_dataset(ds)
-        own = (self.latitude, self.longitude)
-        if any(len(a) != len(b) or np.abs(a - b).max() > 1e-2 for a, b in zip(own, (grid.latitude, grid.longitude),
-                                                                              strict=True)):  # fmt: skip
+        pairs = ((self.latitude, grid.latitude), (self.longitude, grid.longitude))
+        if any(len(a) != len(b) or np.abs(a - b).max() > 1e-2 for a, b in pairs):
             raise FieldError(
                 f"the state has {grid.shape[0]} x {grid.shape[1]} points from {grid.latitude[0]:.2f} N, "
                 f"{grid.longitude[0]:.2f} E: this method was trained on {len(self.latitude)} x {len(self.longitude)} "

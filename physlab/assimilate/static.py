@@ -64,6 +64,8 @@ class StaticLETKF(Learned):
     """
 
     ensemble = centred = True
+    anomalies: Tensor
+    bias: Tensor
 
     def __init__(
         self, space: StateSpace, size: int = 128, radius: float = 6e5, floor: float = 0.4, inflation: float = 1.0

@@ -36,6 +36,7 @@ class VAEVar(LatentMethod):
     """
 
     rate = 2e-3
+    lost: Tensor
 
     def __init__(
         self, space: StateSpace, latent: int = 24, vae_width: int = 64, sigma: float = 0.3, iterations: int = 20

@@ -44,7 +44,7 @@ class Var3D(Method):
 
     def check(self, background: Tensor) -> None:
         super().check(background)
-        self.check_size(background, self.B)
+        self.check_size(background, as_covariance(self.B))
 
     def predict(self, x: Tensor, times: int, observed: Observed) -> Tensor:
         """What a state (..., n) would show at the times of the observations, (..., times, m); here one time."""
@@ -53,13 +53,14 @@ class Var3D(Method):
     def minimise(self, x: Tensor, observed: Observed) -> Minimum:
         """The search itself: control variable, costs, gradients, iterations."""
         y = observed.y if self.times == 2 else observed.y[..., None, :]
+        B = as_covariance(self.B)
 
         def residual(v: Tensor) -> Tensor:
-            return observed.whiten(y - self.predict(x + self.B.root(v), y.shape[-2], observed)).flatten(-2)
+            return observed.whiten(y - self.predict(x + B.root(v), y.shape[-2], observed)).flatten(-2)
 
-        v = x.new_zeros(*x.shape[:-1], self.B.controls)
+        v = x.new_zeros(*x.shape[:-1], B.controls)
         return gauss_newton(residual, v, self.outer, self.inner, self.tolerance)
 
     def update(self, x: Tensor, observed: Observed, generator: torch.Generator | None = None) -> Tensor:
         x = x.detach()
-        return x + self.B.root(self.minimise(x, observed).v)
+        return x + as_covariance(self.B).root(self.minimise(x, observed).v)

@@ -53,6 +53,7 @@ class Var4D(Var3D):
 
     def trajectory(self, x: Tensor, times: int) -> Tensor:
         """The states at the times of the observations, (..., times, n), from the start (..., n)."""
+        assert self.model is not None
         for _ in range(self.lead):
             x = self.model(x)
         states = [x]

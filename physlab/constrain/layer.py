@@ -11,12 +11,14 @@ something: pass kg m-2 or kelvin divided by a scale, never degrees Celsius or a 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from physlab.errors import CoarseningError
 from physlab.grid import coarsen, refine
-from physlab.registry import register
+from physlab.registry import Spec, register
 
 
 class Constraint(nn.Module):
@@ -35,6 +37,7 @@ class Constraint(nn.Module):
     hard = False
     non_negative = False
     logarithmic = False
+    entry: ClassVar[Spec]  # by the decorator
     weights: Tensor | None
 
     def __init__(self, factor: int, weights: Tensor | None = None) -> None:

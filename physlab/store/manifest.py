@@ -61,7 +61,9 @@ def verify(folder: str | Path, names: tuple[str, ...] = (CARD, WEIGHTS)) -> None
     """
     folder = Path(folder)
     known = read_manifest(folder)
-    for name in names if known is not None else ():
+    if known is None:  # older than manifests
+        return
+    for name in names:
         if known.get(name) != digest(folder / name):
             raise CheckpointError(
                 f"checkpoint {folder.name}: {name} is not what was saved (its SHA-256 differs from {MANIFEST}): "

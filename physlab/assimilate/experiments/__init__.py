@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +23,19 @@ from physlab.errors import PhysLabError
 NAMES = ("lorenz63_sakov2012", "lorenz96_sakov2008", "shallow_water")
 
 
+class Model(Protocol):
+    """What an experiment asks of a model."""
+
+    def start(self, *batch: int, generator: torch.Generator | None = None) -> Tensor:
+        """States (*batch, n) on the attractor."""
+
+    def trajectory(self, x: Tensor, steps: int, every: int = 1) -> Tensor:
+        """Every so many states of a run, (..., steps / every, n)."""
+
+    def __call__(self, x: Tensor, steps: int = 1) -> Tensor:
+        """The state some steps later."""
+
+
 @dataclass(frozen=True, eq=False)
 class Climate:
     """What a model does in the long run: mean (n,), covariance (n, n), and states (..., n) it was taken from."""
@@ -31,7 +45,7 @@ class Climate:
     states: Tensor
 
     @classmethod
-    def of(cls, model, starts: int = 64, samples: int = 50, every: int = 20, seed: int = 99) -> Climate:
+    def of(cls, model: Model, starts: int = 64, samples: int = 50, every: int = 20, seed: int = 99) -> Climate:
         """Of a model with ``start``, from `starts` runs, each sampled every `every` steps."""
         start = model.start(starts, generator=torch.Generator().manual_seed(seed))
         path = model.trajectory(start, samples * every, every)
@@ -69,14 +83,14 @@ class Setting:
 
     Attributes
     ----------
-    model : has ``start(*batch, generator=)``, ``trajectory`` and a call with a number of steps.
+    model : see :class:`Model`.
     twin : the truth and how it is observed.
     errors : (state, generator) -> errors of the first background, and of its members, in the shape of the state.
     experiments : the methods.
     climate : of :meth:`Climate.of`.
     """
 
-    model: object
+    model: Model
     twin: TwinExperiment
     errors: Callable[[Tensor, torch.Generator], Tensor]
     experiments: tuple[Experiment, ...]
@@ -92,7 +106,7 @@ class Setting:
         """
         generator = torch.Generator().manual_seed(seed)
         twin = replace(self.twin, cycles=self.twin.cycles if cycles is None else cycles, window=experiment.window)
-        method, climate = experiment.method, None
+        method = experiment.method
         if experiment.climatological or not isinstance(method, Method):
             climate = Climate.of(self.model, **self.climate)
         if not isinstance(method, Method):
