@@ -157,6 +157,8 @@ def register(name: str, *, group: str = "", **described: Any) -> Callable[[Part]
                 f"{NOUNS[where]} {name!r} is registered by {_identity(known)} already: choose another name"
             )
         summary = first_sentence(inspect.getdoc(part) or "")
+        if not inspect.isclass(part):
+            described.setdefault("takes", _arguments(part))
         spec = _spec(name, where, described, getattr(part, "__module__", ""), summary)
         part.entry = replace(spec, options=options_of(part, described.get("bounds", {})))  # type: ignore[attr-defined]
         if inspect.isclass(part) and "name" not in vars(part):
@@ -277,6 +279,12 @@ def options_of(part: Any, bounds: Mapping[str, tuple[float | None, float | None]
     return tuple(made)
 
 
+def _arguments(part: Any) -> tuple[str, ...]:
+    """Names of the arguments of a function that have no default."""
+    given = inspect.signature(part).parameters.values()
+    return tuple(p.name for p in given if p.default is inspect.Parameter.empty and p.kind is p.POSITIONAL_OR_KEYWORD)
+
+
 def check_options(part: Any, given: Mapping[str, Any]) -> None:
     """Refuse options that a registered part does not have, or values beyond their bounds.
 
@@ -361,6 +369,9 @@ def read_source(path: Path, group: str, module: str) -> list[Spec]:
                     summary = first_sentence(ast.get_docstring(node) or "")
                     if not summary or "module docstring" in summary or summary.startswith("The method"):
                         summary = first_sentence(ast.get_docstring(tree) or "")
+                    if isinstance(node, ast.FunctionDef):
+                        wanted = node.args.args[: len(node.args.args) - len(node.args.defaults)]
+                        given.setdefault("takes", tuple(argument.arg for argument in wanted))
                     found.append(_spec(name, group, given, module, summary))
     return found
 

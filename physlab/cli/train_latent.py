@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from tyro.conf import Positional
 
@@ -23,7 +22,7 @@ def train_latent(
     period: tuple[str, str] | None = None,
     held_out: float = 0.2,
     gap: float = 48.0,
-    penalty: Literal["balance", "flux-ratio"] = "balance",
+    penalty: str = "balance",
     weight: float = 0.0,
     steps: int | None = None,
     seed: int = 0,
@@ -45,7 +44,8 @@ def train_latent(
         period: first and last time, as in 2019-03-01 2019-03-31.
         held_out: share of the times, the last ones, on which the result is scored.
         gap: hours between training and these.
-        penalty: balance of advection and diffusion (wants the wind among the fine fields), or the published flux ratio.
+        penalty: balance of advection and diffusion (wants the wind among the fine fields), flux-ratio (as published),
+            or a law of `physlab list parts` that takes t.
         weight: of the penalty; 0 for none.
         steps: of the denoiser; the other stages follow in proportion.
         seed: of the weights and of the order of the fields.

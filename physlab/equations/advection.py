@@ -10,6 +10,7 @@ import torch
 from physlab.equations.operators import Order, ddx, ddy
 from physlab.errors import PhysLabError
 from physlab.grid import Grid
+from physlab.registry import register
 
 
 def transport(u: torch.Tensor, v: torch.Tensor, c_x: torch.Tensor, c_y: torch.Tensor) -> torch.Tensor:
@@ -27,6 +28,7 @@ def tendency(c: torch.Tensor, u: torch.Tensor, v: torch.Tensor, grid: Grid, orde
     return transport(u, v, ddx(c, grid, order), ddy(c, grid, order))
 
 
+@register("advection", group="laws", title="Advection", units="unit of c s-1")
 def residual(
     c: torch.Tensor,
     u: torch.Tensor,

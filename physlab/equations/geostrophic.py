@@ -12,6 +12,7 @@ import torch
 
 from physlab.equations.operators import Order, ddx, ddy
 from physlab.grid import Grid
+from physlab.registry import register
 
 
 def _coriolis(z: torch.Tensor, grid: Grid, coriolis: float | None) -> torch.Tensor:
@@ -41,6 +42,13 @@ def wind(
     return u, v
 
 
+@register(
+    "geostrophic",
+    group="laws",
+    title="Geostrophic balance",
+    units="m s-2",
+    reference="Holton and Hakim (2013), eq. 2.23",
+)
 def residual(
     u: torch.Tensor, v: torch.Tensor, z: torch.Tensor, grid: Grid, order: Order = 2, coriolis: float | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:

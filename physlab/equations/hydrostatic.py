@@ -14,6 +14,7 @@ import torch
 
 from physlab.constants import EPSILON, R_DRY
 from physlab.errors import PhysLabError
+from physlab.registry import register
 
 
 def virtual_temperature(t: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
@@ -40,6 +41,7 @@ def thickness(t: torch.Tensor, level: torch.Tensor, q: torch.Tensor | None = Non
     return R_DRY * mean * torch.log(p[:-1] / p[1:])[:, None, None]
 
 
+@register("hydrostatic", group="laws", title="Hypsometric equation", units="J kg-1")
 def residual(z: torch.Tensor, t: torch.Tensor, level: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
     """Thickness of the geopotential minus that of the temperature, layer by layer: (..., L-1, H, W), J kg-1.
 

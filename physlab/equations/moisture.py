@@ -18,6 +18,7 @@ from physlab.equations.advection import time_difference, time_mean
 from physlab.equations.operators import Order, divergence
 from physlab.errors import PhysLabError
 from physlab.grid import Grid
+from physlab.registry import register
 
 
 def column_integral(x: torch.Tensor, level: torch.Tensor, sp: torch.Tensor | None = None) -> torch.Tensor:
@@ -100,6 +101,7 @@ def budget(
     }
 
 
+@register("moisture", group="laws", title="Budget of column water", units="kg m-2 s-1")
 def residual(
     tcw: torch.Tensor,
     ivt_u: torch.Tensor,

@@ -17,6 +17,7 @@ import torch
 from physlab.equations.advection import time_difference, time_mean, transport
 from physlab.equations.operators import Order, ddx, ddy
 from physlab.grid import Grid
+from physlab.registry import register
 
 
 def terms(
@@ -64,6 +65,7 @@ def tendency(
     return sum(east), sum(north)
 
 
+@register("momentum", group="laws", title="Momentum", units="m s-2")
 def residual(
     u: torch.Tensor, v: torch.Tensor, z: torch.Tensor, grid: Grid, dt: float, order: Order = 2
 ) -> tuple[torch.Tensor, torch.Tensor]:

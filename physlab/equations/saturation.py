@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from physlab.constants import EPSILON
+from physlab.registry import register
 
 
 def humidity(t: torch.Tensor, p: torch.Tensor | float) -> torch.Tensor:
@@ -24,6 +25,7 @@ def excess(q: torch.Tensor, t: torch.Tensor, p: torch.Tensor | float, relative: 
     return (q - relative * humidity(t, p)).clamp_min(0.0)
 
 
+@register("saturation", group="laws", title="Humidity within 0 and saturation", units="kg kg-1")
 def residual(q: torch.Tensor, t: torch.Tensor, p: torch.Tensor | float) -> torch.Tensor:
     """How far q lies outside 0 <= q <= q_s, kg kg-1: positive above saturation, negative below zero."""
     return excess(q, t, p) + q.clamp_max(0.0)

@@ -26,6 +26,7 @@ from physlab.equations.advection import transport
 from physlab.equations.operators import Order, ddx, ddy, laplacian
 from physlab.errors import PhysLabError
 from physlab.grid import Grid, coarsen
+from physlab.registry import register
 
 LAPSE_RATE = 6.5e-3
 """K m-1, of the standard atmosphere (ISO 2533:1975)."""
@@ -36,6 +37,7 @@ def reduced(t: torch.Tensor, height: torch.Tensor, lapse_rate: float = LAPSE_RAT
     return t + lapse_rate * height
 
 
+@register("surface temperature", group="laws", title="Temperature over terrain", units="K s-1")
 def residual(
     t: torch.Tensor,
     u: torch.Tensor,

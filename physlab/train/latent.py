@@ -24,13 +24,14 @@ from torch import Tensor
 from physlab.diffusion import Denoiser
 from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.terrain import TerrainFields
+from physlab.equations.law import LAWS, laws_of, residual_of
 from physlab.equations.surface_temperature import EffectiveBalance, flux_ratio_misfit
 from physlab.errors import CheckpointError, FieldError
 from physlab.grid import coarsen
 from physlab.nn.parts import choose
 from physlab.train.steps import Steps, take_steps
 
-PENALTIES = ("balance", "flux-ratio")
+GIVEN = ("t", "u", "v", "height", "grid")  # what a registered law may take here: temperature, true fine wind, terrain
 STAGES = ("unet", "vae", "denoiser")
 
 
@@ -156,7 +157,8 @@ def tune_latent(
     Parameters
     ----------
     weight : lambda; 0 takes the same steps without a penalty, which is what any effect must be compared with.
-    kind : "balance" (:class:`~physlab.equations.surface_temperature.EffectiveBalance`) or "flux-ratio" (as published).
+    kind : "balance" (:class:`~physlab.equations.surface_temperature.EffectiveBalance`), "flux-ratio" (as published), or
+        a registered law, see :func:`penalties`.
 
     Raises
     ------
@@ -237,19 +239,49 @@ Law = Callable[[Tensor, Tensor], Tensor]  # temperature (B, H, W) in K, which ti
 
 
 def held_law(fields: TerrainFields, kind: str = "balance") -> Law:
-    """The law as a function of temperature and time index: with true wind, about 1 for the truth; or the flux ratio.
+    """The law as a function of temperature and time index: about 1 for the truth; or the flux ratio.
+
+    Parameters
+    ----------
+    kind : "balance", "flux-ratio", or a registered law that takes t and, if it likes, u, v, height and grid.
 
     Raises
     ------
-    FieldError : "balance" without the true fine wind.
+    FieldError : a law that wants the true fine wind, without it.
     """
-    if choose("penalty", kind, PENALTIES) == "flux-ratio":
+    if choose("penalty", kind, penalties()) == "flux-ratio":
         block = 2 * fields.factor
         return lambda t, at: torch.stack(
             [flux_ratio_misfit(x, c, block) for x, c in zip(t, fields.coarse[at, 0].to(t), strict=True)]
         )
+    if kind != "balance":
+        return _registered_law(fields, kind)
     balance = balance_of(fields)
     return lambda t, at: balance.relative(t, *(x[at].to(t) for x in fields.wind))
+
+
+def penalties() -> tuple[str, ...]:
+    """Names of the laws that members over terrain can be held to."""
+    return ("balance", "flux-ratio", *(name for name in laws_of(GIVEN) if "t" in LAWS.specs[name].facts["takes"]))
+
+
+def _registered_law(fields: TerrainFields, name: str) -> Law:
+    """Area-weighted mean square of a law's residual over its mean for the truth."""
+    takes = LAWS.specs[name].facts["takes"]
+    if {"u", "v"} & set(takes) and fields.wind is None:
+        raise FieldError(f"law {name!r} wants the fine wind, but the truth has {fields.drivers[0]} alone")
+
+    def square(t: Tensor, at: Tensor) -> Tensor:
+        wind = {} if fields.wind is None else {n: x[at].to(t) for n, x in zip("uv", fields.wind, strict=True)}
+        given = {"t": t, **wind, "height": fields.height.to(t), "grid": fields.grid}
+        left = torch.nan_to_num(residual_of(name, given)).square() * fields.area.to(t)
+        return left.reshape(len(t), -1).mean(1)
+
+    everything = torch.arange(len(fields))
+    size = float(torch.cat([square(fields.truth[k, 0], k) for k in everything.split(16)]).mean())
+    if not size > 0:
+        raise FieldError(f"law {name!r} leaves nothing in the truth: its penalty has no unit")
+    return lambda t, at: square(t, at) / size
 
 
 def balance_of(fields: TerrainFields) -> EffectiveBalance:
