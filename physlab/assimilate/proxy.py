@@ -23,11 +23,13 @@ from torch import Tensor, nn
 
 from physlab.assimilate.statespace import StateSpace
 from physlab.equations import geostrophic, hydrostatic, saturation
+from physlab.equations.law import laws_of, residual_of
 from physlab.equations.operators import ddx, ddy
 
 POLEWARD = 25.0  # degrees; nearer to the equator the wind is not geostrophic
 POLES = 75.0  # beyond it zonal derivatives on this grid amplify rounding
 LAWS = ("hypsometric", "geostrophic", "humidity")
+GIVEN = ("u", "v", "t", "q", "z", "grid", "level")  # what a registered law may take of a state on levels
 
 
 def residuals(x: Tensor, space: StateSpace) -> dict[str, Tensor]:
@@ -46,6 +48,18 @@ def residuals(x: Tensor, space: StateSpace) -> dict[str, Tensor]:
         "geostrophic": torch.cat([east, north], dim=-3) * _belt(space).to(x),
         "humidity": saturation.residual(q, t, 100.0 * level[:, None, None]),
     }
+
+
+def further_laws() -> list[str]:
+    """Registered laws that a state on levels can be asked for, beyond those above."""
+    return [name for name in laws_of(GIVEN) if name not in ("geostrophic", "hydrostatic")]
+
+
+def further_residual(name: str, x: Tensor, space: StateSpace) -> Tensor:
+    """Residual of a registered law for states (..., C, H, W) in SI units: (..., L, H, W), or as many as it has."""
+    fields = {v: x[..., space.part(v), :, :] for v in GIVEN[:5]}
+    level = torch.tensor(space.levels, dtype=x.dtype, device=x.device)
+    return residual_of(name, {**fields, "grid": space.grid, "level": level})
 
 
 def balanced(x: Tensor, space: StateSpace) -> dict[str, Tensor]:

@@ -6,9 +6,10 @@ and no single field has both.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from physlab.assimilate.proxy import residuals
+from physlab.assimilate.proxy import further_laws, further_residual, residuals
 from physlab.assimilate.statespace import StateSpace
 from physlab.equations.relative import relative_residual
 from physlab.score.ensemble import crps, spread_skill
@@ -44,7 +45,8 @@ def analysis_scores(members: Tensor, truth: Tensor, space: StateSpace, centred: 
     mse, mae : over all channels in climatological standard deviations;  mse_member : of a single member;
     rmse_FIELD : SI units, for :data:`FIELDS`;
     crps : fair, in climatological standard deviations;  spread_skill : NaN for one member;
-    residual_LAW : root mean square of a balance, mean over its channels, over that of the truth.
+    residual_LAW : root mean square of a balance, mean over its channels, over that of the truth; those of
+    :mod:`physlab.assimilate.proxy`, and registered laws of others.
     """
     area = space.area.to(truth)
     mean = members.mean(0)
@@ -70,6 +72,8 @@ def analysis_scores(members: Tensor, truth: Tensor, space: StateSpace, centred: 
         else float("nan")
     )
     found, true = residuals(members, space), residuals(truth, space)
+    for law in further_laws():
+        found[law], true[law] = (torch.nan_to_num(further_residual(law, x, space)) for x in (members, truth))
     for law, values in found.items():
         channels = [float(relative_residual(values[:, c], true[law][c].expand(len(members), -1, -1), area))
                     for c in range(values.shape[1]) if float(true[law][c].abs().max()) > 0]  # fmt: skip
