@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pkgutil import iter_modules
 from typing import Any
 
 try:
@@ -31,27 +32,7 @@ _FUNCTIONS = {
     "list_models": "physlab.zoo",
     "load_model": "physlab.zoo",
 }
-_MODULES = (
-    "constants",
-    "errors",
-    "grid",
-    "fields",
-    "equations",
-    "simulate",
-    "data",
-    "nn",
-    "constrain",
-    "diffusion",
-    "downscale",
-    "assimilate",
-    "score",
-    "train",
-    "phydl",
-    "zoo",
-    "plot",
-    "recipes",
-    "teach",
-)
+_MODULES = tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 __all__ = ["__version__", *_FUNCTIONS, *_MODULES]
 

@@ -12,7 +12,7 @@ from apps.assimilate.store import LAW_UNITS, Picture
 from apps.linked import TIP, LinkedMaps
 from apps.options import ASSIMILATORS, CHANNELS
 from apps.spectrum import Spectrum
-from physlab.benchmark.twin import variable_of
+from physlab.views.twin import variable_of
 
 ROWS = (
     ("background", "truth", "analysis"),

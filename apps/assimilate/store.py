@@ -1,4 +1,4 @@
-"""What the Assimilate view shows: calls into `physlab.benchmark.twin`, remembered under scalar keys.
+"""What the Assimilate view shows: calls into `physlab.views.twin`, remembered under scalar keys.
 
 One store serves all sessions. All methods may be called from worker threads. What costs time is the analysis: 0.1 s of
 a network that answers at once, up to 20 s of an ensemble that is sampled. An analysis has all fields, so that another
@@ -24,10 +24,10 @@ from apps.options import ASSIMILATORS
 from apps.problems import Overtaken, Unavailable, never
 from apps.state import Setup
 from physlab.assimilate import Learned
-from physlab.benchmark.twin import HEADLINE, Case, Twin, residual, shown, spectrum
 from physlab.constants import GRAVITY
 from physlab.equations import relative_residual
 from physlab.errors import Cancelled
+from physlab.views.twin import HEADLINE, Case, Twin, residual, shown, spectrum
 from physlab.zoo import assimilator_folders
 
 Progress = Callable[[int, int], None]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from apps.assimilate.store import Picture
 from apps.options import ASSIMILATORS, CHANNELS, LAWS
-from physlab.benchmark.twin import shown, variable_of
+from physlab.views.twin import shown, variable_of
 
 COLUMNS = {"background": "back-<br>ground", "analysis": "ana-<br>lysis", "gain": "gain", "crps": "CRPS",
            "spread_skill": "spread<br>/ skill"}  # fmt: skip
@@ -106,7 +106,7 @@ def script(picture: Picture, model: str) -> str:
     return f'''"""PhysLab explorer: {ASSIMILATORS[setup.assimilator]}, {setup.share:g} % of the grid points observed."""
 
 import physlab
-from physlab.benchmark.twin import Twin
+from physlab.views import Twin
 
 case = Twin.open().case(time={setup.when}, share={share}{extra}, noise={setup.noise:g}, seed={setup.seed})
 method = physlab.load_model("{model}")

@@ -1,4 +1,4 @@
-"""What the Continuous view shows: calls into `physlab.benchmark.moment`, remembered under scalar keys.
+"""What the Continuous view shows: calls into `physlab.views.window`, remembered under scalar keys.
 
 One store serves all sessions. All methods may be called from worker threads. What a moment costs is the evaluation of
 two networks: about 0.1 s for a map of 97 x 97 points, and as much for both residuals at 33 x 33. A field comes with all
@@ -20,8 +20,8 @@ from apps.cache import Cache
 from apps.problems import Overtaken, Unavailable, never
 from apps.state import Look
 from physlab.benchmark.continuous import interpolate_grid, thinned
-from physlab.benchmark.moment import FIELDS, HOUR, Box, Window, shown, under
 from physlab.score import radial_spectrum
+from physlab.views.window import FIELDS, HOUR, Box, Window, shown, under
 
 Edges = tuple[float, float, float, float]  # west, east, south, north of an image, degrees
 SAMPLE = 4096  # random points of the colour limits of residual and force

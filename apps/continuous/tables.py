@@ -141,7 +141,7 @@ def script(moment: Moment) -> str:
     look = moment.look
     return f'''"""PhysLab explorer: {VARIABLES[look.variable][1]} at hour {look.moment:g}, {look.zoom} x."""
 
-from physlab.benchmark.moment import Window
+from physlab.views import Window
 
 window = Window.open()  # 33 x 33 points and 241 hours, the given ones, and both fields
 box = window.box(zoom={look.zoom}, east={look.east:g}, north={look.north:g})

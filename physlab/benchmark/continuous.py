@@ -30,8 +30,8 @@ from physlab.data import open_dataset
 from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
 from physlab.phydl import FitSettings, PhyDL, SmoothForce, atmosphere
+from physlab.phydl.continuous import frequencies
 from physlab.phydl.domain import Domain, grid_points
-from physlab.phydl.surrogate import frequencies
 from physlab.train.checkpoint import commit, device_name, versions
 
 RESULTS, TABLE = "results/continuous.csv", "continuous.csv"

@@ -6,19 +6,14 @@ between two given ones, so that a series of n frames becomes one of 2 n - 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 import xarray as xr
 
-from physlab.downscale.base import Cancel, Progress
+from physlab.downscale.base import Cancel, FieldDownscaler, Progress
 from physlab.errors import Cancelled, FieldError
 from physlab.fields import check_finite, to_dataset, to_tensor
 from physlab.grid import Grid
-
-if TYPE_CHECKING:
-    from physlab.downscale.cnn import CNN
 
 
 def windows(length: int, frames: tuple[int, int]) -> list[tuple[list[int], list[int]]]:
@@ -35,7 +30,7 @@ def windows(length: int, frames: tuple[int, int]) -> list[tuple[list[int], list[
 
 
 def downscale_sequence(
-    model: CNN,
+    model: FieldDownscaler,
     coarse: xr.DataArray | xr.Dataset,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -48,7 +43,7 @@ def downscale_sequence(
     Cancelled : `cancel` returned True.
     """
     coarse = model._dataset(coarse)
-    given, made = model.network.frames
+    given, made = model.spec.frames
     steps = np.diff(coarse["time"].values) if "time" in coarse.dims else np.array([])
     if len(steps) < given - 1 or len(np.unique(steps)) != 1:
         raise FieldError(

@@ -19,19 +19,19 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from physlab.errors import PhysLabError
+from physlab.phydl.continuous import ContinuousField
 from physlab.phydl.force import FreeForce
 from physlab.phydl.identify import Normal, normal_equations
 from physlab.train.loop import read_state, schedule, write_state
 from physlab.train.progress import Bar
 
-if TYPE_CHECKING:
-    from physlab.phydl.surrogate import PhyDL
+Field = TypeVar("Field", bound=ContinuousField)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class FitReport:
 
 
 def fit(
-    model: PhyDL,
+    model: Field,
     points: Tensor,
     values: Tensor,
     settings: FitSettings,
@@ -86,7 +86,7 @@ def fit(
     state: str | Path | None = None,
     progress: bool = False,
     stop_after: int | None = None,
-    watch: Callable[[int, PhyDL], None] | None = None,
+    watch: Callable[[int, Field], None] | None = None,
 ) -> FitReport:
     """Fit `model` in place to (N, 3) points with (N, V) values, NaN where a variable was not observed.
 
@@ -185,7 +185,7 @@ def fit(
     return report
 
 
-def solve(model: PhyDL, count: int, seed: int) -> dict[str, Normal]:
+def solve(model: ContinuousField, count: int, seed: int) -> dict[str, Normal]:
     """Coefficients, force and scale of each equation from the field as it is, at `count` random points."""
     points = model.domain.sample(count, torch.Generator().manual_seed(seed))
     with torch.no_grad():
@@ -199,7 +199,7 @@ def solve(model: PhyDL, count: int, seed: int) -> dict[str, Normal]:
     return found
 
 
-def relative_residuals(model: PhyDL, points: Tensor) -> Tensor:
+def relative_residuals(model: ContinuousField, points: Tensor) -> Tensor:
     """(N, E): residual of each equation divided by the root mean square of its tendency."""
     state, out = model.state(points), []
     basis = model.force.basis(points, model.domain)
@@ -221,7 +221,7 @@ class _Free(nn.Module):
         self.relative = nn.ParameterList(torch.zeros(len(e.terms)) for e in equations)  # as published: from zero
         self.scales: dict[str, tuple[Tensor, float]] = {}
 
-    def forward(self, model: PhyDL, points: Tensor) -> Tensor:
+    def forward(self, model: ContinuousField, points: Tensor) -> Tensor:
         state = model.state(points)
         force = self.force(model.domain.scaled(points))
         total = torch.zeros(())

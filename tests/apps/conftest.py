@@ -21,7 +21,6 @@ from apps import store as store_module
 from apps.screenshot import VIEWPORT, browse, serve, wait_until_drawn
 from apps.state import CONSTRAINTS, FACTORS, HOURS, Choice
 from physlab.assimilate import Adas, PhyDA
-from physlab.benchmark.twin import Twin
 from physlab.data.patches import Frames, pair
 from physlab.downscale import Interpolate, make_downscaler
 from physlab.downscale.terrain import TerrainFields
@@ -29,6 +28,7 @@ from physlab.errors import CheckpointError, FieldError
 from physlab.fields import Scaling
 from physlab.nn import NETWORKS
 from physlab.train.latent import make_latent
+from physlab.views.twin import Twin
 from physlab.zoo import load_model
 
 FRAMES = {"tcw": 7, "era5-uk-t2m": 5, "tcw-t1": 4, "tcw-t2": 4}

@@ -19,7 +19,7 @@ from apps.options import ASSIMILATORS, CHANNELS, GRID, LEVELS, OWN, STATES
 from apps.problems import Overtaken
 from apps.session import Session
 from apps.state import Setup
-from physlab.benchmark.twin import HEADLINE, Twin
+from physlab.views.twin import HEADLINE, Twin
 from physlab.zoo import assimilator_folders
 
 QUICK = Setup(assimilator="adas")

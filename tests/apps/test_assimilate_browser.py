@@ -12,7 +12,7 @@ from apps.options import ASSIMILATORS, CHANNELS
 from apps.screenshot import serve
 from apps.state import Choice, parse_query, to_query
 from physlab import load_model
-from physlab.benchmark.twin import Twin
+from physlab.views.twin import Twin
 from physlab.zoo import assimilator_folders
 
 pytestmark = pytest.mark.browser

@@ -18,8 +18,8 @@ from apps.options import FIELDS, NUMBERS, VARIABLES
 from apps.problems import Overtaken
 from apps.session import Session
 from apps.state import Choice, Look
-from physlab.benchmark.moment import Window
 from physlab.errors import PhysLabError
+from physlab.views.window import Window
 
 WHOLE, BETWEEN = Look(), Look("q", "no-equations", 100.25, 4, -38.0, 40.0)
 
@@ -220,7 +220,7 @@ def test_missing_fields_are_one_sentence_and_leave_the_rest(session, store, monk
     def gone(name):
         raise FileNotFoundError(f"no model {name!r}")
 
-    monkeypatch.setattr("physlab.benchmark.moment.load_model", gone)
+    monkeypatch.setattr("physlab.views.window.load_model", gone)
     store.moments = Moments()
     page = Session(store, AtOnce(), AtOnce(), lambda draw: draw(), "?view=continuous")
     assert "The continuous fields are not available" in page.messages.object

@@ -9,8 +9,8 @@ import pytest
 
 from apps.options import FIELDS
 from apps.state import Choice, parse_query, to_query
-from physlab.benchmark.moment import Window
 from physlab.teach import explorer_url
+from physlab.views.window import Window
 
 pytestmark = pytest.mark.browser
 START = Choice(view="continuous", variable="q", moment=100.0)

@@ -14,8 +14,8 @@ from physlab.errors import CheckpointError, FieldError, PhysLabError
 from physlab.grid import Grid
 from physlab.phydl import Blobs, FitSettings, PhyDL, SmoothForce, coefficient_table, threshold
 from physlab.phydl.background import basis, exponents, fit_background
+from physlab.phydl.continuous import frequencies
 from physlab.phydl.fit import solve
-from physlab.phydl.surrogate import frequencies
 
 SMALL = {"width": 24, "depth": 3}
 QUICK = FitSettings(steps=60, batch=512, collocation=64, solve_every=20, solve_points=512, physics=0.1)

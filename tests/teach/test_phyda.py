@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from physlab.assimilate import PhyDA
 from physlab.benchmark.assimilation import COLUMNS, SCORES
 from physlab.benchmark.divergence import COLUMNS as TRIED
-from physlab.benchmark.twin import Twin
 from physlab.teach import phyda
 from physlab.teach.phyda import guided
+from physlab.views.twin import Twin
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import xarray as xr
 
 from physlab.assimilate.latent import LatentMethod
 from physlab.assimilate.learned import Learned
-from physlab.benchmark.twin import Case, Twin, spectrum
 from physlab.score.analysis import TRUNCATION, eddies
 from physlab.score.spectra import radial_spectrum, spectral_divergence
+from physlab.views.twin import Case, Twin, spectrum
 
 # ---- background errors ----------------------------------------------------------------------------------------------
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from physlab.benchmark.twin import Twin, shown
 from physlab.plot.maps import draw_map
 from physlab.score import rmse
 from physlab.score.analysis import TRUNCATION, eddies
 from physlab.score.spectra import radial_spectrum
 from physlab.teach.phyda.analysis import Bench, by_wavenumber, power_ratios
 from physlab.teach.phyda.experiment import ABLATED, ABLATIONS, CLASSICAL, ablated, over_background
+from physlab.views.twin import Twin, shown
 
 COLOURS = {
     "3D-Var": "k",

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from physlab.benchmark.continuous import GRIDDED, given_points, interpolate_grid, thinned
-from physlab.benchmark.moment import FIELDS, Box, Window, nearest_given, shown, under
 from physlab.errors import PhysLabError
 from physlab.phydl import Domain
+from physlab.views.window import FIELDS, Box, Window, nearest_given, shown, under
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 import xarray as xr
 
 from physlab.assimilate.statespace import columns_from
-from physlab.benchmark.twin import EXACT, HEADLINE, TROPICS, Twin, residual, shown, spectrum, states, variable_of
 from physlab.errors import PhysLabError
+from physlab.views.twin import EXACT, HEADLINE, TROPICS, Twin, residual, shown, spectrum, states, variable_of
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ import xarray as xr
 from torch import Tensor
 
 from physlab.assimilate.statespace import StateSpace
-from physlab.benchmark.moment import shown as units_of
 from physlab.data.catalog import open_dataset
 from physlab.data.observe import table
 from physlab.equations import geostrophic, hydrostatic, relative_residual
@@ -31,6 +30,7 @@ from physlab.fields import to_tensor
 from physlab.score import crps, rmse, spectral_divergence, spread_skill
 from physlab.score.analysis import TRUNCATION, eddies
 from physlab.score.zonal import zonal_spectrum
+from physlab.views.window import shown as units_of
 
 HEADLINE = ("z500", "t850", "t_low", "u_low", "v_low", "u500", "v500", "q700", "sp", "tcw")
 LAWS = ("thickness", "geostrophic")
