@@ -43,7 +43,7 @@ EPSILON = 1e-3
 REACH = 5  # points on each side of a kernel of 11 x 11
 
 
-class SetConv(nn.Module):
+class LocalSetConv(nn.Module):
     """Values (B, C, H, W) and mask (B, 1, H, W) -> signals and densities (B, 2 C, H / 2, W / 2)."""
 
     def __init__(self, channels: int) -> None:
@@ -135,7 +135,7 @@ class FNP(GaussianRegression):
         self.order = np.argsort(np.concatenate(self.parts)).tolist()
         seen, n = [*self.parts, list(range(C))], len(self.parts) + 1
         self.width, self.seen = width, seen
-        self.gather = SetConv(C)
+        self.gather = LocalSetConv(C)
         self.bring = nn.ModuleList(nn.Conv2d(2 * len(part) + 1, width, 1) for part in seen)
         self.known_stem = nn.ModuleList(GridConv(len(part) + 2, width, stride=2, periodic=True) for part in seen)
         rows, columns = modes

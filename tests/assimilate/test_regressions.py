@@ -208,7 +208,7 @@ def test_set_convolution_on_the_sphere_is_the_sum_over_observations(space: State
 
 
 def test_set_convolution_of_windows_is_a_weighted_mean(space: StateSpace) -> None:
-    gather, mask = fnp.SetConv(3), torch.zeros(1, 1, H, W)
+    gather, mask = fnp.LocalSetConv(3), torch.zeros(1, 1, H, W)
     mask[0, 0, 6, 0] = mask[0, 0, 0, 9] = 1
     out = gather(torch.full((1, 3, H, W), 2.5), mask)
     signal, density = out[:, :3], out[:, 3:]
