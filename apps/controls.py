@@ -6,38 +6,7 @@ from collections.abc import Mapping
 
 import panel_material_ui as pmui
 
-from apps import theme
-from apps.options import (
-    AGAINST,
-    ASSIMILATORS,
-    CHANNELS,
-    CONSISTENCIES,
-    CONSTRAINTS,
-    DATASETS,
-    DAYS,
-    DRAWS,
-    FACTORS,
-    FIELDS,
-    GROUPS,
-    HOURS,
-    LAWS,
-    METHODS,
-    MODES,
-    NOISES,
-    NUMBERS,
-    SEEDS,
-    SHARES,
-    SHOWS,
-    SIZES,
-    STATES,
-    STATISTICS,
-    THRESHOLDS,
-    VARIABLES,
-    VIEWS,
-    WEIGHTS,
-    WHICH,
-    ZOOMS,
-)
+from apps import options, theme
 from apps.state import State
 
 TITLES = {  # in their order
@@ -86,7 +55,7 @@ IN_VIEW = {
     "benchmark": ("view", "dataset", "factor", "against"),
     "continuous": ("view", *CONTINUOUS),
 }
-QUARTERS = round(1 / NUMBERS["moment"][2])  # positions of the time scrubber in an hour
+QUARTERS = round(1 / options.NUMBERS["moment"][2])  # positions of the time scrubber in an hour
 TO_CONTROL = {"moment": lambda hour: round(hour * QUARTERS)}
 FROM_CONTROL = {"moment": lambda position: position / QUARTERS, "east": float, "north": float}
 
@@ -104,52 +73,54 @@ def make_controls(state: State, networks: Mapping[str, str]) -> dict:
         "sizing_mode": "stretch_width", "preview_duration": 0,
     }  # fmt: skip
 
-    def swapped(options: Mapping) -> dict:
-        return {label: name for name, label in options.items()}
+    def swapped(labels: Mapping) -> dict:
+        return {label: name for name, label in labels.items()}
 
     def centre(name: str):
-        low, high, step = NUMBERS[name]
+        low, high, step = options.NUMBERS[name]
         return pmui.FloatSlider(value=getattr(s, name), start=low, end=high, step=step, **slider)
 
-    def choose(name: str, options: Mapping, **more):
-        return pmui.RadioButtonGroup(options=options, value=getattr(s, name), **buttons, **more)
+    def choose(name: str, labels: Mapping, **more):
+        return pmui.RadioButtonGroup(options=labels, value=getattr(s, name), **buttons, **more)
 
-    channels = {heading: {CHANNELS[n][0]: n for n in names} for heading, names in GROUPS.items()}
+    channels = {heading: {options.CHANNELS[n][0]: n for n in names} for heading, names in options.GROUPS.items()}
     vertical, tight = {"orientation": "vertical"}, {"sx": theme.TIGHT_SX}
-    last = round(NUMBERS["moment"][1] * QUARTERS)
+    last = round(options.NUMBERS["moment"][1] * QUARTERS)
     return {
-        "view": choose("view", swapped(VIEWS), sx=theme.NARROW_SX),
-        "dataset": pmui.Select(options=swapped(DATASETS), value=s.dataset, **select),
+        "view": choose("view", swapped(options.VIEWS), sx=theme.NARROW_SX),
+        "dataset": pmui.Select(options=swapped(options.DATASETS), value=s.dataset, **select),
         "frame": pmui.Player(value=s.frame, start=0, end=max(s.frame, 1), interval=700, **player),
-        "hour": pmui.IntSlider(value=s.hour, start=0, end=max(HOURS.values()) - 1, show_value=False, **slider),
-        "factor": choose("factor", {f"× {n}": n for n in FACTORS}),
-        "method": choose("method", swapped(METHODS), **tight),
+        "hour": pmui.IntSlider(value=s.hour, start=0, end=max(options.HOURS.values()) - 1, show_value=False, **slider),
+        "factor": choose("factor", {f"× {n}": n for n in options.FACTORS}),
+        "method": choose("method", swapped(options.METHODS), **tight),
         "network": pmui.Select(options=dict(networks), value=s.network, **select),
-        "statistic": pmui.Select(options=swapped(STATISTICS), value=s.statistic, **select),
-        "show": pmui.Select(options=swapped(SHOWS), value=s.show, **select),
-        "mode": choose("mode", swapped(MODES)),
-        "constraint": choose("constraint", swapped(CONSTRAINTS), **vertical),
-        "against": choose("against", swapped(AGAINST), **vertical),
-        "variable": choose("variable", {symbol: name for name, (symbol, _) in VARIABLES.items()}, **tight),
-        "field": choose("field", swapped(FIELDS)),
+        "statistic": pmui.Select(options=swapped(options.STATISTICS), value=s.statistic, **select),
+        "show": pmui.Select(options=swapped(options.SHOWS), value=s.show, **select),
+        "mode": choose("mode", swapped(options.MODES)),
+        "constraint": choose("constraint", swapped(options.CONSTRAINTS), **vertical),
+        "against": choose("against", swapped(options.AGAINST), **vertical),
+        "variable": choose("variable", {symbol: name for name, (symbol, _) in options.VARIABLES.items()}, **tight),
+        "field": choose("field", swapped(options.FIELDS)),
         "moment": pmui.Player(value=TO_CONTROL["moment"](s.moment), start=0, end=last, interval=500, **player),
-        "zoom": choose("zoom", {f"{n} ×": n for n in ZOOMS}, **tight),
+        "zoom": choose("zoom", {f"{n} ×": n for n in options.ZOOMS}, **tight),
         "east": centre("east"),
         "north": centre("north"),
-        "when": choose("when", {f"State {n + 1}": n for n in range(STATES)}, **tight),
+        "when": choose("when", {f"State {n + 1}": n for n in range(options.STATES)}, **tight),
         "channel": pmui.Select(groups=channels, value=s.channel, **select),
-        "share": pmui.DiscreteSlider(options={f"{x:g} %": x for x in reversed(SHARES)}, value=s.share, **slider),
-        "assimilator": pmui.Select(options=swapped(ASSIMILATORS), value=s.assimilator, **select),
-        "noise": choose("noise", swapped(NOISES), **tight),
-        "members": choose("members", {str(n): n for n in SIZES}, **tight),
-        "seed": pmui.IntSlider(value=s.seed, start=0, end=SEEDS, **slider),
-        "balance": choose("balance", swapped(LAWS), **tight),
-        "day": choose("day", {f"Time {n + 1}": n for n in range(DAYS)}, **tight),
-        "weight": choose("weight", swapped(WEIGHTS), **tight),
-        "draws": choose("draws", {str(n): n for n in DRAWS}, **tight),
-        "which": pmui.IntSlider(value=s.which, start=WHICH[0], end=WHICH[-1], **slider),
-        "consistency": choose("consistency", swapped(CONSISTENCIES), **tight),
+        "share": pmui.DiscreteSlider(
+            options={f"{x:g} %": x for x in reversed(options.SHARES)}, value=s.share, **slider
+        ),
+        "assimilator": pmui.Select(options=swapped(options.ASSIMILATORS), value=s.assimilator, **select),
+        "noise": choose("noise", swapped(options.NOISES), **tight),
+        "members": choose("members", {str(n): n for n in options.SIZES}, **tight),
+        "seed": pmui.IntSlider(value=s.seed, start=0, end=options.SEEDS, **slider),
+        "balance": choose("balance", swapped(options.LAWS), **tight),
+        "day": choose("day", {f"Time {n + 1}": n for n in range(options.DAYS)}, **tight),
+        "weight": choose("weight", swapped(options.WEIGHTS), **tight),
+        "draws": choose("draws", {str(n): n for n in options.DRAWS}, **tight),
+        "which": pmui.IntSlider(value=s.which, start=options.WHICH[0], end=options.WHICH[-1], **slider),
+        "consistency": choose("consistency", swapped(options.CONSISTENCIES), **tight),
         "threshold": pmui.DiscreteSlider(
-            options={f"{t:g} K · {round(t - 273.15)} °C": t for t in THRESHOLDS}, value=s.threshold, **slider
+            options={f"{t:g} K · {round(t - 273.15)} °C": t for t in options.THRESHOLDS}, value=s.threshold, **slider
         ),
     }

@@ -19,50 +19,39 @@ and it never raises. Panel's own ``location.sync`` is not used because it applie
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import TypeVar
 from urllib.parse import parse_qs, urlencode
 
 import param
 
-from apps.options import (
-    AGAINST,
-    ASSIMILATORS,
-    CHANNELS,
-    CONSISTENCIES,
-    CONSTRAINTS,
-    DATASETS,
-    DAYS,
-    DRAWS,
-    FACTORS,
-    FIELDS,
-    GRID,
-    HIDEABLE,
-    HOURS,
-    LAWS,
-    METHODS,
-    MODES,
-    NETWORKS,
-    NOISES,
-    NUMBERS,
-    OWN,
-    SEEDS,
-    SHARES,
-    SHOWS,
-    SIZES,
-    STATES,
-    STATISTICS,
-    THRESHOLDS,
-    VARIABLES,
-    VIEWS,
-    WEIGHTS,
-    WHICH,
-    ZOOMS,
-)
+from apps import options
 
 VERSION = 1
 MAX_FRAME = 9_999
 MAX_QUERY = 2_000  # characters; longer addresses are not ours
+
+
+Part = TypeVar("Part", "Look", "Setup", "Draw")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the Downscale and the Benchmark view show."""
+
+    dataset: str = "tcw"
+    frame: int = 0
+    factor: int = 4
+    method: str = "network"
+    mode: str = "trained"
+    constraint: str = "softmax"
+    network: str = "compact"
+    statistic: str = "linear"
+    hour: int = 0
+    show: str = "mean"
+    view: str = "downscale"
+    against: str = "conservation_error"
 
 
 @dataclass(frozen=True)
@@ -111,42 +100,8 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One complete selection: hashable scalars, used as the key of every cache."""
-
-    dataset: str = "tcw"
-    frame: int = 0
-    factor: int = 4
-    method: str = "network"
-    mode: str = "trained"
-    constraint: str = "softmax"
-    network: str = "compact"
-    statistic: str = "linear"
-    hour: int = 0
-    show: str = "mean"
-    view: str = "downscale"
-    against: str = "conservation_error"
-    variable: str = Look.variable
-    field: str = Look.field
-    moment: float = Look.moment
-    zoom: int = Look.zoom
-    east: float = Look.east
-    north: float = Look.north
-    when: int = Setup.when
-    channel: str = Setup.channel
-    share: float = Setup.share
-    assimilator: str = Setup.assimilator
-    noise: float = Setup.noise
-    members: int = Setup.members
-    seed: int = Setup.seed
-    own: str = Setup.own
-    balance: str = Setup.balance
-    day: int = Draw.day
-    weight: str = Draw.weight
-    draws: int = Draw.draws
-    consistency: str = Draw.consistency
-    threshold: float = Draw.threshold
-    which: int = Draw.which
+class Choice(Draw, Setup, Look, Scene):
+    """One complete selection: hashable scalars, used as the key of every cache. In links `Scene` comes first."""
 
     def with_(self, **changes) -> Choice:
         """A copy with some selections changed."""
@@ -157,17 +112,9 @@ class Choice:
         others = asdict(Look()) | asdict(Setup()) | asdict(Draw())
         return self.with_(view="downscale", against="conservation_error", **others)
 
-    def look(self) -> Look:
-        """What the Continuous view shows of this."""
-        return Look(**{field.name: getattr(self, field.name) for field in fields(Look)})
-
-    def setup(self) -> Setup:
-        """What the Assimilate view shows of this."""
-        return Setup(**{field.name: getattr(self, field.name) for field in fields(Setup)})
-
-    def draw(self) -> Draw:
-        """What the Ensemble view shows of this."""
-        return Draw(**{field.name: getattr(self, field.name) for field in fields(Draw)})
+    def part(self, kind: type[Part]) -> Part:
+        """What a view shows of this: its `Look`, `Setup` or `Draw`."""
+        return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
 
     def key(self) -> str:
         """All selections in one line, for the page."""
@@ -175,70 +122,50 @@ class Choice:
 
 
 CHOICE_NAMES = tuple(field.name for field in fields(Choice))
-_ALLOWED = {
-    "dataset": DATASETS,
-    "method": METHODS,
-    "mode": MODES,
-    "constraint": CONSTRAINTS,
-    "network": NETWORKS,
-    "statistic": STATISTICS,
-    "show": SHOWS,
-    "view": VIEWS,
-    "against": AGAINST,
-    "variable": VARIABLES,
-    "field": FIELDS,
-    "channel": CHANNELS,
-    "assimilator": ASSIMILATORS,
-    "balance": LAWS,
-    "weight": WEIGHTS,
-    "consistency": CONSISTENCIES,
-}
-_COUNTS = {"factor": FACTORS, "zoom": ZOOMS, "members": SIZES, "draws": DRAWS, "which": WHICH}
-_SHARES = {"share": SHARES, "noise": tuple(NOISES), "threshold": THRESHOLDS}
 _POINTS = r"([0-9]{1,4}(\.[0-9]{1,4})*)?"
 _DECIMAL = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,2})?")
-_LARGEST = {"frame": MAX_FRAME, "hour": max(HOURS.values()) - 1, "when": STATES - 1, "seed": SEEDS,
-            "day": DAYS - 1}  # fmt: skip
+
+
+def _one_of(allowed: Iterable, default: object, doc: str) -> param.Selector:
+    return param.Selector(default=default, objects=list(allowed), doc=doc)
 
 
 class State(param.Parameterized):
     """The live selections of one browser session (never shared between sessions)."""
 
-    dataset = param.Selector(default="tcw", objects=list(DATASETS), doc="data set")
+    dataset = _one_of(options.DATASETS, Scene.dataset, "data set")
     frame = param.Integer(default=0, bounds=(0, MAX_FRAME), doc="index in the test split")
-    factor = param.Selector(default=4, objects=list(FACTORS), doc="fine cells per coarse cell, each way")
-    method = param.Selector(default="network", objects=list(METHODS), doc="how the coarse field is refined")
-    mode = param.Selector(
-        default="trained", objects=list(MODES), doc="constraint in training, or applied to the output"
-    )
-    constraint = param.Selector(default="softmax", objects=list(CONSTRAINTS), doc="how conservation is imposed")
-    network = param.Selector(default="compact", objects=list(NETWORKS), doc="which network, for the method network")
-    statistic = param.Selector(default="linear", objects=list(STATISTICS), doc="which one, for the method statistical")
-    hour = param.Integer(default=0, bounds=(0, _LARGEST["hour"]), doc="frame of a sequence")
-    show = param.Selector(default="mean", objects=list(SHOWS), doc="mean or a member of an ensemble")
-    view = param.Selector(default="downscale", objects=list(VIEWS), doc="one selection in maps, or all in one figure")
-    against = param.Selector(default="conservation_error", objects=list(AGAINST), doc="beside RMSE in the benchmark")
-    variable = param.Selector(default=Look.variable, objects=list(VARIABLES), doc="of the continuous field")
-    field = param.Selector(default=Look.field, objects=list(FIELDS), doc="fitted with or without equations")
-    moment = param.Number(default=Look.moment, bounds=NUMBERS["moment"][:2], doc="hours after the first")
-    zoom = param.Selector(default=Look.zoom, objects=list(ZOOMS), doc="magnification: parts of the window each way")
-    east = param.Number(default=Look.east, bounds=NUMBERS["east"][:2], doc="longitude of the centre, degrees")
-    north = param.Number(default=Look.north, bounds=NUMBERS["north"][:2], doc="latitude of the centre, degrees")
-    when = param.Integer(default=Setup.when, bounds=(0, STATES - 1), doc="which time of the twin experiment")
-    channel = param.Selector(default=Setup.channel, objects=list(CHANNELS), doc="field of the state")
-    share = param.Selector(default=Setup.share, objects=list(SHARES), doc="observed, per cent of the grid points")
-    assimilator = param.Selector(default=Setup.assimilator, objects=list(ASSIMILATORS), doc="method of assimilation")
-    noise = param.Selector(default=Setup.noise, objects=list(NOISES), doc="observation errors / background errors")
-    members = param.Selector(default=Setup.members, objects=list(SIZES), doc="of the ensemble of analyses")
-    seed = param.Integer(default=Setup.seed, bounds=(0, SEEDS), doc="of observed points, errors and members")
+    factor = _one_of(options.FACTORS, Scene.factor, "fine cells per coarse cell, each way")
+    method = _one_of(options.METHODS, Scene.method, "how the coarse field is refined")
+    mode = _one_of(options.MODES, Scene.mode, "constraint in training, or applied to the output")
+    constraint = _one_of(options.CONSTRAINTS, Scene.constraint, "how conservation is imposed")
+    network = _one_of(options.NETWORKS, Scene.network, "which network, for the method network")
+    statistic = _one_of(options.STATISTICS, Scene.statistic, "which one, for the method statistical")
+    hour = param.Integer(default=0, bounds=(0, max(options.HOURS.values()) - 1), doc="frame of a sequence")
+    show = _one_of(options.SHOWS, Scene.show, "mean or a member of an ensemble")
+    view = _one_of(options.VIEWS, Scene.view, "one selection in maps, or all in one figure")
+    against = _one_of(options.AGAINST, Scene.against, "beside RMSE in the benchmark")
+    variable = _one_of(options.VARIABLES, Look.variable, "of the continuous field")
+    field = _one_of(options.FIELDS, Look.field, "fitted with or without equations")
+    moment = param.Number(default=Look.moment, bounds=options.NUMBERS["moment"][:2], doc="hours after the first")
+    zoom = _one_of(options.ZOOMS, Look.zoom, "magnification: parts of the window each way")
+    east = param.Number(default=Look.east, bounds=options.NUMBERS["east"][:2], doc="longitude of the centre, degrees")
+    north = param.Number(default=Look.north, bounds=options.NUMBERS["north"][:2], doc="latitude of the centre, degrees")
+    when = param.Integer(default=Setup.when, bounds=(0, options.STATES - 1), doc="which time of the twin experiment")
+    channel = _one_of(options.CHANNELS, Setup.channel, "field of the state")
+    share = _one_of(options.SHARES, Setup.share, "observed, per cent of the grid points")
+    assimilator = _one_of(options.ASSIMILATORS, Setup.assimilator, "method of assimilation")
+    noise = _one_of(options.NOISES, Setup.noise, "observation errors / background errors")
+    members = _one_of(options.SIZES, Setup.members, "of the ensemble of analyses")
+    seed = param.Integer(default=Setup.seed, bounds=(0, options.SEEDS), doc="of observed points, errors and members")
     own = param.String(default=Setup.own, regex=f"^{_POINTS}$", doc="grid points of your own stations")
-    balance = param.Selector(default=Setup.balance, objects=list(LAWS), doc="whose residual is drawn")
-    day = param.Integer(default=Draw.day, bounds=(0, DAYS - 1), doc="which time of the fields over terrain")
-    weight = param.Selector(default=Draw.weight, objects=list(WEIGHTS), doc="live draw, or stored members by lambda")
-    draws = param.Selector(default=Draw.draws, objects=list(DRAWS), doc="members of a live draw")
-    consistency = param.Selector(default=Draw.consistency, objects=list(CONSISTENCIES), doc="with the coarse field")
-    threshold = param.Selector(default=Draw.threshold, objects=list(THRESHOLDS), doc="of the exceedance, K")
-    which = param.Selector(default=Draw.which, objects=list(WHICH), doc="member that is shown, from 1")
+    balance = _one_of(options.LAWS, Setup.balance, "whose residual is drawn")
+    day = param.Integer(default=Draw.day, bounds=(0, options.DAYS - 1), doc="which time of the fields over terrain")
+    weight = _one_of(options.WEIGHTS, Draw.weight, "live draw, or stored members by lambda")
+    draws = _one_of(options.DRAWS, Draw.draws, "members of a live draw")
+    consistency = _one_of(options.CONSISTENCIES, Draw.consistency, "with the coarse field")
+    threshold = _one_of(options.THRESHOLDS, Draw.threshold, "of the exceedance, K")
+    which = _one_of(options.WHICH, Draw.which, "member that is shown, from 1")
     hide = param.ClassSelector(class_=tuple, default=(), doc="controls and panels that this lesson does not need")
 
     def choice(self) -> Choice:
@@ -297,12 +224,12 @@ def parse_query(query: str | Mapping[str, str]) -> tuple[Choice, tuple[str, ...]
     hide, unknown = [], []
     for name in given.pop("hide", "").split(","):
         name = name.strip()
-        if name in HIDEABLE and name not in hide:
+        if name in options.HIDEABLE and name not in hide:
             hide.append(name)
-        elif name and name not in HIDEABLE:
+        elif name and name not in options.HIDEABLE:
             unknown.append(name)
     if unknown:
-        problems.append(f"hide does not know {_quote(', '.join(unknown))}; it knows {', '.join(HIDEABLE)}.")
+        problems.append(f"hide does not know {_quote(', '.join(unknown))}; it knows {', '.join(options.HIDEABLE)}.")
     if given:
         problems.append(f"The link holds unknown entries: {_quote(', '.join(sorted(given)))}.")
     return Choice(**values), tuple(hide), problems
@@ -324,31 +251,30 @@ def _split(query: str | Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
 
 def _read(name: str, text: str) -> tuple[object, str]:
     """One value and an empty string, or None and the sentence that explains why not."""
-    if name in _COUNTS:
-        allowed = [str(count) for count in _COUNTS[name]]
-        problem = f"{name} is {_quote(text)}; it can be {', '.join(allowed)}."
-        return (int(text), "") if text in allowed else (None, problem)
-    if name in _SHARES:
-        allowed = [f"{x:g}" for x in _SHARES[name]]
-        problem = f"{name} is {_quote(text)}; it can be {', '.join(allowed)}."
-        return (float(text), "") if text in allowed else (None, problem)
     if name == "own":
-        size, points = GRID[0] * GRID[1], text.split(".") if text else []
+        size, points = options.GRID[0] * options.GRID[1], text.split(".") if text else []
         right = text.isascii() and re.fullmatch(_POINTS, text) and all(int(point) < size for point in points)
-        if right and len(set(map(int, points))) == len(points) <= OWN:
+        if right and len(set(map(int, points))) == len(points) <= options.OWN:
             return ".".join(str(int(point)) for point in points), ""
-        return None, f"own is {_quote(text)}; it is at most {OWN} different numbers below {size} with dots between."
-    if name in NUMBERS:
-        low, high, step = NUMBERS[name]
+        return (
+            None,
+            f"own is {_quote(text)}; it is at most {options.OWN} different numbers below {size} with dots between.",
+        )
+    if name in options.NUMBERS:
+        low, high, step = options.NUMBERS[name]
         if _DECIMAL.fullmatch(text) and low <= float(text) <= high and (float(text) / step).is_integer():
             return float(text) + 0.0, ""  # no negative zero
         return None, f"{name} is {_quote(text)}; it is a number from {low:g} to {high:g} in steps of {step:g}."
-    if name in _LARGEST:
-        if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= _LARGEST[name]:
+    known = State.param[name]
+    if isinstance(known, param.Integer):
+        largest = known.bounds[1]
+        if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= largest:
             return int(text), ""
-        return None, f"{name} is {_quote(text)}; it is a whole number from 0 to {_LARGEST[name]}."
-    allowed = list(_ALLOWED[name])
-    return (text, "") if text in allowed else (None, f"{name} is {_quote(text)}; it can be {', '.join(allowed)}.")
+        return None, f"{name} is {_quote(text)}; it is a whole number from 0 to {largest}."
+    allowed = {f"{x:g}" if isinstance(x, float) else str(x): x for x in known.objects}
+    return (
+        (allowed[text], "") if text in allowed else (None, f"{name} is {_quote(text)}; it can be {', '.join(allowed)}.")
+    )
 
 
 def _quote(text: str, longest: int = 40) -> str:

@@ -8,11 +8,11 @@ import panel_material_ui as pmui
 
 from apps.assimilate import tables, words
 from apps.assimilate.maps import ROWS, TwinMaps
-from apps.assimilate.store import Picture, Setup
+from apps.assimilate.store import Picture
 from apps.frame import Frame
 from apps.options import ASSIMILATORS, GRID, OWN
 from apps.slow import MISSING, Slow
-from apps.state import Choice
+from apps.state import Choice, Setup
 from apps.views import code_html, text_pane
 
 
@@ -34,14 +34,14 @@ class Assimilate(Slow):
         self.own = pn.Row(self.stations, self.clear, margin=0, align="center")
 
     def wanted(self, choice: Choice) -> Setup:
-        return choice.setup()
+        return choice.part(Setup)
 
     def title(self, choice: Choice) -> str:
         return ASSIMILATORS[choice.assimilator]
 
     def has_to_wait(self, choice: Choice) -> bool:
         """Whether truth and background are drawn before the analysis is there; else all comes at once."""
-        last, setup = self.shown and self.shown.setup, choice.setup()
+        last, setup = self.shown and self.shown.setup, choice.part(Setup)
         same = last is not None and (last.when, last.channel) == (setup.when, setup.channel)
         return not same or self.store.has_members(setup.assimilator)
 
@@ -54,7 +54,7 @@ class Assimilate(Slow):
         self.prompt.object = words.prompt_html(picture)
         self.numbers.object = tables.scores_html(picture, choice.key())
         self.moment.object = f'<span class="quiet">{picture.time} UTC</span>'
-        self.stations.object = f'<span class="quiet">{len(choice.setup().points)} of at most {OWN}</span>'
+        self.stations.object = f'<span class="quiet">{len(choice.points)} of at most {OWN}</span>'
         if not (picture.scores or picture.note):
             return
         name = choice.assimilator
@@ -67,7 +67,7 @@ class Assimilate(Slow):
         self.status(choice, "failed" if picture.note else "ready", "")
 
     def _is_there(self, choice: Choice) -> bool:
-        return self.store.cached(choice.setup()) is not None
+        return self.store.cached(choice.part(Setup)) is not None
 
     def _summary(self, picture: Picture) -> str:
         """What was made, of what, and how long it took."""
@@ -88,7 +88,7 @@ class Assimilate(Slow):
             return
         row = int(np.abs(space.latitude - north).argmin())
         apart = np.abs((space.longitude - east + 180.0) % 360.0 - 180.0)
-        point, points = row * GRID[1] + int(apart.argmin()), self.state.choice().setup().points
+        point, points = row * GRID[1] + int(apart.argmin()), self.state.choice().points
         if point not in points and len(points) >= OWN:
             self.say([f"There are {OWN} stations: take one away first."], "note")
             return

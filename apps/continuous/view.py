@@ -15,7 +15,7 @@ from apps.continuous.store import Moment, Moments
 from apps.frame import Frame
 from apps.latest import Latest
 from apps.problems import Overtaken, Unavailable
-from apps.state import Choice, State
+from apps.state import Choice, Look, State
 from apps.views import code_html, text_pane
 
 log = logging.getLogger("physlab.explorer")
@@ -38,7 +38,7 @@ class Continuous:
         say: Callable[[list[str], str], None], status: Callable[[Choice, str, str], None],
     ) -> None:  # fmt: skip
         self.moments, self.state, self.say, self.status = moments, state, say, status
-        self.asked = Latest(pool, lambda choice, over: moments.moment(choice.look(), over), self._deliver, schedule)
+        self.asked = Latest(pool, lambda choice, over: moments.moment(choice.part(Look), over), self._deliver, schedule)
         self.laws = Latest(background, moments.laws, self._deliver_laws, schedule)
         self.maps, self.locator = MomentMaps(), Locator(self._go)
         self.shown: Moment | None = None
@@ -58,7 +58,7 @@ class Continuous:
     def request(self, choice: Choice) -> None:
         """Draw what is known, or ask for it."""
         film = self._newest is not None and choice == self._newest.with_(moment=choice.moment)
-        self._newest, known = choice, self.moments.cached(choice.look())
+        self._newest, known = choice, self.moments.cached(choice.part(Look))
         if known is not None:
             self.asked.cancel()
             self._deliver(choice, known)

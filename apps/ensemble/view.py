@@ -6,10 +6,10 @@ import panel as pn
 
 from apps.ensemble import tables, words
 from apps.ensemble.maps import ROWS, EnsembleMaps
-from apps.ensemble.store import Draw, Picture
+from apps.ensemble.store import Picture
 from apps.frame import Frame
 from apps.slow import MISSING, Slow
-from apps.state import Choice
+from apps.state import Choice, Draw
 from apps.views import code_html, text_pane
 
 
@@ -28,7 +28,7 @@ class Ensemble(Slow):
         self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
 
     def wanted(self, choice: Choice) -> Draw:
-        return choice.draw()
+        return choice.part(Draw)
 
     def title(self, choice: Choice) -> str:
         return f"{choice.draws} members"
@@ -36,7 +36,7 @@ class Ensemble(Slow):
     def _show(self, picture: Picture, choice: Choice) -> None:
         """Draw a picture everywhere; one without members is not the last word unless it says why."""
         last = bool(picture.members or picture.note)
-        if not last and self.store.cached(choice.draw()) is not None:
+        if not last and self.store.cached(choice.part(Draw)) is not None:
             return  # the sampler was faster
         self.shown = picture
         self.maps.update(picture, MISSING if picture.note else self._waiting)

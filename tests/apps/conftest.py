@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the apps are not
 
 import physlab
 from apps import store as store_module
+from apps.options import CONSTRAINTS, FACTORS, HOURS
 from apps.screenshot import VIEWPORT, browse, serve, wait_until_drawn
-from apps.state import CONSTRAINTS, FACTORS, HOURS, Choice
+from apps.state import Choice
 from physlab.assimilate import Adas, PhyDA
 from physlab.data.patches import Frames, pair
 from physlab.downscale import Interpolate, make_downscaler

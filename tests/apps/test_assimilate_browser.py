@@ -10,7 +10,7 @@ import pytest
 from apps.assimilate.store import Analyses
 from apps.options import ASSIMILATORS, CHANNELS
 from apps.screenshot import serve
-from apps.state import Choice, parse_query, to_query
+from apps.state import Choice, Setup, parse_query, to_query
 from physlab import load_model
 from physlab.views.twin import Twin
 from physlab.zoo import assimilator_folders
@@ -45,7 +45,7 @@ def same(page, choice: Choice, twin: Twin) -> None:
     wait_for(page, choice)
     cells = page.locator('[data-table="analysis"] td[data-field]')
     shown = cells.evaluate_all("cs => cs.map(c => [c.dataset.field, c.dataset.column, parseFloat(c.dataset.value)])")
-    setup, method = choice.setup(), load_model(f"{choice.assimilator}-s0")
+    setup, method = choice.part(Setup), load_model(f"{choice.assimilator}-s0")
     members = setup.members if method.ensemble else 1
     case = twin.case(setup.when, setup.share / 100, setup.points, setup.noise, setup.seed)
     made = method.analyse(case.background, case.observations, members=members, seed=setup.seed)
@@ -112,7 +112,7 @@ def test_a_click_places_a_station_and_clear_takes_it_away(open_page, twin):
     page.mouse.click(*middle(page, 1, 0.6, 0.35))
     page.wait_for_function("/own=\\d+/.test(location.search)")
     placed, _, problems = parse_query(page.evaluate("location.search"))
-    assert not problems and placed == choice.with_(own=placed.own) and len(placed.setup().points) == 1
+    assert not problems and placed == choice.with_(own=placed.own) and len(placed.points) == 1
     same(page, placed, twin)
     assert page.get_by_text("1 of at most").is_visible()
     page.mouse.click(*middle(page, 0, 0.4, 0.3))

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from apps import zoo
+from apps.options import CONSTRAINTS, DATASETS, FACTORS, METHODS, MODES, NETWORKS, VIEWS
 from apps.screenshot import serve, wait_until_drawn
-from apps.state import CONSTRAINTS, DATASETS, FACTORS, METHODS, MODES, NETWORKS, VIEWS, Choice, parse_query, to_query
+from apps.state import Choice, parse_query, to_query
 from apps.views import METRICS, OF_ENSEMBLES
 from physlab import load_model
 from physlab.benchmark import read_runs, summary

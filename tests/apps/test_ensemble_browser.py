@@ -13,7 +13,7 @@ import pytest
 
 from apps.ensemble.store import Ensembles
 from apps.screenshot import serve
-from apps.state import Choice, parse_query, to_query
+from apps.state import Choice, Draw, parse_query, to_query
 from physlab.benchmark.ensemble import SHIPPED
 from physlab.data.assets import asset_folders
 from physlab.zoo import ensemble_folders
@@ -56,7 +56,7 @@ def same(page, choice: Choice, ensembles: Ensembles) -> None:
     wait_for(page, choice)
     cells = page.locator('[data-table="ensemble"] td[data-metric]')
     shown = cells.evaluate_all("cs => cs.map(c => [c.dataset.column, c.dataset.metric, parseFloat(c.dataset.value)])")
-    wanted = ensembles.picture(choice.draw()).scores
+    wanted = ensembles.picture(choice.part(Draw)).scores
     assert {column for column, _, _ in shown} == set(wanted) and len(shown) == 16
     for column, name, value in shown:
         assert value == pytest.approx(wanted[column][name], rel=1e-4, abs=1e-6, nan_ok=True), (choice, column, name)

@@ -6,86 +6,49 @@ import random
 
 import pytest
 
-from apps.state import (
-    AGAINST,
-    ASSIMILATORS,
-    CHANNELS,
-    CONSISTENCIES,
-    CONSTRAINTS,
-    DATASETS,
-    DAYS,
-    DRAWS,
-    FACTORS,
-    FIELDS,
-    HIDEABLE,
-    LAWS,
-    METHODS,
-    MODES,
-    NETWORKS,
-    NOISES,
-    NUMBERS,
-    OWN,
-    SEEDS,
-    SHARES,
-    SHOWS,
-    SIZES,
-    STATES,
-    STATISTICS,
-    THRESHOLDS,
-    VARIABLES,
-    VIEWS,
-    WEIGHTS,
-    WHICH,
-    ZOOMS,
-    Choice,
-    Draw,
-    Look,
-    Setup,
-    State,
-    parse_query,
-    to_query,
-)
+from apps import options
+from apps.state import Choice, Draw, Look, Setup, State, parse_query, to_query
 from physlab.teach import explorer_url
 
 
 def random_number(rng: random.Random, name: str) -> float:
-    low, high, step = NUMBERS[name]
+    low, high, step = options.NUMBERS[name]
     return low + step * rng.randrange(round((high - low) / step) + 1)
 
 
 def random_choice(rng: random.Random) -> Choice:
     return Choice(
-        dataset=rng.choice(list(DATASETS)),
+        dataset=rng.choice(list(options.DATASETS)),
         frame=rng.randrange(300),
-        factor=rng.choice(FACTORS),
-        method=rng.choice(list(METHODS)),
-        mode=rng.choice(list(MODES)),
-        constraint=rng.choice(list(CONSTRAINTS)),
-        network=rng.choice(list(NETWORKS)),
-        statistic=rng.choice(list(STATISTICS)),
+        factor=rng.choice(options.FACTORS),
+        method=rng.choice(list(options.METHODS)),
+        mode=rng.choice(list(options.MODES)),
+        constraint=rng.choice(list(options.CONSTRAINTS)),
+        network=rng.choice(list(options.NETWORKS)),
+        statistic=rng.choice(list(options.STATISTICS)),
         hour=rng.randrange(3),
-        show=rng.choice(list(SHOWS)),
-        view=rng.choice(list(VIEWS)),
-        against=rng.choice(list(AGAINST)),
-        variable=rng.choice(list(VARIABLES)),
-        field=rng.choice(list(FIELDS)),
-        zoom=rng.choice(ZOOMS),
-        **{name: random_number(rng, name) for name in NUMBERS},
-        when=rng.randrange(STATES),
-        channel=rng.choice(list(CHANNELS)),
-        share=rng.choice(SHARES),
-        assimilator=rng.choice(list(ASSIMILATORS)),
-        noise=rng.choice(list(NOISES)),
-        members=rng.choice(SIZES),
-        seed=rng.randrange(SEEDS + 1),
-        own=".".join(map(str, rng.sample(range(64 * 128), rng.choice([0, 1, OWN])))),
-        balance=rng.choice(list(LAWS)),
-        day=rng.randrange(DAYS),
-        weight=rng.choice(list(WEIGHTS)),
-        draws=rng.choice(DRAWS),
-        consistency=rng.choice(list(CONSISTENCIES)),
-        threshold=rng.choice(THRESHOLDS),
-        which=rng.choice(WHICH),
+        show=rng.choice(list(options.SHOWS)),
+        view=rng.choice(list(options.VIEWS)),
+        against=rng.choice(list(options.AGAINST)),
+        variable=rng.choice(list(options.VARIABLES)),
+        field=rng.choice(list(options.FIELDS)),
+        zoom=rng.choice(options.ZOOMS),
+        **{name: random_number(rng, name) for name in options.NUMBERS},
+        when=rng.randrange(options.STATES),
+        channel=rng.choice(list(options.CHANNELS)),
+        share=rng.choice(options.SHARES),
+        assimilator=rng.choice(list(options.ASSIMILATORS)),
+        noise=rng.choice(list(options.NOISES)),
+        members=rng.choice(options.SIZES),
+        seed=rng.randrange(options.SEEDS + 1),
+        own=".".join(map(str, rng.sample(range(64 * 128), rng.choice([0, 1, options.OWN])))),
+        balance=rng.choice(list(options.LAWS)),
+        day=rng.randrange(options.DAYS),
+        weight=rng.choice(list(options.WEIGHTS)),
+        draws=rng.choice(options.DRAWS),
+        consistency=rng.choice(list(options.CONSISTENCIES)),
+        threshold=rng.choice(options.THRESHOLDS),
+        which=rng.choice(options.WHICH),
     )
 
 
@@ -98,7 +61,7 @@ def test_round_trip_of_any_selection():
     rng = random.Random(1)
     for _ in range(200):
         choice = random_choice(rng)
-        hide = tuple(rng.sample(HIDEABLE, rng.randrange(4)))
+        hide = tuple(rng.sample(options.HIDEABLE, rng.randrange(4)))
         assert parse_query(to_query(choice, hide)) == (choice, hide, [])
 
 
@@ -186,7 +149,7 @@ def test_the_hour_of_a_link_to_the_continuous_view_is_its_moment():
     link = explorer_url(v=1, view="continuous", variable="q", field="equations", hour=100.5, zoom=4, east=-38, north=40)
     choice, _, problems = parse_query(link.split("?", 1)[1])
     assert not problems
-    assert choice.look() == Look("q", "equations", 100.5, 4, -38.0, 40.0)
+    assert choice.part(Look) == Look("q", "equations", 100.5, 4, -38.0, 40.0)
     assert (choice.view, choice.hour) == ("continuous", 0)
     both = choice.with_(hour=2)  # a sequence keeps its own
     assert parse_query(to_query(both)) == (both, (), [])
@@ -197,22 +160,22 @@ def test_the_hour_of_a_link_to_the_continuous_view_is_its_moment():
 def test_what_two_views_show_is_apart():
     choice = Choice(view="continuous", variable="u", moment=3.25, zoom=8)
     assert choice.scene() == Choice()
-    assert choice.with_(dataset="tcw-t2", hour=1).look() == choice.look()
+    assert choice.with_(dataset="tcw-t2", hour=1).part(Look) == choice.part(Look)
     assert choice.with_(moment=3).key() == choice.with_(moment=3.0).key()  # a browser sends whole numbers as integers
 
 
 def test_a_setup_is_what_the_assimilate_view_depends_on():
     choice = Choice(view="assimilate", channel="q700", share=0.0, own="3000.412")
-    assert choice.setup() == Setup(channel="q700", share=0.0, own="3000.412")
-    assert choice.setup().points == (3000, 412) and Setup().points == ()
-    assert choice.scene() == Choice() and choice.look() == Look()
+    assert choice.part(Setup) == Setup(channel="q700", share=0.0, own="3000.412")
+    assert choice.points == (3000, 412) and Setup().points == ()
+    assert choice.scene() == Choice() and choice.part(Look) == Look()
     assert parse_query("?own=0412.7")[0].own == "412.7"  # one way to write a number
 
 
 def test_a_draw_is_what_the_ensemble_view_depends_on():
     choice = Choice(view="ensemble", day=2, weight="0.3", draws=16, seed=3, threshold=283.15, which=2)
-    assert choice.draw() == Draw(day=2, weight="0.3", draws=16, seed=3, threshold=283.15, which=2)
-    assert choice.scene() == Choice() and choice.setup() == Setup(seed=3)  # the seed is that of both views
+    assert choice.part(Draw) == Draw(day=2, weight="0.3", draws=16, seed=3, threshold=283.15, which=2)
+    assert choice.scene() == Choice() and choice.part(Setup) == Setup(seed=3)  # the seed is that of both views
     assert choice.key() != choice.with_(consistency="add").key()
 
 

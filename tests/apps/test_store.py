@@ -13,7 +13,8 @@ import torch
 
 from apps import zoo
 from apps.cache import Cache
-from apps.state import CONSTRAINTS, FACTORS, STATISTICS, Choice
+from apps.options import CONSTRAINTS, FACTORS, STATISTICS
+from apps.state import Choice
 from apps.store import SPLIT, Overtaken, Store, Unavailable
 from physlab import score
 from physlab.downscale import STATISTICAL, Interpolate
