@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from concurrent.futures import Executor, Future
 from dataclasses import replace
 
 import numpy as np
@@ -17,22 +16,13 @@ from apps.assimilate.maps import QUANTITY, ROWS
 from apps.assimilate.store import Analyses, plain
 from apps.options import ASSIMILATORS, CHANNELS, GRID, LEVELS, OWN, STATES
 from apps.problems import Overtaken
-from apps.session import Session
 from apps.state import Setup
 from physlab.views.twin import HEADLINE, Twin
 from physlab.zoo import assimilator_folders
+from tests.apps import pages
 
 QUICK = Setup(assimilator="adas")
 DRAWN = Setup(channel="q700", share=0.5, noise=0.25, members=2, seed=3, own="3000.412", balance="thickness")
-
-
-class AtOnce(Executor):
-    """Runs everything in the calling thread."""
-
-    def submit(self, function, /, *args, **kwargs):
-        future = Future()
-        future.set_result(function(*args, **kwargs))
-        return future
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +44,7 @@ def twin():
 def session(store, analyses, monkeypatch):
     """session(query) -> a page at that address."""
     store.analyses = analyses
-    return lambda query="": Session(store, AtOnce(), AtOnce(), lambda draw: draw(), "?view=assimilate" + query)
+    return lambda query="": pages.session(store, "?view=assimilate" + query)
 
 
 def test_what_can_be_chosen_is_there(twin):
@@ -196,14 +186,13 @@ def test_a_method_that_is_not_there_leaves_the_rest(session, analyses):
 def test_the_button_stops_and_makes_again(session, analyses):
     page = session("&assimilator=adas")
     view = page.assimilate
-    view.slow.pool = Executor()  # takes work and never does it
-    view.slow.pool.submit = lambda *_: Future()
+    view.slow.pool = pages.Never()
     page.state.seed = 13
     assert view.strip.stop.visible and "waiting for its turn" in view.strip.words.object
     view.strip.stop.clicks += 1
     assert view.strip.again.visible and not view.strip.stop.visible and "Stopped" in view.strip.words.object
     assert view.maps.silence["analysis"].data["text"] == ["Stopped."]
-    view.slow.pool = AtOnce()
+    view.slow.pool = pages.AtOnce()
     view.strip.again.clicks += 1
     assert view.shown.scores and not view.strip.again.visible
 

@@ -14,6 +14,7 @@ from apps.state import Choice, Setup, parse_query, to_query
 from physlab import load_model
 from physlab.views.twin import Twin
 from physlab.zoo import assimilator_folders
+from tests.apps.pages import numbers_on, press, wait_for
 
 pytestmark = pytest.mark.browser
 NEEDED = ("phyda-s0", "adas-s0")
@@ -34,17 +35,10 @@ def twin():
     return Twin.open()
 
 
-def wait_for(page, choice: Choice) -> None:
-    """Until status and scores on the page are those of the selection."""
-    for selector in ('[data-status="ready"]', '[data-table="analysis"]'):
-        page.wait_for_selector(f'{selector}[data-key="{choice.key()}"]', state="attached")
-
-
 def same(page, choice: Choice, twin: Twin) -> None:
     """The scores on the page are those of the library."""
     wait_for(page, choice)
-    cells = page.locator('[data-table="analysis"] td[data-field]')
-    shown = cells.evaluate_all("cs => cs.map(c => [c.dataset.field, c.dataset.column, parseFloat(c.dataset.value)])")
+    shown = numbers_on(page, "analysis", "field", "column")
     setup, method = choice.part(Setup), load_model(f"{choice.assimilator}-s0")
     members = setup.members if method.ensemble else 1
     case = twin.case(setup.when, setup.share / 100, setup.points, setup.noise, setup.seed)
@@ -53,10 +47,6 @@ def same(page, choice: Choice, twin: Twin) -> None:
     assert {(field, column) for field, column, _ in shown} == {(f, c) for f, row in wanted.items() for c in row}
     for field, column, value in shown:
         assert value == pytest.approx(wanted[field][column], rel=1e-3, abs=1e-5), (choice, field, column)
-
-
-def press(page, label: str) -> None:
-    page.get_by_role("button", name=label, exact=True).click()
 
 
 def select(page, control: int, label: str) -> None:

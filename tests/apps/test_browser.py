@@ -26,6 +26,7 @@ from physlab.nn import NoiseResNet
 from physlab.score import crps, spread_skill, table
 from physlab.train.checkpoint import describe_model, save_checkpoint
 from physlab.train.evaluate import predict_members
+from tests.apps.pages import wait_for
 
 pytestmark = pytest.mark.browser
 FRAME = 5
@@ -59,13 +60,6 @@ def untrained_gan(tmp_path_factory):
 def address(untrained_gan):
     with serve(timeout=180.0) as address:
         yield address
-
-
-def wait_for(page, choice: Choice) -> None:
-    """Until the status and the scores on the page are those of the selection: panes are drawn one after the other."""
-    page.wait_for_selector(f'[data-status="ready"][data-key="{choice.key()}"]', state="attached")
-    if choice.view == "downscale":
-        page.wait_for_selector(f'[data-table="frame"][data-key="{choice.key()}"]', state="attached")
 
 
 def press(page, group: dict, value) -> None:

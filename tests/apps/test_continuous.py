@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from concurrent.futures import Executor, Future
 
 import numpy as np
 import pytest
@@ -16,21 +15,12 @@ from apps.continuous.maps import QUANTITY
 from apps.continuous.store import Moments
 from apps.options import FIELDS, NUMBERS, VARIABLES
 from apps.problems import Overtaken
-from apps.session import Session
 from apps.state import Choice, Look
 from physlab.errors import PhysLabError
 from physlab.views.window import Window
+from tests.apps import pages
 
 WHOLE, BETWEEN = Look(), Look("q", "no-equations", 100.25, 4, -38.0, 40.0)
-
-
-class AtOnce(Executor):
-    """Runs everything in the calling thread."""
-
-    def submit(self, function, /, *args, **kwargs):
-        future = Future()
-        future.set_result(function(*args, **kwargs))
-        return future
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +38,7 @@ def session(store, moments, monkeypatch):
     """session(query) -> a page at that address, with coefficients that cost nothing."""
     monkeypatch.setattr("physlab.phydl.PhyDL.coefficients", lambda self: coefficients(self, 1024, 20), raising=True)
     store.moments = moments
-    return lambda query: Session(store, AtOnce(), AtOnce(), lambda draw: draw(), query)
+    return lambda query: pages.session(store, query)
 
 
 def coefficients(model, points, draws):
@@ -222,7 +212,7 @@ def test_missing_fields_are_one_sentence_and_leave_the_rest(session, store, monk
 
     monkeypatch.setattr("physlab.views.window.load_model", gone)
     store.moments = Moments()
-    page = Session(store, AtOnce(), AtOnce(), lambda draw: draw(), "?view=continuous")
+    page = pages.session(store, "?view=continuous")
     assert "The continuous fields are not available" in page.messages.object
     assert 'data-status="failed"' in page.status.object
     page.state.view = "downscale"

@@ -11,6 +11,7 @@ from apps.options import FIELDS
 from apps.state import Choice, parse_query, to_query
 from physlab.teach import explorer_url
 from physlab.views.window import Window
+from tests.apps.pages import numbers_on, press, wait_for
 
 pytestmark = pytest.mark.browser
 START = Choice(view="continuous", variable="q", moment=100.0)
@@ -21,28 +22,15 @@ def window():
     return Window.open()
 
 
-def wait_for(page, choice: Choice) -> None:
-    """Until status and numbers on the page are those of the selection."""
-    for selector in ('[data-status="ready"]', '[data-table="moment"]'):
-        page.wait_for_selector(f'{selector}[data-key="{choice.key()}"]', state="attached")
-
-
 def same(page, choice: Choice, window: Window) -> None:
     """The numbers on the page are those of the library."""
     wait_for(page, choice)
-    cells = page.locator('[data-table="moment"] td[data-metric]')
-    shown = cells.evaluate_all(
-        "cells => cells.map(c => [c.dataset.column, c.dataset.metric, parseFloat(c.dataset.value)])"
-    )
+    shown = numbers_on(page, "moment", "column", "metric")
     box = window.box(choice.zoom, choice.east, choice.north)
     wanted = window.numbers(choice.variable, choice.moment, choice.field, box)
     assert {(column, name) for column, name, _ in shown} == {(c, n) for c in wanted for n in wanted[c]}
     for column, name, value in shown:
         assert value == pytest.approx(wanted[column][name], rel=1e-5, abs=1e-9), (choice, column, name)
-
-
-def press(page, label: str) -> None:
-    page.get_by_role("button", name=label, exact=True).click()
 
 
 def test_scrub_zoom_and_switch(open_page, painted, window):

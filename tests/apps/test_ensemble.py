@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from concurrent.futures import Executor, Future
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +18,6 @@ from apps.ensemble.store import Ensembles
 from apps.options import DAYS, DRAWS, WEIGHTS, WHICH
 from apps.problems import Overtaken, Unavailable
 from apps.progress import now_and_then
-from apps.session import Session
 from apps.state import Draw
 from physlab.benchmark.ensemble import DRIVERS, PACKED, SHIPPED
 from physlab.downscale.terrain import TerrainFields, unrounded
@@ -28,19 +26,11 @@ from physlab.grid import coarsen
 from physlab.score import crps, rmse, spread_skill
 from physlab.simulate.terrain import TIMES
 from physlab.train.latent import balance_of
+from tests.apps import pages
 
 LIVE = Draw(draws=2)
 TIED = Draw(day=2, draws=4, seed=3, consistency="add", threshold=283.15, which=3)
 STORED = Draw(weight="0.3", which=2)
-
-
-class AtOnce(Executor):
-    """Runs everything in the calling thread."""
-
-    def submit(self, function, /, *args, **kwargs):
-        future = Future()
-        future.set_result(function(*args, **kwargs))
-        return future
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +55,7 @@ def fields():
 def session(store, ensembles):
     """session(query) -> a page at that address."""
     store.ensembles = ensembles
-    return lambda query="": Session(store, AtOnce(), AtOnce(), lambda draw: draw(), "?view=ensemble" + query)
+    return lambda query="": pages.session(store, "?view=ensemble" + query)
 
 
 def members_of(draw: Draw, fields: TerrainFields) -> np.ndarray:
@@ -251,8 +241,7 @@ def test_a_time_that_is_not_there_is_said(ensembles):
 def test_the_button_stops_and_draws_again(session):
     page = session("&draws=2")
     view = page.ensemble
-    view.slow.pool = Executor()  # takes work and never does it
-    view.slow.pool.submit = lambda *_: Future()
+    view.slow.pool = pages.Never()
     page.state.seed = 13
     strip = view.strip
     assert strip.stop.visible and "waiting for their turn" in strip.words.object
@@ -260,7 +249,7 @@ def test_the_button_stops_and_draws_again(session):
     strip.stop.clicks += 1
     assert strip.again.visible and not strip.stop.visible and "Stopped" in strip.words.object
     assert view.maps.silence["mean"].data["text"] == ["Stopped."]
-    view.slow.pool = AtOnce()
+    view.slow.pool = pages.AtOnce()
     strip.again.clicks += 1
     assert view.shown.members == 2 and not strip.again.visible
 

@@ -17,6 +17,7 @@ from apps.state import Choice, Draw, parse_query, to_query
 from physlab.benchmark.ensemble import SHIPPED
 from physlab.data.assets import asset_folders
 from physlab.zoo import ensemble_folders
+from tests.apps.pages import numbers_on, press, wait_for
 
 pytestmark = pytest.mark.browser
 START = Choice(view="ensemble", draws=2)
@@ -45,25 +46,14 @@ def ensembles(address):
     return Ensembles()
 
 
-def wait_for(page, choice: Choice) -> None:
-    """Until status and scores on the page are those of the selection."""
-    for selector in ('[data-status="ready"]', '[data-table="ensemble"][data-state="ready"]'):
-        page.wait_for_selector(f'{selector}[data-key="{choice.key()}"]', state="attached")
-
-
 def same(page, choice: Choice, ensembles: Ensembles) -> None:
     """The scores on the page are those of the library."""
     wait_for(page, choice)
-    cells = page.locator('[data-table="ensemble"] td[data-metric]')
-    shown = cells.evaluate_all("cs => cs.map(c => [c.dataset.column, c.dataset.metric, parseFloat(c.dataset.value)])")
+    shown = numbers_on(page, "ensemble", "column", "metric")
     wanted = ensembles.picture(choice.part(Draw)).scores
     assert {column for column, _, _ in shown} == set(wanted) and len(shown) == 16
     for column, name, value in shown:
         assert value == pytest.approx(wanted[column][name], rel=1e-4, abs=1e-6, nan_ok=True), (choice, column, name)
-
-
-def press(page, label: str) -> None:
-    page.get_by_role("button", name=label, exact=True).click()
 
 
 def test_choose_and_compare(open_page, painted, ensembles):

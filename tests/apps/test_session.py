@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 import threading
 import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import param
@@ -14,18 +14,9 @@ import pytest
 from apps.address import Address
 from apps.drawing import Drawing
 from apps.latest import Latest
-from apps.session import Session
 from apps.state import Choice, State, parse_query
 from physlab.benchmark.table import COSTS, SCORES
-
-
-class AtOnce(Executor):
-    """Runs everything in the calling thread."""
-
-    def submit(self, function, /, *args, **kwargs):
-        future = Future()
-        future.set_result(function(*args, **kwargs))
-        return future
+from tests.apps.pages import AtOnce, session
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +28,6 @@ class Location(param.Parameterized):
     """What the address bar is to a session."""
 
     search = param.String("")
-
-
-def session(store, search: str = "") -> Session:
-    return Session(store, AtOnce(), AtOnce(), lambda draw: draw(), search)
 
 
 def test_only_the_newest_request_is_delivered():

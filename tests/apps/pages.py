@@ -1,0 +1,53 @@
+"""What the explorer's tests share: a pool that does not wait, a page without a browser, and a hand in a real one."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+
+from apps.session import Session
+from apps.state import Choice
+from apps.store import Store
+
+
+class AtOnce(Executor):
+    """Runs everything in the calling thread."""
+
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        future.set_result(function(*args, **kwargs))
+        return future
+
+
+class Never(Executor):
+    """Takes work and never does it."""
+
+    def submit(self, function, /, *args, **kwargs):
+        return Future()
+
+
+def session(store: Store, search: str = "") -> Session:
+    """A page at an address, which draws at once."""
+    return Session(store, AtOnce(), AtOnce(), lambda draw: draw(), search)
+
+
+def press(page, label: str) -> None:
+    """Click a button as a user does."""
+    page.get_by_role("button", name=label, exact=True).click()
+
+
+TABLES = {"downscale": "frame", "continuous": "moment", "assimilate": "analysis", "ensemble": "ensemble"}
+
+
+def wait_for(page, choice: Choice) -> None:
+    """Until status and numbers on the page are those of the selection: panes are drawn one after the other."""
+    page.wait_for_selector(f'[data-status="ready"][data-key="{choice.key()}"]', state="attached")
+    if table := TABLES.get(choice.view):
+        ready = f'[data-table="{table}"][data-state="ready"][data-key="{choice.key()}"]'
+        page.wait_for_selector(ready, state="attached")
+
+
+def numbers_on(page, table: str, first: str, second: str) -> list[tuple[str, str, float]]:
+    """Two names and the value of each number of a table, as the page holds them."""
+    cells = page.locator(f'[data-table="{table}"] td[data-{first}][data-{second}]')
+    look = "(cells, names) => cells.map(c => [...names.map(n => c.dataset[n]), parseFloat(c.dataset.value)])"
+    return [tuple(cell) for cell in cells.evaluate_all(look, [first, second])]
