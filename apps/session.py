@@ -18,6 +18,7 @@ import panel_material_ui as pmui
 from apps import lessons, theme, views
 from apps.assimilate.view import Assimilate
 from apps.benchmark import Benchmark
+from apps.cards import checkpoint_html
 from apps.continuous.view import Continuous
 from apps.controls import FROM_CONTROL, IN_VIEW, TITLES, TO_CONTROL, make_controls
 from apps.ensemble.view import Ensemble
@@ -276,9 +277,9 @@ class Session:
         self.shown = panel
         self._hide()
         self.maps.update(panel, lessons.title(panel.choice, panel.members))
-        self.prompt.object = views.prompt_html(panel)
+        self.prompt.object = views.prompt_html(lessons.question(panel), lessons.answer(panel))
         self.scores.object = views.scores_html("frame", "This frame", panel.scores, panel.units, selection=asked.key())
-        self.card.object = views.card_html(panel.choice, self.store.card(panel.choice))
+        self.card.object = checkpoint_html(panel.choice, self.store.card(panel.choice))
         self.code.object = views.code_html(self.store.code(panel.choice))
         kind = "sequence" if panel.hours > 1 else "frame"
         self.moment.object = (

@@ -7,16 +7,18 @@ holds nobody else up.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from typing import Any
 
 import panel as pn
 
+from apps.frame import Frame
 from apps.latest import Latest
 from apps.problems import Overtaken, Unavailable
 from apps.progress import Strip, now_and_then
 from apps.state import Choice, State
-from apps.views import text_pane
+from apps.views import prompt_html, text_pane
 
 log = logging.getLogger("physlab.explorer")
 STOPPED, MISSING = "Stopped.", "Not installed."
@@ -26,7 +28,9 @@ class Slow:
     """Base of such views.
 
     A view says what a choice asks of its store (:meth:`wanted`, :meth:`title`), whether to draw what is there first
-    (:meth:`has_to_wait`), and shows a picture (:meth:`_show`). `cells` are the panels of its frame.
+    (:meth:`has_to_wait`), whether a picture is whole (:meth:`is_whole`), and what is told of it (:meth:`tell`,
+    :meth:`summary`).
+    `maps` draws pictures, `words` and `tables` put them into sentences; `cells` are the panels of its frame.
 
     Parameters
     ----------
@@ -43,6 +47,9 @@ class Slow:
     """
 
     making, queued, nothing = "", "waiting for its turn …", ""
+    maps: Any
+    words: Any
+    tables: Any
 
     def __init__(
         self, store, pool: Executor, schedule: Callable, state: State, say: Callable[[list[str], str], None],
@@ -60,6 +67,13 @@ class Slow:
         self.moment, self.prompt = text_pane(""), text_pane("", margin=(0, 4))
         self.numbers, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(3))
 
+    def lay_out(self, maps, rows: Sequence[Sequence[str]]) -> None:
+        """Put maps, question, bar and tabs into the frame."""
+        self.maps = maps
+        tabs = {"scores": self.numbers, "card": self.card, "code": self.code, "help": text_pane(self.words.HELP)}
+        frame = Frame.of(maps, rows, pn.Column(self.strip.view, self.prompt, margin=0), tabs, self.state.hide, 350)
+        self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
+
     def wanted(self, choice: Choice):
         """What a choice asks of the store."""
         raise NotImplementedError
@@ -72,8 +86,35 @@ class Slow:
         """Whether what is there is drawn before the rest; else all comes at once."""
         return True
 
-    def _show(self, picture, choice: Choice) -> None:
+    def is_whole(self, picture) -> bool:
+        """Whether it holds what takes long, and not only what is there at once."""
         raise NotImplementedError
+
+    def tell(self, picture, choice: Choice) -> None:
+        """Show the card and the script of a whole picture."""
+        raise NotImplementedError
+
+    def summary(self, picture) -> str:
+        """What was made, of what, and how long it took."""
+        raise NotImplementedError
+
+    def _show(self, picture, choice: Choice) -> None:
+        """Draw a picture everywhere; one that is not whole is not the last word unless it says why."""
+        last = bool(self.is_whole(picture) or picture.note)
+        if not last and self.store.cached(self.wanted(choice)) is not None:
+            return  # the whole one was faster
+        self.shown = picture
+        self.maps.update(picture, MISSING if picture.note else self._waiting)
+        self.prompt.object = prompt_html(self.words.question(picture), self.words.answer(picture))
+        self.numbers.object = self.tables.scores_html(picture, choice.key())
+        self.moment.object = f'<span class="quiet">{picture.time} UTC</span>'
+        if not last:
+            return
+        self.say([picture.note] if picture.note else [], "error" if picture.note else "note")
+        self.arrange()
+        self.tell(picture, choice)
+        self.strip.say(self.nothing if picture.note else self.summary(picture))
+        self.status(choice, "failed" if picture.note else "ready", "")
 
     # -- the round trip ------------------------------------------------------------------------------------------
 

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import panel as pn
 
-from apps import lessons, theme
-from apps.options import STATISTICS
-from apps.state import Choice
-from apps.store import BASELINES, Panel
+from apps import theme
+from apps.store import BASELINES
 
 OF_ENSEMBLES = ("crps", "spread_skill")
 METRICS = (  # key, label, format, which value is best, and below which two values are equal (rounding of float32)
@@ -82,110 +80,10 @@ def _best(values: Mapping[str, float], better: str, equal: float) -> set[str]:
     return best if len(best) < len(rank) else set()
 
 
-def prompt_html(panel: Panel) -> str:
+def prompt_html(question: str, answer: str) -> str:
     """The question before looking, and what there is to see."""
-    seen = lessons.answer(panel)
-    details = f"<details><summary>What you see</summary><div>{seen}</div></details>"
-    return f'<div class="prompt"><b>Predict first.</b> {lessons.question(panel)} {details}</div>'
-
-
-def card_html(choice: Choice, card: Mapping | None) -> str:
-    """Provenance: the checkpoint's card, or what an interpolation is."""
-    if card is None:
-        text = {
-            "bicubic": "Bicubic interpolation of the coarse cells.",
-            "nearest": "Each coarse value is repeated in its block.",
-            "statistical": f"{STATISTICS[choice.statistic]}, fitted to the training frames on this page (seed 0).",
-        }
-        after = (
-            ""
-            if choice.constraint == "none"
-            else f" The constraint layer <code>{choice.constraint}</code> is applied to its output."
-        )
-        if choice.dataset == "tcw-t2":
-            after = f" The missing hour is the mean of its neighbours.{after}"
-        nothing = "" if choice.method == "statistical" else " Nothing is trained, so there is no checkpoint."
-        words = f"{text[choice.method]}{after}{nothing}"
-        return f"<h3>{choice.method}</h3><p>{words}</p>"
-    rows = "".join(f"<tr><td>{name}</td><td>{html.escape(words)}</td></tr>" for name, words in card_rows(card))
-    after = ""
-    if choice.mode == "applied" and choice.constraint != "none":
-        layer = f"<code>{choice.constraint}</code>"
-        after = f"<p>On this page the layer {layer} is put on top of this unconstrained network.</p>"
-    if card.get("task", choice.dataset) != choice.dataset:
-        after += "<p>Trained on single frames: here it refines each hour on its own.</p>"
-    head = html.escape(str(card.get("name", "checkpoint")))
-    return f'<h3>{head}</h3>{after}<table class="card-table">{rows}</table>{discriminator_html(card)}'
-
-
-def discriminator_html(card: Mapping) -> str:
-    """How often the discriminator was right while a generator was trained, as a curve; empty for other networks."""
-    training = card.get("training")
-    history = training.get("history") if isinstance(training, Mapping) else None
-    steps = [row for row in history or [] if isinstance(row, Mapping) and row.get("d_right") is not None]
-    if not steps:
-        return ""
-    share = [float(row["d_right"]) for row in steps]
-    width, height = 280, 70
-    x = np.linspace(2, width - 2, len(share)) if len(share) > 1 else np.array([width / 2])
-    points = " ".join(f"{a:.1f},{(1 - b) * height:.1f}" for a, b in zip(x, share, strict=True))
-    curve = (
-        f'<svg viewBox="0 -4 {width} {height + 8}" width="100%" role="img" aria-label="share judged rightly">'
-        f'<rect width="{width}" height="{height}" fill="{theme.GROUND}"/>'
-        f'<line x2="{width}" y1="{height / 2}" y2="{height / 2}" stroke="{theme.QUIET}" stroke-dasharray="4"/>'
-        f'<polyline points="{points}" fill="none" stroke="{theme.CURVES["members"]}" stroke-width="2"/>'
-        f"{''.join(_dot(p) for p in points.split())}</svg>"
-    )
-    words = (
-        f"Share of fields that it judged rightly: {share[0]:.2f} at step {steps[0].get('step')}, {share[-1]:.2f} at "
-        f"step {steps[-1].get('step')}. At 0.5 (dashed) it is at chance and teaches nothing; at 1 it has won."
-    )
-    return f'<h3>Discriminator</h3><p data-discriminator="{share[-1]!r}">{html.escape(words)}</p>{curve}'
-
-
-def _dot(point: str) -> str:
-    x, y = point.split(",")
-    return f'<circle cx="{x}" cy="{y}" r="2.5" fill="{theme.CURVES["members"]}"/>'
-
-
-def card_rows(card: Mapping) -> list[tuple[str, str]]:
-    """The entries of a card that a reader needs, in words; what a card lacks is left out."""
-
-    def at(*path, default=None):
-        value = card
-        for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        return default if value is None else value
-
-    units = at("units", default="")
-    options = ", ".join(f"{name} {value}" for name, value in at("constraint_options", default={}).items())
-    blocks = [
-        f"{name}: {str(block.get('first'))[:10]} to {str(block.get('last'))[:10]}, {block.get('samples')} frames"
-        for name, block in at("split", "blocks", default={}).items()
-    ]
-    scores = [
-        f"{name} {table['rmse']:.4g} {units}" for name, table in at("scores", default={}).items() if "rmse" in table
-    ]
-    rows = {
-        "Recipe": at("recipe"),
-        "Constraint": f"{at('constraint', default='?')}{f' ({options})' if options else ''}",
-        "Network": at("network", "class"),
-        "Parameters": at("network", "parameters") and f"{at('network', 'parameters'):,}",
-        "Preset": at("preset"),
-        "Training": at("settings", "steps") and f"{at('settings', 'steps')} steps of {at('settings', 'batch')} patches",
-        "Seed": at("seed"),
-        "Made on": at("device"),
-        "Wall time": at("wall_time_s") and f"{at('wall_time_s'):.0f} s",
-        "RMSE": "; ".join(scores),
-        "Split": "; ".join(blocks),
-        "Least gap": at("split", "gap_hours") and f"{at('split', 'gap_hours'):g} h",
-        "Scale": at("scaling", "scale")
-        and f"{', '.join(f'{v:.4g}' for v in at('scaling', 'scale'))} {units}, no offset",
-        "Data": at("data_hash") and f"SHA-256 {at('data_hash')[:16]}…",
-        "Code": at("commit") and f"commit {at('commit')[:12]}",
-        "Versions": ", ".join(f"{name} {number}" for name, number in at("versions", default={}).items()),
-    }
-    return [(name, str(words)) for name, words in rows.items() if words not in (None, "")]
+    details = f"<details><summary>What you see</summary><div>{answer}</div></details>"
+    return f'<div class="prompt"><b>Predict first.</b> {question} {details}</div>'
 
 
 def code_html(code: str, what: str = "This script prints the scores of this frame") -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 
 from apps.assimilate.store import Picture
+from apps.cards import card_table, missing_html, provenance
 from apps.options import ASSIMILATORS, CHANNELS, LAWS
 from physlab.views.twin import shown, variable_of
 
@@ -76,25 +76,18 @@ def _text(column: str, value: float) -> str:
 
 
 def card_html(card: Mapping, name: str) -> str:
-    """Provenance of a method; what its card does not say is left out."""
+    """Provenance of a method."""
     if not card:
-        return f'<h3>{ASSIMILATORS[name]}</h3><p class="quiet" data-card="{name}">It is not installed here.</p>'
+        return missing_html(ASSIMILATORS[name], name)
     training, settings = (card.get(k) if isinstance(card.get(k), Mapping) else {} for k in ("training", "settings"))
-    seconds = training.get("wall_time_s") or card.get("train_s")
     rows = {
         "Class": card.get("class"),
         "Parameters": f"{card['parameters']:,}",
         "Data": card.get("data") or card.get("task"),
-        "Seed": card.get("seed"),
         "Training": settings.get("steps") and f"{settings['steps']} steps of {settings.get('batch')} pairs",
-        "Made on": card.get("device"),
-        "Wall time": seconds and f"{seconds:.0f} s",
-        "Code": card.get("commit") and f"commit {card['commit'][:12]}",
-        "Versions": ", ".join(f"{k} {v}" for k, v in card.get("versions", {}).items()),
+        **provenance(card, training.get("wall_time_s") or card.get("train_s")),
     }
-    known = {k: html.escape(str(v)) for k, v in rows.items() if v not in (None, "")}
-    body = "".join(f"<tr><td>{k}</td><td>{v}</td></tr>" for k, v in known.items())
-    return f'<h3>{html.escape(str(card["name"]))}</h3><table class="card-table" data-card="{name}">{body}</table>'
+    return card_table(rows, card["name"], name)
 
 
 def script(picture: Picture, model: str) -> str:

@@ -9,9 +9,8 @@ import panel_material_ui as pmui
 from apps.assimilate import tables, words
 from apps.assimilate.maps import ROWS, TwinMaps
 from apps.assimilate.store import Picture
-from apps.frame import Frame
 from apps.options import ASSIMILATORS, GRID, OWN
-from apps.slow import MISSING, Slow
+from apps.slow import Slow
 from apps.state import Choice, Setup
 from apps.views import code_html, text_pane
 
@@ -20,14 +19,11 @@ class Assimilate(Slow):
     """Maps, tables and words around an analysis; parameters as of its base, the store is of analyses."""
 
     making, nothing = "The analysis\nis being made.", "There is no analysis of this selection."
+    words, tables = words, tables
 
     def __init__(self, *parts) -> None:
         super().__init__(*parts)
-        self.maps = TwinMaps(self.place)
-        tabs = {"scores": self.numbers, "card": self.card, "code": self.code, "help": text_pane(words.HELP)}
-        top = pn.Column(self.strip.view, self.prompt, margin=0)
-        frame = Frame.of(self.maps, ROWS, top, tabs, self.state.hide, 350)
-        self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
+        self.lay_out(TwinMaps(self.place), ROWS)
         self.stations = text_pane("", margin=(0, 10))
         small = {"size": "small", "variant": "text", "margin": (0, 6)}
         self.clear = pmui.Button(label="Clear", icon="clear", on_click=lambda _: self._set_own(()), **small)
@@ -45,32 +41,20 @@ class Assimilate(Slow):
         same = last is not None and (last.when, last.channel) == (setup.when, setup.channel)
         return not same or self.store.has_members(setup.assimilator)
 
-    def _show(self, picture: Picture, choice: Choice) -> None:
-        """Draw a picture everywhere; one without an analysis is not the last word unless it says why."""
-        if not picture.scores and not picture.note and self._is_there(choice):
-            return  # the analysis was faster
-        self.shown = picture
-        self.maps.update(picture, MISSING if picture.note else self._waiting)
-        self.prompt.object = words.prompt_html(picture)
-        self.numbers.object = tables.scores_html(picture, choice.key())
-        self.moment.object = f'<span class="quiet">{picture.time} UTC</span>'
-        self.stations.object = f'<span class="quiet">{len(choice.points)} of at most {OWN}</span>'
-        if not (picture.scores or picture.note):
-            return
+    def is_whole(self, picture: Picture) -> bool:
+        return bool(picture.scores)
+
+    def tell(self, picture: Picture, choice: Choice) -> None:
         name = choice.assimilator
-        self.say([picture.note] if picture.note else [], "error" if picture.note else "note")
-        self.arrange()
         self.card.object = tables.card_html(self.store.card(name), name)
         zoo = self.store.offers().get(name, name)
         self.code.object = code_html(tables.script(picture, zoo), "This script prints the scores of this analysis")
-        self.strip.say(self.nothing if picture.note else self._summary(picture))
-        self.status(choice, "failed" if picture.note else "ready", "")
 
-    def _is_there(self, choice: Choice) -> bool:
-        return self.store.cached(choice.part(Setup)) is not None
+    def _show(self, picture: Picture, choice: Choice) -> None:
+        self.stations.object = f'<span class="quiet">{len(choice.points)} of at most {OWN}</span>'
+        super()._show(picture, choice)
 
-    def _summary(self, picture: Picture) -> str:
-        """What was made, of what, and how long it took."""
+    def summary(self, picture: Picture) -> str:
         count = f"{picture.members} members" if picture.members > 1 else "one analysis"
         made = (
             f"made in {picture.seconds:.1f} s" if picture.seconds >= 1 else f"made in {1000 * picture.seconds:.0f} ms"

@@ -71,12 +71,6 @@ def answer(picture: Picture) -> str:
     return " ".join(words)
 
 
-def prompt_html(picture: Picture) -> str:
-    """The question before looking, and what there is to see."""
-    details = f"<details><summary>What you see</summary><div>{answer(picture)}</div></details>"
-    return f'<div class="prompt"><b>Predict first.</b> {question(picture)} {details}</div>'
-
-
 HELP = """
 <h3>What this view shows</h3>
 <p>A <b>twin experiment</b>: the truth is a state of the laboratory atmosphere, the <b>background</b> a forecast of 24

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from apps.cards import card_table, provenance
 from apps.continuous.store import Laws, Moment
 from apps.options import VARIABLES
 
@@ -120,20 +121,14 @@ def card_html(card: Mapping, name: str) -> str:
         "Class": card.get("class"),
         "Data": f"{card.get('task')}, {card.get('data')}: {card.get('points', 0):,} points",
         "Fitted": card.get("method"),
-        "Weight μ": settings.get("physics"),
+        "Weight μ": f"{settings.get('physics')}",
         "Parameters": f"{card.get('parameters', 0):,}, stored as {card.get('weights', 'float32')}",
         "Training": f"{settings.get('steps')} steps of {settings.get('batch')} points, {settings.get('collocation')} "
         "for the equations",
-        "Seed": card.get("seed"),
-        "Made on": card.get("device"),
-        "Wall time": training.get("wall_time_s") and f"{training['wall_time_s']:.0f} s",
         "RMSE": "; ".join(f"{k.removeprefix('rmse_')} {v:.3g}" for k, v in scores.items()) + " (SI units)",
-        "Code": card.get("commit") and f"commit {card['commit'][:12]}",
-        "Versions": ", ".join(f"{k} {v}" for k, v in card.get("versions", {}).items()),
+        **provenance(card, training.get("wall_time_s")),
     }
-    known = {k: html.escape(str(v)) for k, v in rows.items() if v not in (None, "")}
-    body = "".join(f"<tr><td>{k}</td><td>{v}</td></tr>" for k, v in known.items())
-    return f'<h3>nature-window-{name}-s0</h3><table class="card-table" data-card="{name}">{body}</table>'
+    return card_table(rows, f"nature-window-{name}-s0", name)
 
 
 def script(moment: Moment) -> str:

@@ -16,7 +16,7 @@ from apps.frame import Frame
 from apps.latest import Latest
 from apps.problems import Overtaken, Unavailable
 from apps.state import Choice, Look, State
-from apps.views import code_html, text_pane
+from apps.views import code_html, prompt_html, text_pane
 
 log = logging.getLogger("physlab.explorer")
 
@@ -99,7 +99,7 @@ class Continuous:
         self.shown = moment
         self.maps.update(moment)
         self.locator.update(moment)
-        self.prompt.object = words.prompt_html(moment)
+        self.prompt.object = prompt_html(words.question(moment), words.answer(moment))
         self.numbers.object = tables.numbers_html(moment, choice.key())
         self.card.object = tables.card_html(self.moments.card(moment.look.field), moment.look.field)
         self.code.object = code_html(tables.script(moment), "This script prints the numbers of this moment")

@@ -69,12 +69,6 @@ def answer(moment: Moment) -> str:
     return " ".join(words)
 
 
-def prompt_html(moment: Moment) -> str:
-    """The question before looking, and what there is to see."""
-    details = f"<details><summary>What you see</summary><div>{answer(moment)}</div></details>"
-    return f'<div class="prompt"><b>Predict first.</b> {question(moment)} {details}</div>'
-
-
 HELP = """
 <h3>What this view shows</h3>
 <p>Ten days over the North Atlantic at 33 × 33 points, every hour: the <b>truth</b>. Every fourth point each way, every

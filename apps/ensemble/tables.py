@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 
+from apps.cards import card_table, missing_html, provenance
 from apps.ensemble.store import FACTOR, STORED, TRUTH, Picture
 from physlab.benchmark.ensemble import DRIVERS, SHIPPED, TRUNCATION
 
@@ -44,29 +44,21 @@ input.</p>"""
 
 
 def card_html(card: Mapping) -> str:
-    """Provenance of the model; what its card does not say is left out."""
+    """Provenance of the model."""
     if not card:
-        return f'<h3>{SHIPPED}</h3><p class="quiet" data-card="{SHIPPED}">It is not installed here.</p>'
+        return missing_html(SHIPPED, SHIPPED)
     training = card.get("training") if isinstance(card.get("training"), Mapping) else {}
     stages = {name: part for name, part in training.items() if isinstance(part, Mapping) and "steps" in part}
-    steps = ", ".join(f"{name} {part['steps']} steps of {part.get('batch')}" for name, part in stages.items())
-    seconds = sum(part.get("s", 0.0) for part in stages.values())
     rows = {
         "Class": card.get("class"),
         "Parameters": f"{card['parameters']:,}",
         "Sampler": f"{card['sampler']}, {card['steps']} steps",
         "Data": card.get("data") or card.get("task"),
         "Fields": training.get("fields"),
-        "Seed": card.get("seed"),
-        "Training": steps,
-        "Made on": card.get("device"),
-        "Wall time": seconds and f"{seconds:.0f} s",
-        "Code": card.get("commit") and f"commit {card['commit'][:12]}",
-        "Versions": ", ".join(f"{k} {v}" for k, v in card.get("versions", {}).items()),
+        "Training": ", ".join(f"{name} {part['steps']} steps of {part.get('batch')}" for name, part in stages.items()),
+        **provenance(card, sum(part.get("s", 0.0) for part in stages.values())),
     }
-    known = {k: html.escape(str(v)) for k, v in rows.items() if v not in (None, "", 0)}
-    body = "".join(f"<tr><td>{k}</td><td>{v}</td></tr>" for k, v in known.items())
-    return f'<h3>{html.escape(card["name"])}</h3><table class="card-table" data-card="{SHIPPED}">{body}</table>'
+    return card_table(rows, card["name"], SHIPPED)
 
 
 def script(picture: Picture) -> str:

@@ -62,12 +62,6 @@ def answer(picture: Picture) -> str:
     return " ".join(words)
 
 
-def prompt_html(picture: Picture) -> str:
-    """The question before looking, and what there is to see."""
-    details = f"<details><summary>What you see</summary><div>{answer(picture)}</div></details>"
-    return f'<div class="prompt"><b>Predict first.</b> {question(picture)} {details}</div>'
-
-
 HELP = f"""
 <h3>What this view shows</h3>
 <p><b>Residual latent diffusion over terrain.</b> Temperature and wind of the lowest layer of the laboratory atmosphere,
