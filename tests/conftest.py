@@ -31,6 +31,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no Chromium found: install it (apt install chromium), or set PHYSLAB_CHROMIUM to its path")
 
 
+@pytest.fixture
+def one_thread():
+    """Tiny tensors: more threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the repository."""

@@ -117,8 +117,7 @@ class LatentDiffusion(LatentMethod):
         self, background: Tensor, columns: Columns, members: int = 1, generator: torch.Generator | None = None,
         progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> Tensor:  # fmt: skip
-        if members < 1:
-            raise PhysLabError(f"{members} members: pass at least 1")
+        self.check_members(members)
         centre, features = self.given(background, columns)
         centre, features = (x.repeat_interleave(members, 0) for x in (centre, features))
         sampler, made, parts = self.make_sampler(self.denoiser), [], -(-len(centre) // TOGETHER)

@@ -81,6 +81,12 @@ class Learned(Stored):
         """
         raise NotImplementedError(f"{type(self).__name__} is a base: use a method of physlab.assimilate")
 
+    def check_members(self, members: int) -> None:
+        """Refuse numbers that the method does not have."""
+        if members < 1 or (members > 1 and not self.ensemble):
+            allowed = "pass at least 1" if self.ensemble else "it gives one analysis, pass 1"
+            raise PhysLabError(f"{members} members of {type(self).__name__}: {allowed}")
+
     def loss(self, background: Tensor, increment: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Scalar to minimise, for true increments (B, C, H, W) of backgrounds of which columns were observed."""
         raise NotImplementedError(f"{type(self).__name__} has no loss: it is not trained by itself")
@@ -114,9 +120,7 @@ class Learned(Stored):
         PhysLabError : an observation error that is not above 0, members that the method does not have.
         """
         members = (8 if self.ensemble else 1) if members is None else members
-        if members < 1 or (members > 1 and not self.ensemble):
-            raise PhysLabError(f"{members} members of {type(self).__name__}: "
-                               + ("pass at least 1" if self.ensemble else "it gives one analysis, pass 1"))  # fmt: skip
+        self.check_members(members)
         if background.sizes.get("time", 1) != 1:
             raise FieldError(f"background has {background.sizes['time']} times: select one, e.g. with .isel(time=0)")
         state = background.squeeze("time", drop=True) if "time" in background.dims else background

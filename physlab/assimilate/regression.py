@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from physlab.assimilate.learned import Cancel, Learned, Progress
 from physlab.assimilate.statespace import Columns
-from physlab.errors import Cancelled, PhysLabError
+from physlab.errors import Cancelled
 
 UNIT = math.log(math.expm1(1.0))  # softplus(UNIT) = 1: an untrained network expects the error of the background
 
@@ -51,8 +51,7 @@ class Regression(Learned):
         self, background: Tensor, columns: Columns, members: int = 1, generator: torch.Generator | None = None,
         progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> Tensor:  # fmt: skip
-        if members != 1:
-            raise PhysLabError(f"{members} members of {type(self).__name__}: it gives one analysis, pass 1")
+        self.check_members(members)
         if cancel is not None and cancel():
             raise Cancelled(f"{type(self).__name__} was cancelled before its only step")
         made = self.estimate(background, columns)[:, None]

@@ -53,8 +53,7 @@ class SDA(Learned):
         self, background: Tensor, columns: Columns, members: int = 1, generator: torch.Generator | None = None,
         progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> Tensor:  # fmt: skip
-        if members < 1:
-            raise PhysLabError(f"{members} members: pass at least 1")
+        self.check_members(members)
         made, B = [], len(background)
         C, H, W = self.space.shape
         for b in range(B):

@@ -59,8 +59,7 @@ class VAEVar(LatentMethod):
         self, background: Tensor, columns: Columns, members: int = 1, generator: torch.Generator | None = None,
         progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> Tensor:  # fmt: skip
-        if members != 1:
-            raise PhysLabError(f"{members} members of VAEVar: it gives one analysis, pass 1")
+        self.check_members(members)
         h, w = (-(-n // self.vae.factor) for n in self.space.shape[1:])
         z = torch.zeros(len(background), self.vae.latent, h, w, device=background.device, requires_grad=True)
         variance = columns.noise.square().reshape(-1, 1, 1, 1).to(z) + self.lost

@@ -23,7 +23,7 @@ import xarray as xr
 from physlab.cf import VARIABLES
 from physlab.errors import PhysLabError
 from physlab.grid import Grid, coarsen
-from physlab.simulate.pack import PATCH, window, write
+from physlab.simulate.pack import PATCH, ship, window
 
 FACTOR = 4  # of the coarse fluxes
 SEQUENCES = {"train": 160, "val": 30, "test": 50}
@@ -65,15 +65,8 @@ def pack_hourly(runs: list[str | Path], output: str | Path, seed: int = 0, seque
         "nature-sequences.nc": xr.concat(triplets, "sequence"),
         "nature-rain.nc": xr.concat(rain, "time"),
     }
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    for name, dataset in made.items():
-        dataset.attrs = {
-            **first.attrs, "licence": "MIT, the PhysLab developers",
-            "history": f"packed by physlab.simulate.hourly from {first.sizes['time'] // 24} + {hours // 24} days",
-        }  # fmt: skip
-        write(dataset, output / name)
-    return [output / name for name in made]
+    history = f"packed by physlab.simulate.hourly from {first.sizes['time'] // 24} + {hours // 24} days"
+    return [ship(ds.drop_attrs(deep=False), Path(output) / n, history, **first.attrs) for n, ds in made.items()]
 
 
 def _open(run: Path) -> xr.Dataset:

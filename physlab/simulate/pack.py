@@ -81,6 +81,13 @@ def write(dataset: xr.Dataset, path: Path, steps: dict[str, float] = STEPS) -> N
     write_dataset(dataset, path, _encode(dataset, steps))
 
 
+def ship(dataset: xr.Dataset, path: Path, history: str, steps: dict[str, float] = STEPS, **attrs: str) -> Path:
+    """Write a sample that says its licence and how it was made; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(dataset.assign_attrs(attrs, licence="MIT, the PhysLab developers", history=history), path, steps)
+    return path
+
+
 def window(field: np.ndarray, first: int) -> np.ndarray:
     """PATCH columns of (..., latitude, longitude) from index `first`, around the date line if need be."""
     return np.take(field, range(first, first + PATCH), axis=-1, mode="wrap")
@@ -175,7 +182,6 @@ def pack(runs: list[str | Path], output: str | Path, seed: int = 0, frames=None,
     data = {kind: xr.concat([d[kind] for d in opened], "time", data_vars="minimal") for kind in opened[0]}
     surface, rng = data["surface"], np.random.default_rng(seed)
     surface["tcw"] = surface["tcw"].load()  # single frames out of compressed pieces would be read again and again
-    output.mkdir(parents=True, exist_ok=True)
     made = {
         "nature-tcw.nc": _frames(surface, limits, frames or {"train": 1024, "val": 300, "test": 300}, rng),
         "nature-states.nc": _states(
@@ -185,14 +191,8 @@ def pack(runs: list[str | Path], output: str | Path, seed: int = 0, frames=None,
     }
     split = "; ".join(f"{name} {str(a)[:10]} to {str(b)[:10]}" for name, (a, b) in limits.items())
     days = " + ".join(str(d) for _, d in spans)
-    for name, dataset in made.items():
-        dataset = dataset.load()
-        dataset.attrs = {
-            **surface.attrs, "licence": "MIT, the PhysLab developers",
-            "history": f"packed by physlab.simulate.pack from {days} days, split by time: {split}",
-        }  # fmt: skip
-        write(dataset, output / name)
-    return [output / name for name in made]
+    history = f"packed by physlab.simulate.pack from {days} days, split by time: {split}"
+    return [ship(ds.load().drop_attrs(deep=False), output / n, history, **surface.attrs) for n, ds in made.items()]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from physlab.errors import PhysLabError
-from physlab.simulate.pack import STEPS, write
+from physlab.simulate.pack import STEPS, ship
 from physlab.simulate.run import NatureRun, _load, _Models
 
 LEVEL = 700  # hPa
@@ -75,22 +75,14 @@ def hourly_region(restart: str | Path, hours: int, rows: slice = ROWS, columns: 
 def pack_window(restart: str | Path, output: str | Path, hours: int = 240) -> Path:
     """Write nature-window.nc; see the head of this module."""
     ds = hourly_region(restart, hours)
-    ds = ds.assign_attrs(licence="MIT, the PhysLab developers", history=f"physlab.simulate.regional, {hours} hours")
-    path = Path(output) / "nature-window.nc"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(ds, path, STEPS_FINE)
-    return path
+    return ship(ds, Path(output) / "nature-window.nc", f"physlab.simulate.regional, {hours} hours", STEPS_FINE)
 
 
 def pack_band(restart: str | Path, output: str | Path, days: int) -> Path:
     """Write nature-band-S.nc; see the head of this module."""
     ds = hourly_region(restart, 24 * days, columns=slice(None))[list(BAND)]
-    ds = ds.assign_attrs(licence="MIT, the PhysLab developers", history=f"physlab.simulate.regional, {days} days")
     seed = json.loads((Path(restart) / "run.json").read_text())["seed"]
-    path = Path(output) / f"nature-band-{seed}.nc"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(ds, path, STEPS_FINE)
-    return path
+    return ship(ds, Path(output) / f"nature-band-{seed}.nc", f"physlab.simulate.regional, {days} days", STEPS_FINE)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 
 from physlab.data.surface import open_run
 from physlab.errors import PhysLabError
-from physlab.simulate.pack import write
+from physlab.simulate.pack import ship
 
 DAYS, TIMES = (18, 36), 3  # of the run: the test block of physlab.benchmark.ensemble
 FIELDS = ("t_low", "u_low", "v_low")
@@ -36,15 +36,9 @@ def pack(run: str | Path, output: str | Path, days: tuple[float, float] = DAYS, 
     if count < times:
         raise PhysLabError(f"{run} has {count} six-hourly times in the days {days}, {times} wanted: run longer")
     ds = ds.isel(time=np.arange(times) * (count // times)).load()
-    ds.attrs |= {
-        "title": "PhysLab nature run T85: temperature and wind of the lowest layer",
-        "licence": "MIT, the PhysLab developers",
-        "history": f"packed by physlab.simulate.terrain from the days {days[0]:g} to {days[1]:g} of {Path(run).name}",
-    }
-    path = Path(output) / "nature-terrain.nc"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(ds, path, STEPS)
-    return path
+    history = f"packed by physlab.simulate.terrain from the days {days[0]:g} to {days[1]:g} of {Path(run).name}"
+    title = "PhysLab nature run T85: temperature and wind of the lowest layer"
+    return ship(ds, Path(output) / "nature-terrain.nc", history, STEPS, title=title)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from physlab.data.pairs import open_pairs
-from physlab.simulate.pack import write
+from physlab.simulate.pack import ship
 
 DAYS = (23, 40)  # of the run: the test block
 TIMES = 3
@@ -42,15 +42,9 @@ def pack(run: str | Path, output: str | Path, days: tuple[float, float] = DAYS, 
     step = xr.DataArray([HUMIDITY[int(p)] for p in merged["level"]], dims="level")
     for name in ("q", "q_fc"):
         merged[name] = ((merged[name] / step).round() * step).clip(min=0.0).assign_attrs(merged[name].attrs)
-    merged.attrs |= {
-        "title": "PhysLab nature run: truth (T85 truncated to 64 x 128 points) and 24-hour T42 forecasts (_fc)",
-        "licence": "MIT, the PhysLab developers",
-        "history": f"packed by physlab.simulate.twin from the days {days[0]:g} to {days[1]:g} of {Path(run).name}",
-    }
-    path = Path(output) / "nature-twin.nc"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(merged, path, STEPS)
-    return path
+    history = f"packed by physlab.simulate.twin from the days {days[0]:g} to {days[1]:g} of {Path(run).name}"
+    title = "PhysLab nature run: truth (T85 truncated to 64 x 128 points) and 24-hour T42 forecasts (_fc)"
+    return ship(merged, Path(output) / "nature-twin.nc", history, STEPS, title=title)
 
 
 if __name__ == "__main__":

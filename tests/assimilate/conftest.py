@@ -1,4 +1,5 @@
-"""A linear Gaussian problem with batch dimensions, and its answer by the Kalman formulas."""
+"""A linear Gaussian problem with batch dimensions, and its answer by the Kalman formulas; the states of a small twin
+experiment."""
 
 from __future__ import annotations
 
@@ -6,7 +7,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
+import xarray as xr
 from torch import Tensor
+
+from physlab.assimilate import StateSpace
 
 
 class Problem(NamedTuple):
@@ -51,3 +55,14 @@ def problem(request: pytest.FixtureRequest) -> Problem:
     ensemble = normal(0, *batch, 9, 5) @ normal(1, 5, 5) + normal(2, *batch, 1, 5)
     y, H, R = normal(3, *batch, 3), normal(4, 3, 5), positive(5, 3)
     return Problem(ensemble, y, H, R, *kalman(*moments(ensemble), y, H, R))
+
+
+@pytest.fixture(scope="module")
+def pairs(twin) -> tuple[xr.Dataset, xr.Dataset]:
+    """Truths and backgrounds of the small twin experiment."""
+    return twin.pairs()
+
+
+@pytest.fixture(scope="module")
+def space(pairs) -> StateSpace:
+    return StateSpace.of(*pairs)

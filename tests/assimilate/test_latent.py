@@ -28,11 +28,6 @@ def space_of(C: int, H: int, W: int) -> StateSpace:
 
 
 @pytest.fixture(scope="module")
-def space(twin) -> StateSpace:
-    return StateSpace.of(*twin.pairs())
-
-
-@pytest.fixture(scope="module")
 def data(twin, space) -> tuple[Tensor, Tensor]:
     """Backgrounds and increments."""
     x, b = (space.tensor(ds) for ds in twin.pairs())

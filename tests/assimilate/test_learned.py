@@ -54,16 +54,6 @@ class Drying(Learned):
 
 
 @pytest.fixture(scope="module")
-def pairs(twin) -> tuple[xr.Dataset, xr.Dataset]:
-    return twin.pairs()
-
-
-@pytest.fixture(scope="module")
-def space(pairs) -> StateSpace:
-    return StateSpace.of(*pairs)
-
-
-@pytest.fixture(scope="module")
 def seen(pairs, space) -> xr.Dataset:
     """The columns of the truth at one time."""
     error = {v: float(space.error[space.part(v)].mean()) for v in space.variables}

@@ -15,16 +15,6 @@ from physlab.errors import FieldError, PhysLabError
 
 
 @pytest.fixture(scope="module")
-def pairs(twin) -> tuple[xr.Dataset, xr.Dataset]:
-    return twin.pairs()
-
-
-@pytest.fixture(scope="module")
-def space(pairs) -> StateSpace:
-    return StateSpace.of(*pairs)
-
-
-@pytest.fixture(scope="module")
 def state(pairs) -> tuple[xr.Dataset, xr.Dataset]:
     """Truth and background of one time, in double precision."""
     return tuple(ds.isel(time=2, drop=True).astype(float) for ds in pairs)

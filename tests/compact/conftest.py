@@ -13,12 +13,8 @@ from physlab.nn import NETWORKS
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny tensors: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def quick(one_thread):
+    """All tests here."""
 
 
 @pytest.fixture(scope="session")
