@@ -263,12 +263,8 @@ class Registered(Mapping[str, Any]):
 
 
 def options_of(part: Any, bounds: Mapping[str, tuple[float | None, float | None]]) -> tuple[Option, ...]:
-    """The options of a constructor or function that have a default, with the words of its docstring."""
-    try:
-        parameters = inspect.signature(part).parameters
-    except (TypeError, ValueError):
-        return ()
-    told = _explained(inspect.getdoc(part) or "")
+    """The options of a constructor or function that have a default, with the words of docstrings."""
+    parameters, told = _told(part)
     made = []
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty or name.startswith("_") or name == "weights":
@@ -283,6 +279,24 @@ def _arguments(part: Any) -> tuple[str, ...]:
     """Names of the arguments of a function that have no default."""
     given = inspect.signature(part).parameters.values()
     return tuple(p.name for p in given if p.default is inspect.Parameter.empty and p.kind is p.POSITIONAL_OR_KEYWORD)
+
+
+def _told(part: Any) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
+    """Parameters by name, and their lines in the docstring; with those of the bases to which a class hands the rest."""
+    parameters: dict[str, inspect.Parameter] = {}
+    told: dict[str, str] = {}
+    for kind in part.__mro__ if inspect.isclass(part) else (part,):
+        if kind is not part and "__init__" not in vars(kind):
+            continue
+        try:
+            found = inspect.signature(kind).parameters
+        except (TypeError, ValueError):
+            break
+        parameters |= {name: found[name] for name in found if name not in parameters}
+        told = {**_explained(vars(kind).get("__doc__") or ""), **told}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in found.values()):
+            break
+    return parameters, told
 
 
 def check_options(part: Any, given: Mapping[str, Any]) -> None:

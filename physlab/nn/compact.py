@@ -2,8 +2,8 @@
 
 conv3x3, R residual blocks (Lim et al. 2017, EDSR: no normalisation), conv3x3 to N*N channels, pixel shuffle (Shi et
 al. 2016, ESPCN). A trunk at coarse resolution costs a twentieth of the SR-CNN of the same depth, so that it trains in
-minutes on a CPU. The last convolution starts at zero: training starts at bicubic interpolation (with the constraint
-on top).
+minutes on a CPU. Unless `zero_start` is False the last convolution starts at zero: training starts at bicubic
+interpolation (with the constraint on top).
 
 On a fixed domain, such as the British Isles of ``era5-uk-t2m``, coastlines and hills stay where they are. With
 `domain` the network learns a map of them: `maps` static fields at coarse resolution that are appended to its input,
@@ -60,12 +60,12 @@ class CompactResNet(Upscaler):
         maps: int = 8,
         **frame,
     ) -> None:
-        super().__init__(factor, **frame)
+        super().__init__(factor, **{"zero_start": True, **frame})
         self.domain = None if domain is None else tuple(int(n) for n in domain)
         maps = maps if self.domain else 0
         self.head = conv(1 + maps, channels)
         self.blocks = nn.ModuleList(CompactBlock(channels) for _ in range(blocks))
-        self.last = zero(conv(channels, (1 + maps) * factor**2))
+        self.last = zero(conv(channels, (1 + maps) * factor**2), self.zero_start)
         if self.domain:
             h, w = self.domain
             self.coarse_maps = nn.Parameter(torch.randn(maps, h, w))

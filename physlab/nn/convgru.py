@@ -67,7 +67,6 @@ class ConvGRU(Upscaler):
     frames : T, coarse frames in and fine frames out.
     upsample : "bilinear" (published) or "shuffle" (cheap).
     state_blocks : blocks between the first frame and the first state.
-    zero_start : start the last layer at zero, so that the untrained network is its skip.
 
     Coarse fields must have at least 2 x 2 cells: edges are reflected.
     """
@@ -82,7 +81,6 @@ class ConvGRU(Upscaler):
         frames: int = 3,
         upsample: str = "bilinear",
         state_blocks: int = 3,
-        zero_start: bool = False,
         **frame,
     ) -> None:
         super().__init__(factor, **frame)
@@ -97,7 +95,7 @@ class ConvGRU(Upscaler):
         for step in [] if self.shuffle else steps(self.factor):
             decoder += [nn.Upsample(scale_factor=step, mode="bilinear"), PreBlock(channels, 0.01)]
         self.decode = nn.Sequential(*decoder)
-        self.last = zero(same(channels, self.factor**2 if self.shuffle else 1, padding="reflect"), zero_start)
+        self.last = zero(same(channels, self.factor**2 if self.shuffle else 1, padding="reflect"), self.zero_start)
 
     def trunk(self, x: Tensor) -> Tensor:
         batch, count = x.shape[:2]

@@ -31,8 +31,7 @@ class DeepSD(Upscaler):
     ----------
     factor : N, a power of two, at least 2.
     channels, kernels : of each SRCNN; odd kernels, one more than channels.
-    residual : the stages correct the interpolated field instead of replacing it.
-    zero_start : start the last layer of each stage (residual) or of the last stage at zero.
+    residual : the stages correct the interpolated field instead of replacing it; then `zero_start` is for all of them.
     """
 
     statics = ("elevation",)
@@ -43,7 +42,6 @@ class DeepSD(Upscaler):
         channels: Sequence[int] = (64, 32),
         kernels: Sequence[int] = (9, 3, 5),
         residual: bool = False,
-        zero_start: bool = False,
         **frame,
     ) -> None:
         super().__init__(factor, **frame)
@@ -52,7 +50,7 @@ class DeepSD(Upscaler):
             raise PhysLabError(f"DeepSD has factor {factor}: its stages double the grid, so pass 2, 4, 8 or 16")
         self.residual = residual
         self.stages = nn.ModuleList(
-            srcnn_layers(2, channels, kernels, zero_start and (residual or k == stages - 1)) for k in range(stages)
+            srcnn_layers(2, channels, kernels, self.zero_start and (residual or k == stages - 1)) for k in range(stages)
         )
 
     def trunk(self, x: Tensor, static: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physlab.nn.parts import SubPixel, choose, same, zero
-from physlab.nn.upscaler import Upscaler
+from physlab.nn.parts import SubPixel, same, zero
+from physlab.nn.trunk import CoarseTrunk
 from physlab.registry import register
 
 
@@ -30,36 +30,22 @@ class ScaledBlock(nn.Module):
 
 
 @register("EDSR", title="EDSR", order=1, reference="Lim et al. (2017)")
-class EDSR(Upscaler):
-    """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
+class EDSR(CoarseTrunk):
+    """See the module docstring, and :class:`physlab.nn.trunk.CoarseTrunk` for the rest.
 
     Parameters
     ----------
-    factor : N; a power of two is reached by doublings, any other in one step.
     channels, blocks, residual_scale : width, number of residual blocks and their scale s.
-    upsample : "steps" (published), or "single": one conv C -> N*N and a pixel shuffle, all work at coarse resolution.
-    zero_start : start the last layer at zero, so that the untrained network is its skip.
     """
 
-    def __init__(
-        self,
-        factor: int,
-        channels: int = 64,
-        blocks: int = 16,
-        residual_scale: float = 1.0,
-        upsample: str = "steps",
-        zero_start: bool = False,
-        **frame,
-    ) -> None:
+    def __init__(self, factor: int, channels: int = 64, blocks: int = 16, residual_scale: float = 1.0, **frame) -> None:
         super().__init__(factor, **frame)
-        self.single = choose("upsample", upsample, ("steps", "single")) == "single"
-        self.head = same(1, channels)
+        self.head = same(self.inputs, channels)
         self.blocks = nn.Sequential(*(ScaledBlock(channels, residual_scale) for _ in range(blocks)))
         self.body = same(channels, channels)
         self.up = nn.Identity() if self.single else SubPixel(channels, self.factor)
-        self.last = zero(same(channels, self.factor**2 if self.single else 1), zero_start)
+        self.last = zero(same(channels, self.outputs), self.zero_start)
 
-    def trunk(self, x: Tensor) -> Tensor:
+    def refine(self, x: Tensor) -> Tensor:
         x = self.head(x)
-        x = self.last(self.up(x + self.body(self.blocks(x))))
-        return functional.pixel_shuffle(x, self.factor) if self.single else x
+        return self.last(self.up(x + self.body(self.blocks(x))))

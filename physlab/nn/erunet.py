@@ -91,7 +91,6 @@ class ERUNet(Upscaler):
     reach : largest motion, coarse cells per interval.
     advection, smoothness : weights a and s of the penalty, no units.
     frames : (2, 3), the only pair.
-    zero_start : start the last layer of the trunk at zero, so that the untrained network is its skip.
 
     Coarse fields must have at least 3 x 3 cells for the penalty.
     """
@@ -109,7 +108,6 @@ class ERUNet(Upscaler):
         advection: float = 0.1,
         smoothness: float = 0.01,
         frames: Sequence[int] = (2, 3),
-        zero_start: bool = False,
         **frame,
     ) -> None:
         super().__init__(factor, **frame)
@@ -122,7 +120,7 @@ class ERUNet(Upscaler):
             )
         self.reach, self.advection, self.smoothness = float(reach), float(advection), float(smoothness)
         self.flow = ResidualUNet(2, 3, flow_channels, 1, levels, zero_start=True)
-        self.refiner = ResidualUNet(3, 3 * self.factor**2, channels, blocks, levels, zero_start)
+        self.refiner = ResidualUNet(3, 3 * self.factor**2, channels, blocks, levels, self.zero_start)
 
     def motion(self, coarse: Tensor) -> tuple[Tensor, Tensor]:
         """u (B, 2, h, w) in coarse cells per interval, and m (B, 1, h, w), from the two given frames in layer units."""

@@ -24,15 +24,14 @@ class ESPCN(Upscaler):
     ----------
     factor : N, any whole number.
     channels : widths of the two hidden layers.
-    zero_start : start the last layer at zero, so that the untrained network is its skip.
     """
 
-    def __init__(self, factor: int, channels: Sequence[int] = (64, 32), zero_start: bool = False, **frame) -> None:
+    def __init__(self, factor: int, channels: Sequence[int] = (64, 32), **frame) -> None:
         super().__init__(factor, **frame)
         first, second = (int(width) for width in channels)
         self.first = same(1, first, 5)
         self.second = same(first, second)
-        self.last = zero(same(second, self.factor**2), zero_start)
+        self.last = zero(same(second, self.factor**2), self.zero_start)
 
     def trunk(self, x: Tensor) -> Tensor:
         x = self.second(self.first(x).tanh()).tanh()

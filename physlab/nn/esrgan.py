@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physlab.nn.parts import choose, same, steps, with_noise, zero
-from physlab.nn.upscaler import Upscaler
+from physlab.nn.parts import same, steps, zero
+from physlab.nn.trunk import CoarseTrunk
 from physlab.registry import register
 
 BETA = 0.2
@@ -55,48 +55,27 @@ class RRDB(nn.Sequential):
 
 
 @register("RRDBNet", title="ESRGAN", order=8, reference="Wang et al. (2018)")
-class RRDBNet(Upscaler):
-    """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
+class RRDBNet(CoarseTrunk):
+    """See the module docstring, and :class:`physlab.nn.trunk.CoarseTrunk` for the rest.
 
     Parameters
     ----------
-    factor : N; a power of two is reached by doublings, any other in one step.
     channels, growth, blocks : width, growth of the dense blocks and number of RRDBs.
-    noise_channels : white noise fields at coarse resolution; 0 for none, as published.
-    upsample : "steps" (published), or "single": one conv C -> N*N and a pixel shuffle, all work at coarse resolution.
-    zero_start : start the last layer at zero, so that the untrained network is its skip.
     """
 
-    def __init__(
-        self,
-        factor: int,
-        channels: int = 64,
-        growth: int = 32,
-        blocks: int = 23,
-        noise_channels: int = 0,
-        upsample: str = "steps",
-        zero_start: bool = False,
-        **frame,
-    ) -> None:
+    def __init__(self, factor: int, channels: int = 64, growth: int = 32, blocks: int = 23, **frame) -> None:
         super().__init__(factor, **frame)
-        self.single = choose("upsample", upsample, ("steps", "single")) == "single"
-        self.noise_channels = int(noise_channels)
-        self.head = same(1 + self.noise_channels, channels)
+        self.head = same(self.inputs, channels)
         self.blocks = nn.Sequential(*(RRDB(channels, growth) for _ in range(blocks)))
         self.body = same(channels, channels)
         self.steps = [] if self.single else steps(self.factor)
         self.up = nn.ModuleList(same(channels, channels) for _ in self.steps)
         self.tail = nn.Identity() if self.single else same(channels, channels)
-        self.last = zero(same(channels, self.factor**2 if self.single else 1), zero_start)
+        self.last = zero(same(channels, self.outputs), self.zero_start)
 
-    def noise_shape(self, coarse: Tensor) -> tuple[int, ...] | None:
-        """(B, noise_channels, h, w), or None without noise."""
-        return (len(coarse), self.noise_channels, *coarse.shape[-2:]) if self.noise_channels else None
-
-    def trunk(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = self.head(with_noise(x, noise, self.noise_shape(x)))
+    def refine(self, x: Tensor) -> Tensor:
+        x = self.head(x)
         x = x + self.body(self.blocks(x))
         for step, layer in zip(self.steps, self.up, strict=True):
             x = functional.leaky_relu(layer(functional.interpolate(x, scale_factor=step, mode="nearest")), SLOPE)
-        x = self.last(functional.leaky_relu(self.tail(x), SLOPE))
-        return functional.pixel_shuffle(x, self.factor) if self.single else x
+        return self.last(functional.leaky_relu(self.tail(x), SLOPE))

@@ -36,7 +36,6 @@ class NoiseResNet(Upscaler):
     size : (h, w) of the coarse field, for noise="map" only.
     noise_channels : white noise fields for noise="field", length of z for noise="map" (published: 100).
     upsample : "transposed" (published) or "shuffle" (cheap).
-    zero_start : start the last layer at zero, so that the untrained network is its skip.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class NoiseResNet(Upscaler):
         size: Sequence[int] | None = None,
         noise_channels: int | None = None,
         upsample: str = "transposed",
-        zero_start: bool = False,
         **frame,
     ) -> None:
         super().__init__(factor, **frame)
@@ -71,12 +69,12 @@ class NoiseResNet(Upscaler):
         self.head = same(inputs, channels, padding=padding)
         self.blocks = nn.Sequential(*(block(channels) for _ in range(blocks)))
         if self.shuffle:
-            self.last = zero(same(channels, self.factor**2), zero_start)
+            self.last = zero(same(channels, self.factor**2), self.zero_start)
         else:
             self.mix = same(channels, channels, padding=padding)
             self.doublings = nn.Sequential(*(nn.ConvTranspose2d(channels, channels, 2, 2) for _ in range(doublings)))
             self.tail = same(channels, channels, padding=padding)
-            self.last = zero(nn.Conv2d(channels, 1, 1), zero_start)
+            self.last = zero(nn.Conv2d(channels, 1, 1), self.zero_start)
 
     def noise_shape(self, coarse: Tensor) -> tuple[int, ...]:
         """(B, 100, 1, 1) for a map, (B, noise_channels, h, w) for a field."""

@@ -37,10 +37,9 @@ class ResNet(Upscaler):
     ----------
     factor : N, a power of two.
     channels, blocks : width C and number R of residual blocks.
-    zero_start : start the last layer at zero, so that the untrained network is its skip (sensible with a skip only).
     """
 
-    def __init__(self, factor: int, channels: int = 64, blocks: int = 4, zero_start: bool = False, **frame) -> None:
+    def __init__(self, factor: int, channels: int = 64, blocks: int = 4, **frame) -> None:
         super().__init__(factor, **frame)
         doublings = int(factor).bit_length() - 1
         if factor < 1 or 2**doublings != factor:
@@ -52,7 +51,7 @@ class ResNet(Upscaler):
         self.mix = nn.Conv2d(channels, channels, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in range(blocks))
         self.tail = nn.Conv2d(channels, channels, 3, padding=1)
-        self.last = zero(nn.Conv2d(channels, 1, 1), zero_start)
+        self.last = zero(nn.Conv2d(channels, 1, 1), self.zero_start)
 
     def trunk(self, x: Tensor) -> Tensor:
         x = functional.relu(self.head(x))

@@ -34,7 +34,6 @@ class SRCNN(Upscaler):
     factor : N, any whole number.
     channels : widths of the hidden layers.
     kernels : odd sizes of the kernels, one more than `channels`.
-    zero_start : start the last layer at zero, so that the untrained network is its skip.
     """
 
     def __init__(
@@ -42,11 +41,10 @@ class SRCNN(Upscaler):
         factor: int,
         channels: Sequence[int] = (64, 32),
         kernels: Sequence[int] = (9, 3, 5),
-        zero_start: bool = False,
         **frame,
     ) -> None:
         super().__init__(factor, **frame)
-        self.layers = srcnn_layers(1, channels, kernels, zero_start)
+        self.layers = srcnn_layers(1, channels, kernels, self.zero_start)
 
     def trunk(self, x: Tensor) -> Tensor:
         return self.layers(bicubic(x, self.factor))

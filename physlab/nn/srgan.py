@@ -10,10 +10,9 @@ which a generator has one answer only. Edges are replicated (published: zeros).
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from physlab.nn.parts import SubPixel, choose, same, with_noise, zero
-from physlab.nn.upscaler import Upscaler
+from physlab.nn.parts import SubPixel, same, zero
+from physlab.nn.trunk import CoarseTrunk
 from physlab.registry import register
 
 
@@ -33,45 +32,24 @@ def normed(channels: int, norm: bool) -> list[nn.Module]:
 
 
 @register("SRResNet", title="SRGAN", order=7, reference="Ledig et al. (2017)")
-class SRResNet(Upscaler):
-    """See the module docstring, and :class:`physlab.nn.upscaler.Upscaler` for the frame.
+class SRResNet(CoarseTrunk):
+    """See the module docstring, and :class:`physlab.nn.trunk.CoarseTrunk` for the rest.
 
     Parameters
     ----------
-    factor : N; a power of two is reached by doublings, any other in one step.
     channels, blocks : width and number of residual blocks.
     norm : batch normalisation, as published.
-    noise_channels : white noise fields at coarse resolution; 0 for none, as published.
-    upsample : "steps" (published), or "single": one conv C -> N*N and a pixel shuffle, all work at coarse resolution.
-    zero_start : start the last layer at zero, so that the untrained network is its skip.
     """
 
-    def __init__(
-        self,
-        factor: int,
-        channels: int = 64,
-        blocks: int = 16,
-        norm: bool = True,
-        noise_channels: int = 0,
-        upsample: str = "steps",
-        zero_start: bool = False,
-        **frame,
-    ) -> None:
+    def __init__(self, factor: int, channels: int = 64, blocks: int = 16, norm: bool = True, **frame) -> None:
         super().__init__(factor, **frame)
-        self.single = choose("upsample", upsample, ("steps", "single")) == "single"
-        self.noise_channels = int(noise_channels)
-        self.head = nn.Sequential(same(1 + self.noise_channels, channels, 9), nn.PReLU())
+        self.head = nn.Sequential(same(self.inputs, channels, 9), nn.PReLU())
         self.blocks = nn.Sequential(*(NormedBlock(channels, norm) for _ in range(blocks)))
         self.body = nn.Sequential(*normed(channels, norm))
         self.up = nn.Identity() if self.single else SubPixel(channels, self.factor, nn.PReLU)
-        last = same(channels, self.factor**2) if self.single else same(channels, 1, 9)
-        self.last = zero(last, zero_start)
+        last = same(channels, self.outputs) if self.single else same(channels, 1, 9)
+        self.last = zero(last, self.zero_start)
 
-    def noise_shape(self, coarse: Tensor) -> tuple[int, ...] | None:
-        """(B, noise_channels, h, w), or None without noise."""
-        return (len(coarse), self.noise_channels, *coarse.shape[-2:]) if self.noise_channels else None
-
-    def trunk(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = self.head(with_noise(x, noise, self.noise_shape(x)))
-        x = self.last(self.up(x + self.body(self.blocks(x))))
-        return functional.pixel_shuffle(x, self.factor) if self.single else x
+    def refine(self, x: Tensor) -> Tensor:
+        x = self.head(x)
+        return self.last(self.up(x + self.body(self.blocks(x))))

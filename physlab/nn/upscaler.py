@@ -46,6 +46,7 @@ class Upscaler(nn.Module):
     shift, spread : mu and sigma, in the units of the layer.
     gain : gamma, in the units of the layer (of the logarithm for "log").
     floor : epsilon of the skip "log", in the units of the layer.
+    zero_start : start the last layer of the trunk at zero, so that the untrained network is its skip.
     """
 
     registry = "networks"
@@ -60,6 +61,7 @@ class Upscaler(nn.Module):
         spread: float = 1.0,
         gain: float = 1.0,
         floor: float = 1e-3,
+        zero_start: bool = False,
     ) -> None:
         super().__init__()
         if skip not in SKIPS:
@@ -67,7 +69,7 @@ class Upscaler(nn.Module):
         if not (spread > 0 and floor > 0):
             raise PhysLabError(f"spread is {spread} and floor is {floor}: pass values > 0 in the units of the layer")
         self.factor = int(factor)
-        self.skip = skip
+        self.skip, self.zero_start = skip, bool(zero_start)
         self.shift, self.spread, self.gain, self.floor = float(shift), float(spread), float(gain), float(floor)
 
     def forward(self, coarse: Tensor, noise: Tensor | None = None, static: Tensor | None = None) -> Tensor:

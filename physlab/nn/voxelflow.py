@@ -104,10 +104,11 @@ class FlowConvGRU(ConvGRU):
 
     Parameters
     ----------
-    factor, channels, blocks, upsample, state_blocks : of the ConvGRU.
+    factor : N; all that is not named here is for the ConvGRU.
     frames : (2, 3): the first and the last frame are given; or (3, 3): all are given, and the network is a ConvGRU.
     flow_channels, norm, reach : of the voxel flow.
-    zero_start : start both last layers at zero: interpolation linear in time, and the skip in space.
+
+    With `zero_start` both last layers start at zero: interpolation linear in time, and the skip in space.
     """
 
     frames = (2, 3)
@@ -115,23 +116,18 @@ class FlowConvGRU(ConvGRU):
     def __init__(
         self,
         factor: int,
-        channels: int = 64,
-        blocks: int = 4,
         frames: Sequence[int] = (2, 3),
-        upsample: str = "bilinear",
-        state_blocks: int = 3,
         flow_channels: Sequence[int] = (64, 128, 256),
         norm: bool = True,
         reach: float = 8.0,
-        zero_start: bool = False,
-        **frame,
+        **rest,
     ) -> None:
         given = tuple(int(count) for count in frames)
         if given not in ((2, 3), (3, 3)):
             raise PhysLabError(f"FlowConvGRU has frames {given}: pass (2, 3), or (3, 3) if the middle one is given")
-        super().__init__(factor, channels, blocks, 3, upsample, state_blocks, zero_start, **frame)
+        super().__init__(factor, frames=3, **rest)
         self.frames = given
-        self.flow = VoxelFlow(flow_channels, norm, reach, zero_start) if given == (2, 3) else None
+        self.flow = VoxelFlow(flow_channels, norm, reach, self.zero_start) if given == (2, 3) else None
 
     def complete(self, coarse: Tensor) -> Tensor:
         """First, estimated middle and last coarse frame; three given frames as they are."""
