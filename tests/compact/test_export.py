@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 
 import onnx
@@ -18,7 +17,7 @@ from physlab.nn import NETWORKS, Upscaler
 
 def small(kind: str) -> dict:
     """Arguments of a small network of this kind: few blocks, and few channels where that is one number."""
-    known = {name: entry.default for name, entry in inspect.signature(NETWORKS[kind]).parameters.items()}
+    known = {option.name: option.default for option in NETWORKS[kind].entry.options}
     wanted = {"channels": 8, "blocks": 1, "growth": 4}
     return {name: value for name, value in wanted.items() if isinstance(known.get(name), int)}
 
