@@ -59,7 +59,8 @@ class Exercise:
     asks : str
         What the answer must be (signature and meaning), repeated when something else is handed in.
     grade : callable
-        `grade(answer, generator)`; raises `Wrong` or returns the sentence that confirms what was verified.
+        `grade(answer, generator)`; raises `Wrong` or returns the sentence that confirms what was verified. Where the
+        right answer is a number, it is handed a number.
     right : object
         A right answer (tests only; the solution shown in the book is its own cell).
     wrong : tuple of Submission
@@ -188,7 +189,8 @@ def check(name: str, answer: Any, seed: int | None = None) -> Verdict:
     if callable(exercise.right) and not callable(answer):
         return Verdict(name, False, f"a function is wanted, got {type(answer).__name__}. Wanted: {exercise.asks}")
     try:
-        return Verdict(name, True, exercise.grade(answer, generator))
+        handed = number(answer) if isinstance(exercise.right, int | float) else answer
+        return Verdict(name, True, exercise.grade(handed, generator))
     except Wrong as reason:
         return Verdict(name, False, str(reason))
     except Exception as error:  # the student's own code failed: say where, without a traceback

@@ -20,9 +20,8 @@ def _covariance(n: int, generator: torch.Generator) -> Tensor:
 @wrong("correlation not squared", 0.4, "squared")
 @wrong("everything is known", 0.0, "in common")
 @wrong("nothing is learnt", 1.0, "in common")
-def _grade_neighbour(answer, generator: torch.Generator) -> str:
+def _grade_neighbour(got: float, generator: torch.Generator) -> str:
     """a number: share of the error variance left at a neighbour with correlation 0.6, the station being exact"""
-    got = number(answer)
     here, other = normal((2, 200_000), generator)
     there = 0.6 * here + 0.8 * other  # forecast errors of unit variance, correlation 0.6
     slope = float((here * there).mean() / here.square().mean())
@@ -40,9 +39,8 @@ def _grade_neighbour(answer, generator: torch.Generator) -> str:
 @exercise("predict-sampling", right=1 / 3)
 @wrong("zero, as it should be", 0.0, "never show zero")
 @wrong("one over N", 0.1, "root of their number")
-def _grade_sampling(answer, generator: torch.Generator) -> str:
+def _grade_sampling(got: float, generator: torch.Generator) -> str:
     """a number: root mean square correlation of ten members at two places that are independent"""
-    got = number(answer)
     x, y = normal((2, 20_000, 10), generator)
     x, y = x - x.mean(-1, keepdim=True), y - y.mean(-1, keepdim=True)
     r = (x * y).sum(-1) / (x.square().sum(-1) * y.square().sum(-1)).sqrt()

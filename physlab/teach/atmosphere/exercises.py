@@ -10,7 +10,7 @@ import torch
 from physlab.constants import EPSILON, GRAVITY, OMEGA, R_DRY
 from physlab.grid import refine
 from physlab.teach.case import held_out_water, interpolation_rmse
-from physlab.teach.check import call, exercise, number, require, same_shape, uniform, wrong
+from physlab.teach.check import call, exercise, require, same_shape, uniform, wrong
 
 _TV = 1.0 / EPSILON - 1.0  # virtual temperature: Tv = T (1 + 0.608 q)
 
@@ -234,10 +234,9 @@ def _log2(x: float) -> float:
 @wrong("error per pixel count", 4.0, "variance beyond the cut-off")
 @wrong("no growth", 1.0, "white noise")
 @wrong("a word", "more", "a number is wanted")
-def _grade_doubling(answer, generator: torch.Generator) -> str:
+def _grade_doubling(got: float, generator: torch.Generator) -> str:
     """a number: RMSE of nearest at x8 divided by its RMSE at x4"""
     ratio = interpolation_rmse("nearest", 8) / interpolation_rmse("nearest", 4)
-    got = number(answer)
     require(
         abs(got - ratio) < 0.35,
         f"measured: the RMSE of nearest grows {ratio:.2f} times from x4 to x8, you said {got:.2f}. What coarsening "
@@ -253,13 +252,12 @@ def _grade_doubling(answer, generator: torch.Generator) -> str:
 @exercise("predict-lost-variance", right=4.0)
 @wrong("fifteen of sixteen numbers", 93.75, "the spectrum is steep")
 @wrong("nothing", 0.0, "the fronts are in the rest")
-def _grade_lost(answer, generator: torch.Generator) -> str:
+def _grade_lost(got: float, generator: torch.Generator) -> str:
     """a number in per cent: share of the spatial variance of column water that a 4 x 4 block mean removes"""
     fine, coarse, weights = held_out_water(4)
     weights = weights / weights.mean()
     mean = (weights * fine).mean((-2, -1), keepdim=True)
     lost = 100 * float((weights * (fine - refine(coarse, 4)) ** 2).mean() / (weights * (fine - mean) ** 2).mean())
-    got = number(answer)
     require(
         lost / 3 < got < lost * 3,
         f"measured: {lost:.2g} % of the variance lives inside the 4 x 4 blocks, you said {got:.3g} %. The spectrum "

@@ -37,7 +37,7 @@ def _network_and_baseline() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 @wrong("evenly spread", 10.0, "at the fronts")
 @wrong("all of it", 100.0, "at the fronts")
 @wrong("a word", "half", "a number is wanted")
-def _grade_where(answer, generator: torch.Generator) -> str:
+def _grade_where(got: float, generator: torch.Generator) -> str:
     """a number in per cent: share of the squared error saved by the network (against bicubic+add) that lies in the
     steepest 10 % of the cells"""
     fine, network, baseline, weights = _network_and_baseline()
@@ -47,7 +47,6 @@ def _grade_where(answer, generator: torch.Generator) -> str:
     saved = weights * ((baseline - fine) ** 2 - (network - fine) ** 2)
     front = steep > extreme_threshold(steep, 0.9)
     share = 100 * float(saved[front].sum() / saved.sum())
-    got = number(answer)
     require(
         abs(got - share) < 20,
         f"measured: {share:.0f} % of the squared error that the network saves lies in the steepest tenth of the cells, "

@@ -17,9 +17,8 @@ from physlab.teach.check import call, exercise, normal, number, require, same_sh
 @wrong("no difference", 1.0, "square root of two")
 @wrong("variance for deviation", 2.0, "twice the variance")
 @wrong("a word", "larger", "a number is wanted")
-def _grade_member(answer, generator: torch.Generator) -> str:
+def _grade_member(got: float, generator: torch.Generator) -> str:
     """a number: RMSE of one member over the RMSE of the mean of many, for a reliable ensemble"""
-    got = number(answer)
     width = uniform((20000,), 0.2, 3.0, generator)  # some places are certain, others are not
     members, truth = width * normal((100, 20000), generator), width * normal((20000,), generator)
     ratio = float(((members - truth) ** 2).mean().sqrt() / ((members.mean(0) - truth) ** 2).mean().sqrt())
@@ -35,9 +34,8 @@ def _grade_member(answer, generator: torch.Generator) -> str:
 @exercise("predict-mean-power", right=0.1)
 @wrong("averaging keeps power", 1.0, "one part in m")
 @wrong("amplitude for power", 10**-0.5, "add by their squares")
-def _grade_mean_power(answer, generator: torch.Generator) -> str:
+def _grade_mean_power(got: float, generator: torch.Generator) -> str:
     """a number: power of the mean of ten members over the power of one, where they are independent"""
-    got = number(answer)
     power = torch.fft.rfft2(normal((10, 64, 64), generator)).abs().square().mean(0).sum()
     generator_mean = torch.fft.rfft2(normal((10, 64, 64), generator).mean(0)).abs().square().sum()
     share = float(generator_mean / power)

@@ -19,9 +19,8 @@ from physlab.teach.latent.weights import first_step
 @wrong("amplitudes, not slopes", 1 / math.sqrt(1 + 0.1**2), "gradients")
 @wrong("squares forgotten", 1 / 1.64, "squares")
 @wrong("slopes added", 1 / 1.8, "squares add up")
-def _grade_smooth(answer, generator: torch.Generator) -> str:
+def _grade_smooth(got: float, generator: torch.Generator) -> str:
     """a number: residual of the field without its short waves over that of the truth"""
-    got = number(answer)
     x = torch.arange(960, dtype=torch.float64) / 960
     phases = 2 * math.pi * torch.rand(2, generator=generator, dtype=torch.float64)
     speed = float(uniform((), 3.0, 20.0, generator))
@@ -45,9 +44,8 @@ def _grade_smooth(answer, generator: torch.Generator) -> str:
 @wrong("an ensemble gains nothing", 1.0, "pays for that")
 @wrong("half of it", 0.5, "twice")
 @wrong("as many times as there are members", 1 / 8, "half the mean")
-def _grade_crps(answer, generator: torch.Generator) -> str:
+def _grade_crps(got: float, generator: torch.Generator) -> str:
     """a number: fair CRPS of a perfect Gaussian ensemble over the mean absolute error of the perfect mean"""
-    got = number(answer)
     spread = float(uniform((), 0.2, 3.0, generator))
     truth, *members = spread * normal((9, 200_000), generator)  # about the right mean, zero
     ratio = float(crps(torch.stack(members), truth)) / float(truth.abs().mean())

@@ -30,9 +30,8 @@ def weather(count: int, generator: torch.Generator, slope: float = 3.0, size: in
 @wrong("what is kept of increments", 0.89, "better")
 @wrong("standard deviation for variance", 0.8, "doing nothing")
 @wrong("nothing may be lost", 0.999, "less is enough")
-def _grade_keep(answer, generator: torch.Generator) -> str:
+def _grade_keep(got: float, generator: torch.Generator) -> str:
     """a number: share of the variance of whole states that an autoencoder must keep for a tie"""
-    got = number(answer)
     state = normal((400_000,), generator)
     background = state + 0.2 * normal((400_000,), generator)
     before = float((background - state).square().mean())
@@ -59,9 +58,8 @@ def _grade_keep(answer, generator: torch.Generator) -> str:
 @wrong("the mean of draws is the mean", 1.0, "sampling error")
 @wrong("a single member", 2.0, "add up")
 @wrong("better with members", 0.125, "add up")
-def _grade_eight(answer, generator: torch.Generator) -> str:
+def _grade_eight(got: float, generator: torch.Generator) -> str:
     """a number: mean square error of the mean of eight perfect draws over that of the right mean"""
-    got = number(answer)
     truth, *draws = 0.7 * normal((9, 400_000), generator)  # about the right mean, zero
     ratio = float((sum(draws) / 8 - truth).square().mean() / truth.square().mean())
     require(

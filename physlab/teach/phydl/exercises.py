@@ -6,7 +6,7 @@ import torch
 
 from physlab.nn import count_parameters
 from physlab.nn.coordinate import CoordinateNetwork
-from physlab.teach.check import call, exercise, number, require, same_shape, uniform, unlike, wrong
+from physlab.teach.check import call, exercise, require, same_shape, uniform, unlike, wrong
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
 
@@ -14,9 +14,8 @@ from physlab.teach.check import call, exercise, number, require, same_shape, uni
 @exercise("predict-absorbed", right=0.0)
 @wrong("noise cannot be explained", 1.0, "as many free numbers")
 @wrong("half of it", 0.5, "says nothing about nature")
-def _grade_absorbed(answer, generator: torch.Generator) -> str:
+def _grade_absorbed(got: float, generator: torch.Generator) -> str:
     """a number: the share of the tendency that a force with as many free numbers as points leaves unexplained"""
-    got = number(answer)
     points = 200
     tendency = torch.randn(points, 1, generator=generator, dtype=torch.float64)
     basis = torch.randn(points, points, generator=generator, dtype=torch.float64)
@@ -34,9 +33,8 @@ def _grade_absorbed(answer, generator: torch.Generator) -> str:
 @exercise("predict-frame", right=0.0)
 @wrong("the law has -1", -1.0, "same frame")
 @wrong("the wrong sign", 1.0, "mean wind")
-def _grade_frame(answer, generator: torch.Generator) -> str:
+def _grade_frame(got: float, generator: torch.Generator) -> str:
     """a number: coefficient of (u - mean u) dc/dx if a uniform wind carries the pattern and gusts do nothing"""
-    got = number(answer)
     # a pattern carried by a uniform wind: c_t = -U c_x; the wind that is left after removing its mean is only noise
     wind = float(uniform((), 5.0, 20.0, generator))
     slope = torch.randn(50_000, generator=generator, dtype=torch.float64)

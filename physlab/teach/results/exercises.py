@@ -57,10 +57,9 @@ class _Live(float):
 @wrong("far off", _Live(lambda: _near(0.0, 100.0)), "pure chance would give")
 @wrong("more than all", 120.0, "between 0 and 100")
 @wrong("a word", "most", "a number is wanted")
-def _grade_lottery(answer, generator: torch.Generator) -> str:
+def _grade_lottery(got: float, generator: torch.Generator) -> str:
     """a number in per cent: how many of the tables with one run per hard layer crown the true winner"""
     share, best = _lottery()
-    got = number(answer)
     require(0 <= got <= 100, f"a percentage lies between 0 and 100, got {got:g}")
     require(
         abs(got - share) <= 25,
@@ -75,9 +74,8 @@ def _grade_lottery(answer, generator: torch.Generator) -> str:
 @wrong("depends on training", -1.0, "rounding")
 @wrong("exact", -16.0, "float32")
 @wrong("zero", 0.0, "24 bits")
-def _grade_residual(answer, generator: torch.Generator) -> str:
+def _grade_residual(got: float, generator: torch.Generator) -> str:
     """a number: log10 of the mean relative block error of any network that ends in a softmax layer, in float32"""
-    got = number(answer)
     raw, coarse = uniform((2, 32, 32), -5.0, 5.0, generator).float(), uniform((2, 8, 8), 1.0, 60.0, generator).float()
     layer = make_constraint("softmax", 4)
     from physlab.grid import coarsen
