@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor, Future
 
 from apps.session import Session
+from apps.slow import Slow
 from apps.state import Choice
 from apps.store import Store
 
@@ -30,6 +31,22 @@ def session(store: Store, search: str = "") -> Session:
     return Session(store, AtOnce(), AtOnce(), lambda draw: draw(), search)
 
 
+def stop_and_go_on(page: Session, view: Slow, panel: str) -> None:
+    """The button stops work that waits for its turn, and another one begins it again."""
+    view.slow.pool = Never()
+    page.state.seed = 13
+    strip = view.strip
+    assert strip.stop.visible and view.queued in strip.words.object
+    if view.has_to_wait(page.state.choice()):
+        assert view.maps.silence[panel].data["text"] == [view.making]
+    strip.stop.clicks += 1
+    assert strip.again.visible and not strip.stop.visible and "Stopped" in strip.words.object
+    assert view.maps.silence[panel].data["text"] == ["Stopped."]
+    view.slow.pool = AtOnce()
+    strip.again.clicks += 1
+    assert not strip.again.visible
+
+
 def press(page, label: str) -> None:
     """Click a button as a user does."""
     page.get_by_role("button", name=label, exact=True).click()
@@ -51,3 +68,23 @@ def numbers_on(page, table: str, first: str, second: str) -> list[tuple[str, str
     cells = page.locator(f'[data-table="{table}"] td[data-{first}][data-{second}]')
     look = "(cells, names) => cells.map(c => [...names.map(n => c.dataset[n]), parseFloat(c.dataset.value)])"
     return [tuple(cell) for cell in cells.evaluate_all(look, [first, second])]
+
+
+def stop(page, choice: Choice) -> None:
+    """Stop the work on a selection that is under way, and begin it again."""
+    page.wait_for_selector('[data-progress="busy"]', state="attached")
+    press(page, "Stop")
+    page.wait_for_selector('[data-progress="stopped"]', state="attached")
+    page.wait_for_selector(f'[data-status="stopped"][data-key="{choice.key()}"]', state="attached")
+    press(page, "Again")
+    wait_for(page, choice)
+
+
+def take_turns(page, choice: Choice, hidden: str) -> None:
+    """To the Downscale view, where a button is not shown, and back to the selection."""
+    wait_for(page, choice)
+    press(page, "Downscale")
+    wait_for(page, choice.with_(view="downscale"))
+    assert not page.get_by_role("button", name=hidden, exact=True).is_visible()
+    press(page, choice.view.capitalize())
+    wait_for(page, choice)

@@ -186,15 +186,8 @@ def test_a_method_that_is_not_there_leaves_the_rest(session, analyses):
 def test_the_button_stops_and_makes_again(session, analyses):
     page = session("&assimilator=adas")
     view = page.assimilate
-    view.slow.pool = pages.Never()
-    page.state.seed = 13
-    assert view.strip.stop.visible and "waiting for its turn" in view.strip.words.object
-    view.strip.stop.clicks += 1
-    assert view.strip.again.visible and not view.strip.stop.visible and "Stopped" in view.strip.words.object
-    assert view.maps.silence["analysis"].data["text"] == ["Stopped."]
-    view.slow.pool = pages.AtOnce()
-    view.strip.again.clicks += 1
-    assert view.shown.scores and not view.strip.again.visible
+    pages.stop_and_go_on(page, view, "analysis")
+    assert view.shown.scores
 
 
 def test_a_lesson_hides_panels(session):

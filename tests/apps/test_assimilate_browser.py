@@ -14,7 +14,7 @@ from apps.state import Choice, Setup, parse_query, to_query
 from physlab import load_model
 from physlab.views.twin import Twin
 from physlab.zoo import assimilator_folders
-from tests.apps.pages import numbers_on, press, wait_for
+from tests.apps.pages import numbers_on, press, stop, take_turns, wait_for
 
 pytestmark = pytest.mark.browser
 NEEDED = ("phyda-s0", "adas-s0")
@@ -117,12 +117,7 @@ def test_long_work_shows_how_far_it_is_and_can_be_stopped(open_page):
     wait_for(page, choice)
     select(page, 1, ASSIMILATORS["phyda"])
     choice = choice.with_(assimilator="phyda")
-    page.wait_for_selector('[data-progress="busy"]', state="attached")
-    press(page, "Stop")
-    page.wait_for_selector('[data-progress="stopped"]', state="attached")
-    page.wait_for_selector(f'[data-status="stopped"][data-key="{choice.key()}"]', state="attached")
-    press(page, "Again")
-    wait_for(page, choice)
+    stop(page, choice)
 
 
 def test_a_method_that_is_not_there_is_said(open_page):
@@ -135,10 +130,4 @@ def test_a_method_that_is_not_there_is_said(open_page):
 
 
 def test_the_views_take_turns(open_page):
-    page = open_page(to_query(START))
-    wait_for(page, START)
-    press(page, "Downscale")
-    page.wait_for_selector(f'[data-table="frame"][data-key="{START.with_(view="downscale").key()}"]', state="attached")
-    assert not page.get_by_role("button", name="State 3", exact=True).is_visible()
-    press(page, "Assimilate")
-    wait_for(page, START)
+    take_turns(open_page(to_query(START)), START, "State 3")

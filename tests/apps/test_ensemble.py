@@ -241,17 +241,8 @@ def test_a_time_that_is_not_there_is_said(ensembles):
 def test_the_button_stops_and_draws_again(session):
     page = session("&draws=2")
     view = page.ensemble
-    view.slow.pool = pages.Never()
-    page.state.seed = 13
-    strip = view.strip
-    assert strip.stop.visible and "waiting for their turn" in strip.words.object
-    assert view.maps.silence["mean"].data["text"] == ["The members\nare being drawn."]
-    strip.stop.clicks += 1
-    assert strip.again.visible and not strip.stop.visible and "Stopped" in strip.words.object
-    assert view.maps.silence["mean"].data["text"] == ["Stopped."]
-    view.slow.pool = pages.AtOnce()
-    strip.again.clicks += 1
-    assert view.shown.members == 2 and not strip.again.visible
+    pages.stop_and_go_on(page, view, "mean")
+    assert view.shown.members == 2
 
 
 def test_a_lesson_hides_panels(session):

@@ -17,7 +17,7 @@ from apps.state import Choice, Draw, parse_query, to_query
 from physlab.benchmark.ensemble import SHIPPED
 from physlab.data.assets import asset_folders
 from physlab.zoo import ensemble_folders
-from tests.apps.pages import numbers_on, press, wait_for
+from tests.apps.pages import numbers_on, press, stop, take_turns, wait_for
 
 pytestmark = pytest.mark.browser
 START = Choice(view="ensemble", draws=2)
@@ -93,12 +93,7 @@ def test_long_work_shows_how_far_it_is_and_can_be_stopped(open_page):
     wait_for(page, START)
     press(page, "16")
     choice = START.with_(draws=16)
-    page.wait_for_selector('[data-progress="busy"]', state="attached")
-    press(page, "Stop")
-    page.wait_for_selector('[data-progress="stopped"]', state="attached")
-    page.wait_for_selector(f'[data-status="stopped"][data-key="{choice.key()}"]', state="attached")
-    press(page, "Again")
-    wait_for(page, choice)
+    stop(page, choice)
 
 
 def test_only_the_last_of_many_selections_is_drawn(open_page, ensembles):
@@ -110,10 +105,4 @@ def test_only_the_last_of_many_selections_is_drawn(open_page, ensembles):
 
 
 def test_the_views_take_turns(open_page):
-    page = open_page(to_query(START))
-    wait_for(page, START)
-    press(page, "Downscale")
-    page.wait_for_selector(f'[data-table="frame"][data-key="{START.with_(view="downscale").key()}"]', state="attached")
-    assert not page.get_by_role("button", name="Time 3", exact=True).is_visible()
-    press(page, "Ensemble")
-    wait_for(page, START)
+    take_turns(open_page(to_query(START)), START, "Time 3")
