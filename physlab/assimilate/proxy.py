@@ -56,10 +56,10 @@ def further_laws() -> list[str]:
 
 
 def further_residual(name: str, x: Tensor, space: StateSpace) -> Tensor:
-    """Residual of a registered law for states (..., C, H, W) in SI units: (..., L, H, W), or as many as it has."""
+    """Residual of a registered law for states (..., C, H, W), SI units: (..., L, H, W), of vectors (..., 2 L, H, W)."""
     fields = {v: x[..., space.part(v), :, :] for v in GIVEN[:5]}
     level = torch.tensor(space.levels, dtype=x.dtype, device=x.device)
-    return residual_of(name, {**fields, "grid": space.grid, "level": level})
+    return torch.cat(residual_of(name, {**fields, "grid": space.grid, "level": level}), dim=-3)
 
 
 def balanced(x: Tensor, space: StateSpace) -> dict[str, Tensor]:

@@ -31,8 +31,8 @@ def laws_of(known: Collection[str]) -> list[str]:
     return [name for name, spec in LAWS.specs.items() if set(spec.facts.get("takes", ("?",))) <= set(known)]
 
 
-def residual_of(name: str, fields: Mapping[str, Any]) -> torch.Tensor:
-    """The residual of a law, its unit as it says; a law of two components has them in dimension -3.
+def residual_of(name: str, fields: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
+    """The components of the residual of a law, most laws have one; the unit is that of the law.
 
     Parameters
     ----------
@@ -49,11 +49,12 @@ def residual_of(name: str, fields: Mapping[str, Any]) -> torch.Tensor:
     if missing:
         raise PhysLabError(f"law {name!r} takes {', '.join(takes)}: there is no {', '.join(missing)}")
     made = LAWS[name](*(fields[arg] for arg in takes))
-    return torch.cat(tuple(made), dim=-3) if isinstance(made, tuple) else made
+    return made if isinstance(made, tuple) else (made,)
 
 
 def relative_to_truth(
     name: str, fields: Mapping[str, Any], truth: Mapping[str, Any], weights: torch.Tensor | None = None
 ) -> float:
     """Root mean square of the residual over that of the truth, dimensionless: 1 is as balanced as the truth."""
-    return float(relative_residual(residual_of(name, fields), residual_of(name, truth), weights))
+    made, true = (torch.stack(residual_of(name, given)) for given in (fields, truth))
+    return float(relative_residual(made, true, weights))

@@ -274,8 +274,9 @@ def _registered_law(fields: TerrainFields, name: str) -> Law:
     def square(t: Tensor, at: Tensor) -> Tensor:
         wind = {} if fields.wind is None else {n: x[at].to(t) for n, x in zip("uv", fields.wind, strict=True)}
         given = {"t": t, **wind, "height": fields.height.to(t), "grid": fields.grid}
-        left = torch.nan_to_num(residual_of(name, given)).square() * fields.area.to(t)
-        return left.reshape(len(t), -1).mean(1)
+        return sum(
+            (torch.nan_to_num(part).square() * fields.area.to(t)).mean((-2, -1)) for part in residual_of(name, given)
+        )
 
     everything = torch.arange(len(fields))
     size = float(torch.cat([square(fields.truth[k, 0], k) for k in everything.split(16)]).mean())
