@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from physlab import registry, zoo
 from physlab.train.recipe import network_titles
+from physlab.views.twin import laws
 
 DATASETS = {
     "tcw": "Water vapour · nature run",
@@ -101,7 +102,7 @@ DRAWS = (2, 4, 8, 16)  # members of a live draw
 WHICH = tuple(range(1, max(DRAWS) + 1))
 CONSISTENCIES = {"none": "None", "add": "Additive"}
 THRESHOLDS = tuple(round(273.15 + t, 2) for t in range(-35, 36, 5))  # K
-LAWS = {"thickness": "Thickness", "geostrophic": "Geostrophic"}
+LAWS = laws()  # balances of a whole state
 HIDEABLE = (
     *("view", "dataset", "frame", "hour", "factor", "method", "network", "statistic", "mode", "constraint", "show"),
     *("against", "variable", "field", "moment", "zoom", "where", "east", "north"),  # controls

@@ -10,7 +10,7 @@ from bokeh.models import ColumnDataSource, LinearColorMapper
 from apps import theme
 from apps.assimilate.store import LAW_UNITS, Picture
 from apps.linked import TIP, LinkedMaps
-from apps.options import ASSIMILATORS, CHANNELS
+from apps.options import ASSIMILATORS, CHANNELS, LAWS
 from apps.spectrum import Spectrum
 from physlab.views.twin import variable_of
 
@@ -65,7 +65,7 @@ class TwinMaps(LinkedMaps):
         """Draw a picture; `waiting` are the words in the place of an analysis that is not there."""
         setup, units = picture.setup, picture.units
         palette = theme.VARIABLE_PALETTES[variable_of(setup.channel)]
-        balance = theme.RESIDUAL_PALETTE if setup.balance == "thickness" else theme.SPREAD_PALETTE
+        balance = theme.RESIDUAL_PALETTE if picture.limits["balance"][0] < 0 else theme.SPREAD_PALETTE
         self.mappers["field"].palette, self.mappers["balance"].palette = palette, balance
         for name, mapper in self.mappers.items():
             mapper.update(low=picture.limits[name][0], high=picture.limits[name][1])
@@ -93,7 +93,7 @@ class TwinMaps(LinkedMaps):
         scale, score = picture.scale, picture.scores.get(setup.channel, {})
         rms = {key: f"RMS {number(scale * score[key], picture)} {units}" for key in ("background", "analysis") if score}
         count = f"mean of {picture.members} · " if picture.members > 1 else ""
-        law = {"thickness": "Thickness", "geostrophic": "Imbalance"}[setup.balance]
+        law = "Imbalance" if setup.balance == "geostrophic" else LAWS[setup.balance]
         place = f"{picture.layer} · {LAW_UNITS[setup.balance][1]}"
         ratio = {n: f"{r:.2f} × truth's" for n, r in picture.ratios.items()}
         captions = {

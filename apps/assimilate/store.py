@@ -20,11 +20,12 @@ from torch import Tensor
 
 import physlab
 from apps.cache import Cache
-from apps.options import ASSIMILATORS
+from apps.options import ASSIMILATORS, LAWS
 from apps.problems import Overtaken, Unavailable, never
 from apps.state import Setup
 from physlab.assimilate import Learned
 from physlab.constants import GRAVITY
+from physlab.equations import LAWS as EQUATIONS
 from physlab.equations import relative_residual
 from physlab.errors import Cancelled
 from physlab.views.twin import HEADLINE, Case, Twin, residual, shown, spectrum
@@ -32,6 +33,7 @@ from physlab.zoo import assimilator_folders
 
 Progress = Callable[[int, int], None]
 LAW_UNITS = {"thickness": (1 / GRAVITY, "m"), "geostrophic": (1e4, "10⁻⁴ m s⁻²")}
+LAW_UNITS |= {name: (1.0, EQUATIONS.specs[name].facts.get("units", "")) for name in LAWS if name not in LAW_UNITS}
 
 
 def silent(done: int, steps: int) -> None:
@@ -239,7 +241,7 @@ class Analyses:
             "field": (float(low), float(high)),
             "error": (-error, error),
             "spread": (0.0, error / 2),
-            "balance": (-reach, reach) if law == "thickness" else (0.0, reach),
+            "balance": (0.0, reach) if self._residual(cases[0]["truth"], setup).ndim > 2 else (-reach, reach),
         }
 
     def card(self, name: str) -> dict[str, Any]:

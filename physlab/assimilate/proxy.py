@@ -55,11 +55,11 @@ def further_laws() -> list[str]:
     return [name for name in laws_of(GIVEN) if name not in ("geostrophic", "hydrostatic")]
 
 
-def further_residual(name: str, x: Tensor, space: StateSpace) -> Tensor:
-    """Residual of a registered law for states (..., C, H, W), SI units: (..., L, H, W), of vectors (..., 2 L, H, W)."""
+def further_parts(name: str, x: Tensor, space: StateSpace) -> tuple[Tensor, ...]:
+    """Components (..., L, H, W) of the residual of a registered law for states (..., C, H, W), SI units."""
     fields = {v: x[..., space.part(v), :, :] for v in GIVEN[:5]}
     level = torch.tensor(space.levels, dtype=x.dtype, device=x.device)
-    return torch.cat(residual_of(name, {**fields, "grid": space.grid, "level": level}), dim=-3)
+    return residual_of(name, {**fields, "grid": space.grid, "level": level})
 
 
 def balanced(x: Tensor, space: StateSpace) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from physlab.assimilate.proxy import further_laws, further_residual, residuals
+from physlab.assimilate.proxy import further_laws, further_parts, residuals
 from physlab.assimilate.statespace import StateSpace
 from physlab.equations.relative import relative_residual
 from physlab.score.ensemble import crps, spread_skill
@@ -73,7 +73,9 @@ def analysis_scores(members: Tensor, truth: Tensor, space: StateSpace, centred: 
     )
     found, true = residuals(members, space), residuals(truth, space)
     for law in further_laws():
-        found[law], true[law] = (torch.nan_to_num(further_residual(law, x, space)) for x in (members, truth))
+        found[law], true[law] = (
+            torch.nan_to_num(torch.cat(further_parts(law, x, space), dim=-3)) for x in (members, truth)
+        )
     for law, values in found.items():
         channels = [float(relative_residual(values[:, c], true[law][c].expand(len(members), -1, -1), area))
                     for c in range(values.shape[1]) if float(true[law][c].abs().max()) > 0]  # fmt: skip

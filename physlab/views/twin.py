@@ -21,10 +21,11 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from physlab.assimilate.proxy import further_laws, further_parts
 from physlab.assimilate.statespace import StateSpace
 from physlab.data.catalog import open_dataset
 from physlab.data.observe import table
-from physlab.equations import geostrophic, hydrostatic, relative_residual
+from physlab.equations import LAWS, geostrophic, hydrostatic, relative_residual
 from physlab.errors import PhysLabError
 from physlab.fields import to_tensor
 from physlab.score import crps, rmse, spectral_divergence, spread_skill
@@ -33,7 +34,7 @@ from physlab.score.zonal import zonal_spectrum
 from physlab.views.window import shown as units_of
 
 HEADLINE = ("z500", "t850", "t_low", "u_low", "v_low", "u500", "v500", "q700", "sp", "tcw")
-LAWS = ("thickness", "geostrophic")
+TITLES = {"thickness": "Thickness", "geostrophic": "Geostrophic"}
 EXACT = 0.01  # of the background error: what the analysis is told of an observation without error
 TROPICS = 25.0  # degrees: geostrophic balance is asked for poleward of it
 
@@ -175,7 +176,7 @@ class Case:
         parts = {"background": self.known["background"], "analysis": members.mean(0)}
         parts |= {"members": members} if len(members) > 1 else {}
         out = {name: {} for name in parts}
-        for law in LAWS:
+        for law in laws():
             truth = residual(self.known["truth"], law, self.space)
             for name, x in parts.items():
                 made = residual(x, law, self.space)
@@ -199,6 +200,11 @@ class Case:
         return analysis if isinstance(analysis, Tensor) else self.fields(analysis)
 
 
+def laws() -> dict[str, str]:
+    """Name -> title of the laws that a state can be asked for: thickness, geostrophic balance, and registered ones."""
+    return TITLES | {name: LAWS.specs[name].title for name in further_laws()}
+
+
 def states(ds: xr.Dataset, space: StateSpace) -> Tensor:
     """([M,] C, H, W) double tensor of a state, in the order of the channels."""
     ds = ds.sel(level=list(space.levels)) if "level" in ds.dims else ds
@@ -212,12 +218,20 @@ def residual(x: Tensor, law: str, space: StateSpace) -> Tensor:
     -------
     "thickness" : (..., L-1, H, W) m2 s-2, see :mod:`physlab.equations.hydrostatic`; the layer below each level.
     "geostrophic" : (..., 2, L, H, W) m s-2, see :mod:`physlab.equations.geostrophic`; NaN in the tropics.
+    others of :func:`laws` : (..., L, H, W), or (..., 2, L, H, W) of a law of two components, in the unit of the law.
+
+    Raises
+    ------
+    PhysLabError : unknown law.
     """
     u, v, t, q, z = (x[..., space.part(name), :, :] for name in ("u", "v", "t", "q", "z"))
     if law == "thickness":
         return hydrostatic.residual(z, t, torch.tensor(space.levels), q)
+    if law not in laws():
+        raise PhysLabError(f"no law {law!r}: choose one of {', '.join(laws())}")
     if law != "geostrophic":
-        raise PhysLabError(f"no law {law!r}: choose one of {', '.join(LAWS)}")
+        parts = further_parts(law, x, space)
+        return parts[0] if len(parts) == 1 else torch.stack(parts, dim=-4)
     both = torch.stack(geostrophic.residual(u, v, z, space.grid), dim=-4)
     outside = torch.from_numpy(np.abs(space.latitude) >= TROPICS)[:, None]
     return torch.where(outside, both, torch.nan)
