@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from physlab.plot.maps import DIVERGING, SEQUENTIAL, draw_map, map_panels
 from physlab.plot.profiles import draw_profile
+from physlab.plot.projections import PLAIN, map_axes
 from physlab.plot.spectra import draw_spectra
 
-__all__ = ["DIVERGING", "SEQUENTIAL", "draw_map", "draw_profile", "draw_spectra", "map_panels"]
+__all__ = ["DIVERGING", "PLAIN", "SEQUENTIAL", "draw_map", "draw_profile", "draw_spectra", "map_axes", "map_panels"]

@@ -1,4 +1,4 @@
-"""Maps in plain latitude-longitude axes, with the coastline that ships with the package: no projection, no download.
+"""Maps on cartopy's projections, with the coastline that ships with the package: nothing is fetched.
 
 Colours are perceptually uniform and safe for colour-blind readers; all panels of one quantity share their limits, and
 differences are drawn in a diverging map that is symmetric about zero.
@@ -13,12 +13,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import xarray as xr
+from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from physlab.data.coastline import load_coastline
 from physlab.errors import FieldError
+from physlab.plot.projections import PLAIN, draw_cells, draw_lines, east_west, frame, map_axes, north_south, window
 
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
@@ -64,6 +66,7 @@ def draw_map(
     Parameters
     ----------
     ax : Axes
+        Plain axes, or those of :func:`physlab.plot.map_axes`.
     field : (H, W)
         DataArray with coordinates, or an array or tensor with the two axes given.
     latitude, longitude : (H,), (W,), optional
@@ -86,38 +89,22 @@ def draw_map(
     if limits is None:
         top = float(np.nanmax(np.abs(values))) or 1.0
         limits = (-top, top) if diverging else (float(np.nanmin(values)), float(np.nanmax(values)))
-    mesh = ax.pcolormesh(
-        x,
-        y,
-        values,
-        cmap=DIVERGING if diverging else SEQUENTIAL,
-        vmin=limits[0],
-        vmax=limits[1],
-        shading="nearest",
-        rasterized=True,
-    )
-    dx, dy = (abs(float(a[1] - a[0])) / 2 if a.size > 1 else 0.5 for a in (x, y))
-    west, east = float(x.min()) - dx, min(float(x.max()) + dx, float(x.min()) - dx + 360.0)
-    south, north = max(float(y.min()) - dy, -90.0), min(float(y.max()) + dy, 90.0)
+    colours = {"cmap": DIVERGING if diverging else SEQUENTIAL, "vmin": limits[0], "vmax": limits[1]}
+    mesh = draw_cells(ax, y, x, values, rasterized=True, **colours)
+    south, north, west, east = bounds = window(y, x)
     if coast:
-        ax.plot(*load_coastline((west, east), (south, north)), color="white" if not diverging else "0.25", lw=0.7)
+        draw_lines(
+            ax, *load_coastline((west, east), (south, north)), color="white" if not diverging else "0.25", lw=0.7
+        )
+    if isinstance(ax, GeoAxes):
+        frame(ax, bounds)
+        return mesh
     ax.set(xlim=(west, east), ylim=(south, north))
     ax.set_aspect("auto" if north - south > 100 else 1.0 / max(np.cos(np.deg2rad((north + south) / 2)), 0.3))
-    ax.xaxis.set_major_formatter(_east_west)
-    ax.yaxis.set_major_formatter(_north_south)
+    ax.xaxis.set_major_formatter(east_west)
+    ax.yaxis.set_major_formatter(north_south)
     ax.tick_params(labelsize=7)
     return mesh
-
-
-def _east_west(degrees: float, position: float | None = None) -> str:
-    """Longitude as it is said: 402 -> 42°E, 250 -> 110°W."""
-    degrees = (degrees + 180.0) % 360.0 - 180.0
-    return f"{abs(degrees):g}°" + ("" if degrees in (0.0, -180.0) else "E" if degrees > 0 else "W")
-
-
-def _north_south(degrees: float, position: float | None = None) -> str:
-    """Latitude as it is said: -30 -> 30°S."""
-    return f"{abs(degrees):g}°" + ("" if degrees == 0.0 else "N" if degrees > 0 else "S")
 
 
 def _extent(values: np.ndarray, percentile: float = 100.0) -> float:
@@ -138,8 +125,9 @@ def map_panels(
     coast: bool = True,
     shared: bool = True,
     percentile: float = 100.0,
+    projection: str = "auto",
 ) -> Figure:
-    """Several maps with shared colour limits.
+    """Several maps of one window with shared colour limits.
 
     Parameters
     ----------
@@ -164,6 +152,8 @@ def map_panels(
     percentile : float
         The share of the values that the symmetric scale of `diverging` covers; 99.5 keeps one extreme cell from
         hiding the rest.
+    projection : str
+        See :func:`physlab.plot.projections.choose`.
 
     Returns
     -------
@@ -179,11 +169,9 @@ def map_panels(
     signed = [v for title, v in values.items() if title in diverging]
     if limits is None and plain and shared:
         limits = (min(float(np.nanmin(v)) for v in plain), max(float(np.nanmax(v)) for v in plain))
-    height, wide = next(iter(values.values())).shape
-    aspect = 0.62 if wide > 1.4 * height else 0.92
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, rows * width / columns * aspect), squeeze=False, layout="constrained"
-    )
+    first, shape = next(iter(fields.values())), next(iter(values.values())).shape
+    axis = _axis(first, "latitude", latitude, shape[0]), _axis(first, "longitude", longitude, shape[1])
+    figure, axes = map_axes(rows, columns, *axis, width=width, projection=projection, share=0.9 if shared else 0.76)
     groups: dict[object, tuple[QuadMesh, list[Axes]]] = {}
     for ax, (title, field) in zip(axes.flat, fields.items(), strict=False):
         is_signed = title in diverging
@@ -195,7 +183,7 @@ def map_panels(
         mesh = draw_map(ax, field, latitude, longitude, (-top, top) if is_signed else limits, is_signed, coast)
         ax.set_title(title, fontsize=9)
         if marker is not None:
-            ax.plot(marker[1], marker[0], "+", color="red", ms=9, mew=1.6)
+            ax.plot(marker[1], marker[0], "+", color="red", ms=9, mew=1.6, transform=PLAIN)
         groups.setdefault(is_signed if shared else title, (mesh, []))[1].append(ax)
     for ax in axes.flat[len(fields) :]:
         ax.remove()

@@ -11,7 +11,8 @@ import xarray as xr
 from matplotlib import colors
 
 from physlab.errors import FieldError
-from physlab.plot import draw_profile, draw_spectra, map_panels
+from physlab.plot import PLAIN, draw_map, draw_profile, draw_spectra, map_axes, map_panels
+from physlab.plot.projections import NAMES, choose, edges
 
 LATITUDE = np.linspace(30, 60, 16)
 LONGITUDE = np.linspace(340, 400, 32)
@@ -19,6 +20,12 @@ LONGITUDE = np.linspace(340, 400, 32)
 
 def meshes(figure):
     return [(ax, ax.collections[0]) for ax in figure.axes if ax.collections and ax.get_title()]
+
+
+def degrees(ax):
+    """Western and eastern, southern and northern edge of a map whose sides are meridians and parallels."""
+    corners = PLAIN.transform_points(ax.projection, np.array(ax.get_xlim()), np.array(ax.get_ylim()))
+    return corners[:, 0] % 360, corners[:, 1]
 
 
 def test_panels_share_limits_and_differences_are_symmetric():
@@ -44,8 +51,13 @@ def test_cells_hold_the_values_in_the_right_place():
     ax, mesh = meshes(figure)[0]
     array = np.asarray(mesh.get_array()).reshape(16, 32)
     assert array[3, 5] == 7.0 and array.sum() == 7.0
-    assert ax.get_xlim() == pytest.approx((340 - 30 / 31, 400 + 30 / 31))
-    assert ax.get_ylim()[0] < ax.get_ylim()[1]
+    assert degrees(ax)[0] == pytest.approx((340 - 30 / 31, 40 + 30 / 31))
+    assert degrees(ax)[1] == pytest.approx((29, 61))
+    lon, lat = LONGITUDE[5], LATITUDE[3]
+    place = ax.projection.transform_point(lon, lat, PLAIN)
+    cell = mesh.get_coordinates()[3:5, 5:7].reshape(-1, 2)
+    assert (cell.min(axis=0) < place).all() and (place < cell.max(axis=0)).all()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["30°N", "40°N", "50°N", "60°N"]
 
 
 def test_panels_of_different_quantities_have_their_own_scale():
@@ -64,7 +76,7 @@ def test_one_extreme_cell_does_not_hide_the_rest():
 def test_coarse_field_finds_its_cells_on_the_fine_axis():
     figure = map_panels({"coarse": np.arange(32.0).reshape(4, 8)}, LATITUDE, LONGITUDE)
     ax, _ = meshes(figure)[0]
-    assert ax.get_xlim()[0] == pytest.approx(340 - 30 / 31, abs=0.01)
+    assert degrees(ax)[0][0] == pytest.approx(340 - 30 / 31, abs=0.01)
 
 
 def test_coordinates_of_a_data_array_are_used():
@@ -72,19 +84,86 @@ def test_coordinates_of_a_data_array_are_used():
         np.eye(16, 32), coords={"latitude": LATITUDE, "longitude": LONGITUDE}, dims=("latitude", "longitude")
     )
     ax, _ = meshes(map_panels({"x": da}))[0]
-    assert ax.get_ylim() == pytest.approx((29, 61))
+    assert degrees(ax)[1] == pytest.approx((29, 61))
 
 
-def test_a_map_needs_no_network(monkeypatch):
+@pytest.mark.parametrize("projection", NAMES)
+def test_a_map_needs_no_network(monkeypatch, projection):
     def refuse(*_):
         raise AssertionError("a map opened a connection")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    figure = map_panels({"x": np.eye(16, 32)}, LATITUDE, LONGITUDE, marker=(45.0, 360.0))
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    figure = map_panels({"x": np.eye(16, 32)}, LATITUDE, LONGITUDE, marker=(45.0, 360.0), projection=projection)
     figure.canvas.draw()
-    coast = meshes(figure)[0][0].lines[0].get_xdata()
-    assert np.isfinite(coast).sum() > 20  # western Europe has a coast, across the zero meridian
-    assert np.nanmin(coast) >= 339 and np.nanmax(coast) <= 401
+    ax = meshes(figure)[0][0]
+    coast = PLAIN.transform_points(ax.projection, *ax.lines[0].get_data())
+    coast = coast[np.isfinite(coast).all(axis=-1)]
+    if projection == "south":  # nothing of Europe is seen from there
+        return
+    assert len(coast) > 20  # western Europe has a coast, across the zero meridian
+    east = (coast[:, 0] + 180) % 360 - 180
+    assert east.min() >= -21 and east.max() <= 41 and coast[:, 1].min() >= 28 and coast[:, 1].max() <= 62
+
+
+@pytest.mark.parametrize("start", [0.0, -180.0, 90.0])
+@pytest.mark.parametrize("projection", ["robinson", "mollweide", "plain"])
+def test_no_cell_is_torn_at_the_seam_of_a_world_map(projection, start):
+    latitude, longitude = np.linspace(-85, 85, 18), start + np.arange(36) * 10.0
+    ax, mesh = meshes(map_panels({"x": np.eye(18, 36)}, latitude, longitude, projection=projection))[0]
+    steps = np.diff(mesh.get_coordinates()[..., 0], axis=1)
+    assert (steps > 0).all() and steps.max() < 1.3 * np.diff(ax.get_xlim()) / 36
+
+
+def test_half_a_globe_is_drawn_true_to_area():
+    """On paper a cell has the share that it has on the sphere: the difference of the sines of its edges."""
+    latitude, longitude = np.linspace(-88.5, 88.5, 60), 250 + np.arange(90) * 2.0
+    ax, mesh = meshes(map_panels({"x": np.zeros((60, 90))}, latitude, longitude))[0]
+    x, y = np.moveaxis(mesh.get_coordinates(), -1, 0)
+    rising = (x[:-1, :-1] - x[1:, 1:], y[:-1, 1:] - y[1:, :-1])
+    falling = (x[:-1, 1:] - x[1:, :-1], y[:-1, :-1] - y[1:, 1:])
+    area = np.abs(np.prod(rising, axis=0) - np.prod(falling, axis=0)) / 2  # half the product of the diagonals
+    sphere = np.diff(np.sin(np.deg2rad(edges(latitude, -90, 90))))[:, None] * np.ones(90)
+    inner = slice(3, -3)  # where the outline is steep a quadrilateral is not the cell
+    ratio = (area / sphere)[inner]
+    assert ratio.std() / ratio.mean() < 2e-3
+    width, height = (np.ptp(np.asarray(axis)) for axis in (ax.get_xlim(), ax.get_ylim()))
+    assert width == pytest.approx(height, rel=1e-3)  # a disc
+
+
+def test_from_above_half_the_globe_is_hidden():
+    latitude, longitude = np.linspace(-88, 88, 45), np.arange(90) * 4.0
+    _, mesh = meshes(map_panels({"x": np.ones((45, 90))}, latitude, longitude, projection="globe"))[0]
+    shown = (~np.ma.getmaskarray(mesh.get_array()).reshape(45, 90) * np.cos(np.deg2rad(latitude))[:, None]).sum()
+    assert 0.42 < shown / (90 * np.cos(np.deg2rad(latitude)).sum()) <= 0.5
+
+
+def test_the_window_chooses_the_projection():
+    globe, half = np.arange(64) * 5.625, 100 + np.arange(64) * 2.8125
+    latitude = np.linspace(-87, 87, 32)
+    names = {
+        type(choose(*window)).__name__
+        for window in (
+            (latitude, globe), (latitude, half), (latitude[20:], globe), (latitude[:12], globe), (LATITUDE, LONGITUDE),
+            (LATITUDE + 28, LONGITUDE),
+        )
+    }  # fmt: skip
+    assert names == {"Robinson", "Mollweide", "NorthPolarStereo", "SouthPolarStereo", "Mercator", "PlateCarree"}
+    with pytest.raises(FieldError, match="unknown projection 'flat': choose one of auto, robinson"):
+        choose(latitude, globe, "flat")
+
+
+def test_maps_and_plain_axes_show_the_same_cells():
+    import matplotlib.pyplot as plt
+
+    field = np.random.default_rng(0).random((16, 32))
+    figure, axes = map_axes(1, 1, LATITUDE, LONGITUDE, projection="plain")
+    plain_figure, plain = plt.subplots()
+    drawn, flat = (draw_map(ax, field, LATITUDE, LONGITUDE) for ax in (axes[0, 0], plain))
+    plt.close(figure), plt.close(plain_figure)
+    assert np.array_equal(drawn.get_array(), flat.get_array())
+    shift = drawn.get_coordinates() - flat.get_coordinates()
+    assert np.allclose(shift[..., 1], 0) and np.allclose(shift[..., 0], shift[0, 0, 0])
 
 
 def test_diverging_colours_are_neutral_at_zero():

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from physlab.assimilate import gaspari_cohn
-from physlab.plot.maps import draw_map
+from physlab.plot import PLAIN, draw_map, map_axes
 from physlab.teach.assimilation.weather import STATION, Weather, _rms, one_station, stations, with_past_errors, z500
 
 # ---- what the errors look like --------------------------------------------------------------------------------------
@@ -32,16 +32,17 @@ def draw_alike(found: pd.DataFrame) -> Figure:
 
 def draw_station(known: Weather, radius_km: float) -> Figure:
     """Both increments as maps, with the wind."""
-    fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.2), layout="constrained", sharey=True)
+    both = one_station(known, 1e3 * radius_km)
+    fig, (axes,) = map_axes(1, 2, both[0].latitude, both[0].longitude, width=9.5)
     names = ("one correlation for all", "past errors")
     top, spot = known.size("z"), known.truth.sel(STATION, method="nearest")
-    for ax, name, ds in zip(axes, names, one_station(known, 1e3 * radius_km), strict=True):
+    for ax, name, ds in zip(axes, names, both, strict=True):
         mesh = draw_map(ax, z500(ds), limits=(-top, top), diverging=True)
         u, v = (ds[c].sel(level=500).values[::1, ::2] for c in ("u", "v"))
         lon, lat = ds.longitude.values[::2], ds.latitude.values
         if np.abs(u).max() > 0:
-            ax.quiver(lon, lat, u, v, scale=12, width=0.003, color="k")
-        ax.plot(spot.longitude, spot.latitude, "+", color="k", ms=8)
+            ax.quiver(lon, lat, u, v, scale=12, width=0.003, color="k", transform=PLAIN)
+        ax.plot(spot.longitude, spot.latitude, "+", color="k", ms=8, transform=PLAIN)
         ax.set_title(f"{name}, {radius_km:g} km", fontsize=9)
     fig.colorbar(mesh, ax=list(axes), shrink=0.85, label="increment, 500 hPa (m² s⁻²)")
     plt.close(fig)
@@ -78,18 +79,17 @@ def draw_weather(now: Weather, known: Weather, share: float) -> Figure:
     panels = {f"truth - forecast, RMSE {before:.0f} m² s⁻²": true - first,
               f"increment, {100 * share:g} % of the columns": made - first,
               f"truth - analysis, RMSE {after:.0f} m² s⁻²": true - made}  # fmt: skip
-    fig, axes = plt.subplots(4, 1, figsize=(8.5, 7.6), layout="constrained", sharex=True)
+    fig, axes = map_axes(2, 2, true.latitude, true.longitude, width=8.0, share=0.85)
+    axes = list(axes.flat)
     mesh = draw_map(axes[0], true / 9806.65)
     axes[0].set_title("truth", fontsize=9)
-    fig.colorbar(mesh, ax=axes[0], pad=0.01).set_label("height, km", fontsize=8)
+    fig.colorbar(mesh, ax=axes[0], shrink=0.8, pad=0.01).set_label("height, km", fontsize=8)
     for ax, (title, field) in zip(axes[1:], panels.items(), strict=True):
         mesh = draw_map(ax, field, limits=(-250, 250), diverging=True)
         ax.set_title(title, fontsize=9)
-    fig.colorbar(mesh, ax=list(axes[1:]), pad=0.01).set_label("500 hPa, m² s⁻²", fontsize=8)
+        fig.colorbar(mesh, ax=ax, shrink=0.8, pad=0.01).set_label("500 hPa, m² s⁻²", fontsize=8)
     place = table[["latitude", "longitude"]].to_dataframe().drop_duplicates()
     for ax in axes[1:3]:
-        ax.plot(place["longitude"], place["latitude"], "k.", ms=2)
-    for ax in axes:
-        ax.set_aspect("auto")
+        ax.plot(place["longitude"], place["latitude"], "k.", ms=2, transform=PLAIN)
     plt.close(fig)
     return fig

@@ -13,7 +13,7 @@ from torch import Tensor
 from physlab.equations.surface_temperature import (
     reduced,
 )
-from physlab.plot.maps import draw_map
+from physlab.plot import draw_map, map_axes
 from physlab.score.analysis import eddies
 from physlab.score.spectra import radial_spectrum
 from physlab.teach.latent.decoding import decoded
@@ -40,11 +40,17 @@ def _panel(ax, scene: Scene, x: Tensor, title: str, limits: tuple[float, float],
     return mesh
 
 
+def _panels(scene: Scene, rows: int, columns: int, width: float) -> tuple[Figure, np.ndarray]:
+    """A figure with axes (rows, columns) for maps of the mountains."""
+    y, x = _window(scene)
+    return map_axes(rows, columns, scene.now.grid.latitude[y], scene.now.grid.longitude[x], width=width, share=0.85)
+
+
 def draw_members(scene: Scene, members: Tensor, number: int = 0) -> Figure:
     """Detail (minus the bicubic field) of truth, U-Net, a member and mean, and the spread; around high mountains."""
     base = scene.bicubic[0]
     top = float((scene.truth - base)[_window(scene)].abs().quantile(0.99))
-    fig, axes = plt.subplots(2, 3, figsize=(10.5, 4.9), layout="constrained", sharex=True, sharey=True)
+    fig, axes = _panels(scene, 2, 3, 10.5)
     panels = {
         "truth": scene.truth - base,
         "U-Net": scene.unet[0] - base,
@@ -92,7 +98,7 @@ def draw_law(scene: Scene) -> Figure:
     rows, columns = _window(scene)
     low, high = float(t[rows, columns].min()), float(star[rows, columns].max())
     top = float(made[0][rows, columns].abs().quantile(0.98))
-    fig, axes = plt.subplots(2, 2, figsize=(9.5, 5.2), layout="constrained", sharex=True, sharey=True)
+    fig, axes = _panels(scene, 2, 2, 9.5)
     for ax, x, title in zip(axes[0], (t, star), ("T", "T + Γh"), strict=True):
         mesh = _panel(ax, scene, x, title, (low, high), diverging=False)
     fig.colorbar(mesh, ax=axes[0], shrink=0.8).set_label("K", fontsize=8)
@@ -115,7 +121,7 @@ def draw_stored(scene: Scene, stored: xr.Dataset, weight: float, member: int = 0
     window = _window(scene)
     detail = float((scene.truth - base)[window].abs().quantile(0.99))
     top = float(true[window].abs().quantile(0.98))
-    fig, axes = plt.subplots(2, 2, figsize=(9.5, 5.2), layout="constrained", sharex=True, sharey=True)
+    fig, axes = _panels(scene, 2, 2, 9.5)
     change = max(float((with_law - without)[window].abs().quantile(0.99)), 0.1)
     for ax, x, title, limit in (
         (axes[0, 0], with_law - base, f"member, λ = {weight:g}, minus bicubic", detail),
@@ -140,7 +146,7 @@ def draw_decoded(scene: Scene, ratio: float) -> Figure:
     """What the law is shown, the right way and as published, at a noise-to-signal ratio."""
     made, (rows, columns) = decoded(scene, ratio), _window(scene)
     right, published = made["clean latents + U-Net"], made["velocity alone, as published"]
-    fig, axes = plt.subplots(1, 3, figsize=(10.5, 2.9), layout="constrained", sharey=True)
+    fig, (axes,) = _panels(scene, 1, 3, 10.5)
     limits = tuple(float(x) for x in (scene.truth[rows, columns].min(), scene.truth[rows, columns].max()))
     top = float(published[rows, columns].abs().quantile(0.99))
     for ax, x, title in (

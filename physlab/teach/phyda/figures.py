@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from physlab.plot.maps import draw_map
+from physlab.plot import PLAIN, draw_map, map_axes
+from physlab.plot.projections import choose
 from physlab.score import rmse
 from physlab.score.analysis import TRUNCATION, eddies
 from physlab.score.spectra import radial_spectrum
@@ -34,7 +35,10 @@ COLOURS = {
 
 def draw_errors(twin: Twin, name: str = "v500", time: int = 0) -> Figure:
     """A background error as a map, and its spectrum beside those of truth and background."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.1), layout="constrained", width_ratios=(1.45, 1))
+    fig = plt.figure(figsize=(9.5, 3.1), layout="constrained")
+    places = fig.add_gridspec(1, 2, width_ratios=(1.45, 1))
+    left = fig.add_subplot(places[0], projection=choose(twin.space.latitude, twin.space.longitude))
+    right = fig.add_subplot(places[1])
     case, k, (factor, unit) = twin.case(time), twin.space.index(name), shown(name)
     error = factor * (case.known["truth"] - case.known["background"])[k]
     top = float(error.abs().quantile(0.995))
@@ -66,13 +70,13 @@ def draw_analysis(bench: Bench, share: float, name: str = "z500") -> Figure:
         f"spread of {len(made)} members": made.std(0),
     }
     top, width = float((truth - background).abs().quantile(0.995)), float(made.std(0).quantile(0.99))
-    fig, axes = plt.subplots(2, 2, figsize=(10.5, 5.2), layout="constrained", sharex=True, sharey=True)
+    fig, axes = map_axes(2, 2, case.space.latitude, case.space.longitude, width=10.5, share=0.82)
     latitude, longitude = case.places
     for ax, (title, values) in zip(axes.flat, panels.items(), strict=True):
         spread = title.startswith("spread")
         limits = (0.0, width) if spread else (-top, top)
         mesh = draw_map(ax, values, case.space.latitude, case.space.longitude, limits, diverging=not spread)
-        ax.plot(longitude, latitude, ".", color="w" if spread else "k", ms=1.6)
+        ax.plot(longitude, latitude, ".", color="w" if spread else "k", ms=1.6, transform=PLAIN)
         ax.set_title(title, fontsize=9)
         fig.colorbar(mesh, ax=ax, shrink=0.8).set_label(unit, fontsize=8)
     plt.close(fig)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from physlab.benchmark.forecasting import NETWORKS, SCORED, VARIABLES, forecasting_summary
 from physlab.grid import Grid
 from physlab.phydl import Forecaster, GridResidual
-from physlab.plot.maps import draw_map
+from physlab.plot import draw_map, map_axes
 
 LABELS = {"unet": "U-Net", "convlstm": "ConvLSTM", "afno": "AFNO"}
 
@@ -86,7 +86,7 @@ def draw_forecast(
     below["truth"] = residuals(law, frames.isel(time=[0]), frames.isel(time=[1, 2, 3]))
     below = {k: np.sqrt((v**2).mean(("time", "equation"))) for k, v in below.items()}
     shared = float(min(f.min() for f in fields.values())), float(max(f.max() for f in fields.values()))
-    fig, axes = plt.subplots(2, len(fields), figsize=(9.5, 6.0), layout="constrained", squeeze=False)
+    fig, axes = map_axes(2, len(fields), ds.latitude, ds.longitude, width=9.5)
     for row, (parts, limits, label) in enumerate((
         (fields, shared, f"{name}, {ds[name].attrs.get('units', '')}"),
         (below, (0.0, float(max(v.quantile(0.99) for v in below.values()))), "residual / spread in the truth"),
