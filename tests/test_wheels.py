@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from physlab import cli, list_datasets, list_models, load_model, open_dataset
 from physlab.data import assets
@@ -78,6 +81,36 @@ def test_order_of_the_folders(code_alone, monkeypatch):
     (assets.PACKAGED / "data").mkdir(parents=True)
     (assets.PACKAGED / assets.MARK).touch()  # a source tree needs nothing else
     assert assets.asset_folders() == [assets.PACKAGED] == [assets.writable_folder()]
+
+
+def test_a_tag_is_the_version_and_has_its_entry(recipe, repository, tmp_path, monkeypatch):
+    version = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["version"]
+    made = {"physlab": Path(f"physlab-{version}-py3-none-any.whl")}
+    recipe.check_tag(f"v{version}", made)
+    with pytest.raises(SystemExit, match=f"the version is {version}"):
+        recipe.check_tag("v9.9.9", made)
+    monkeypatch.setattr(recipe, "ROOT", tmp_path)
+    (tmp_path / "CHANGELOG.md").write_text("## [Unreleased]\n")
+    with pytest.raises(SystemExit, match="no entry"):
+        recipe.check_tag(f"v{version}", made)
+
+
+def test_hooks_and_workflows_call_what_is_there(repository):
+    """Hooks run commands that `make` installs and clone nothing; workflows call files and targets that exist."""
+    hooks = yaml.safe_load((repository / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [entry["repo"] for entry in hooks] == ["local"]
+    for hook in hooks[0]["hooks"]:
+        assert hook["language"] == "system"
+        tool = hook["entry"].split()[0].removeprefix(".venv/bin/")
+        assert (Path(sys.executable).parent / tool).exists(), tool
+    targets = re.findall(r"^([a-z]+):", (repository / "Makefile").read_text(), flags=re.MULTILINE)
+    for workflow in ("test", "release"):
+        jobs = yaml.safe_load((repository / ".github" / "workflows" / f"{workflow}.yml").read_text())["jobs"]
+        commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+        assert commands
+        for command in commands:
+            assert all(target in targets for target in re.findall(r"make (\w+)", command))
+            assert all((repository / file).exists() for file in re.findall(r"python (\S+\.py)", command))
 
 
 @pytest.mark.slow

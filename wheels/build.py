@@ -2,6 +2,8 @@
 
     python wheels/build.py [--output dist]       # build, and hold the sizes against the limits
     python wheels/build.py --try                 # then install them with all that the core needs, and use them
+    python wheels/build.py --try --newest        # the same without the pins: what a newcomer gets today
+    python wheels/build.py --tag v0.1.0          # refuse if that is not the version, or has no entry in CHANGELOG.md
 
 Only files that git knows are packed (new source files too, new assets not), from a copy, so that neither an old build
 folder nor a network trained yesterday gets in.
@@ -100,13 +102,28 @@ def use(python: Path | str, folder: Path, **environment: str) -> None:
         print(f"{title} ({time.monotonic() - start:.1f} s): {(done.stdout.strip().splitlines() or ['done'])[-1]}")
 
 
-def try_in_empty_environment(wheels: dict[str, Path], folder: Path) -> None:
-    """A new environment with torch first, then both wheels and what the core needs; then :func:`use`."""
+def check_tag(tag: str, wheels: dict[str, Path]) -> None:
+    """Stop unless the tag names the version of the wheels and the changelog tells about it."""
+    version = wheels["physlab"].name.split("-")[1]
+    if tag != f"v{version}":
+        raise SystemExit(
+            f"the tag is {tag}, but the version is {version}: set it in both pyproject.toml, or move the tag"
+        )
+    if f"## [{version}]" not in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"):
+        raise SystemExit(f"CHANGELOG.md has no entry [{version}]: rename [Unreleased]")
+
+
+def try_in_empty_environment(wheels: dict[str, Path], folder: Path, newest: bool = False) -> None:
+    """A new environment with torch first, then both wheels and what the core needs; then :func:`use`.
+
+    newest : not the versions of requirements.txt but those that the index has today.
+    """
     pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    torch = re.search(r"^torch==\S+", pins, flags=re.MULTILINE)[0]
+    torch = "torch" if newest else re.search(r"^torch==\S+", pins, flags=re.MULTILINE)[0]
+    constraints = [] if newest else ["-c", str(ROOT / "requirements.txt")]
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    for what in ([torch], ["-c", str(ROOT / "requirements.txt"), *map(str, wheels.values())]):
+    for what in ([torch], [*constraints, *map(str, wheels.values())]):
         subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *what], check=True)
     listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
     size = sum(path.lstat().st_size for path in (folder / "venv").rglob("*"))
@@ -119,11 +136,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=ROOT / "dist")
     parser.add_argument("--try", action="store_true", dest="attempt", help="install them in an empty environment")
+    parser.add_argument("--newest", action="store_true", help="try with the newest versions instead of the pinned ones")
+    parser.add_argument("--tag", help="of the release")
     options = parser.parse_args()
     wheels = build(options.output)
+    if options.tag:
+        check_tag(options.tag, wheels)
     if options.attempt:
         with tempfile.TemporaryDirectory() as folder:
-            try_in_empty_environment(wheels, Path(folder))
+            try_in_empty_environment(wheels, Path(folder), options.newest)
 
 
 if __name__ == "__main__":
