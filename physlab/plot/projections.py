@@ -24,6 +24,7 @@ from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.path import Path
+from numpy.typing import ArrayLike
 
 from physlab.errors import FieldError
 
@@ -115,11 +116,11 @@ def map_axes(
     (low_x, low_y), (high_x, high_y) = np.nanmin(shape, axis=0), np.nanmax(shape, axis=0)
     aspect = float(np.clip((high_y - low_y) / (high_x - low_x), 0.3, 1.25))
     height = rows * (share * width / columns * aspect + 0.35)
-    options = {"layout": "constrained", "squeeze": False, "figsize": (width, height)} | options
-    return plt.subplots(rows, columns, subplot_kw={"projection": made}, **options)
+    options = {"layout": "constrained", "figsize": (width, height)} | options
+    return plt.subplots(rows, columns, squeeze=False, subplot_kw={"projection": made}, **options)
 
 
-def project(made: ccrs.Projection, longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
+def project(made: ccrs.Projection, longitude: ArrayLike, latitude: ArrayLike) -> np.ndarray:
     """Points on paper, (..., 2); not finite where the projection does not show them.
 
     Longitudes may count on beyond 180 degrees; a hair inside the seam of a world map they stay on their side of it.
