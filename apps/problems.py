@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+log = logging.getLogger("physlab.explorer")
+
 
 class Unavailable(ValueError):
     """A data set or checkpoint that is not there: one sentence for the page."""
@@ -14,3 +18,10 @@ class Overtaken(Exception):
 def never() -> bool:
     """For work that nobody cancels."""
     return False
+
+
+def sentence(error: Exception, work: str) -> str:
+    """What the page says of work that failed; the log learns of what is not simply missing."""
+    if not isinstance(error, Unavailable):
+        log.error("%s failed", work, exc_info=error)
+    return str(error) or type(error).__name__

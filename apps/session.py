@@ -26,6 +26,7 @@ from apps.frame import Frame
 from apps.latest import Latest
 from apps.maps import ENSEMBLE, ROWS, MapGrid
 from apps.options import ASSIMILATORS, CONSTRAINTS, DATASETS, HOURS, NETWORKS
+from apps.problems import sentence
 from apps.state import CHOICE_NAMES, Choice, State, parse_query
 from apps.store import Overtaken, Panel, Store, Unavailable
 
@@ -257,9 +258,7 @@ class Session:
             if isinstance(value, Overtaken):
                 return
             if isinstance(value, Exception):
-                if not isinstance(value, Unavailable):
-                    log.error("panel %s failed", choice, exc_info=value)
-                self.say([str(value) or type(value).__name__], kind="error")
+                self.say([sentence(value, f"panel {choice}")], kind="error")
                 self._status(choice, "failed")
             else:
                 self.show(value, choice)

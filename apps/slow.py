@@ -6,39 +6,32 @@ holds nobody else up.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-import panel as pn
-
-from apps.frame import Frame
 from apps.latest import Latest
-from apps.problems import Overtaken, Unavailable
+from apps.panes import Panes
 from apps.progress import Strip, now_and_then
 from apps.state import Choice, State
-from apps.views import prompt_html, text_pane
+from apps.views import prompt_html
 
-log = logging.getLogger("physlab.explorer")
 STOPPED, MISSING = "Stopped.", "Not installed."
 
 
-class Slow:
+class Slow(Panes):
     """Base of such views.
 
     A view says what a choice asks of its store (:meth:`wanted`, :meth:`title`), whether to draw what is there first
     (:meth:`has_to_wait`), whether a picture is whole (:meth:`is_whole`), and what is told of it (:meth:`tell`,
     :meth:`summary`).
-    `maps` draws pictures, `words` and `tables` put them into sentences; `cells` are the panels of its frame.
+    `maps` draws pictures, `words` and `tables` put them into sentences.
 
     Parameters
     ----------
     store : with `pool`, `known(wanted)`, `cached(wanted)`, `started(wanted)` and `picture(wanted, cancelled, report)`.
     pool, schedule : workers of all views, and what runs a function on the session's event loop.
-    state : the session's selections.
-    say : shows sentences above the maps, by kind: note or error.
-    status : tells how far a selection is.
+    state, say, status : as of its base.
     arrange : called when a picture came: only then one knows whether it has members.
 
     Attributes
@@ -55,24 +48,13 @@ class Slow:
         self, store, pool: Executor, schedule: Callable, state: State, say: Callable[[list[str], str], None],
         status: Callable[[Choice, str, str], None], arrange: Callable[[], None],
     ) -> None:  # fmt: skip
-        self.store, self.state, self.schedule = store, state, schedule
-        self.say, self.status, self.arrange = say, status, arrange
+        super().__init__(state, say, status)
+        self.store, self.schedule, self.arrange = store, schedule, arrange
         self.quick = Latest(pool, self._draw, self._deliver, schedule)
         self.slow = Latest(store.pool or pool, self._make, self._deliver, schedule)
         self.strip = Strip(self._stop, lambda: self.request(self.state.choice()))
-        self.shown = None
         self._asked: Choice | None = None
         self._waiting = self.making
-        self.cells: dict = {}
-        self.moment, self.prompt = text_pane(""), text_pane("", margin=(0, 4))
-        self.numbers, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(3))
-
-    def lay_out(self, maps, rows: Sequence[Sequence[str]]) -> None:
-        """Put maps, question, bar and tabs into the frame."""
-        self.maps = maps
-        tabs = {"scores": self.numbers, "card": self.card, "code": self.code, "help": text_pane(self.words.HELP)}
-        frame = Frame.of(maps, rows, pn.Column(self.strip.view, self.prompt, margin=0), tabs, self.state.hide, 350)
-        self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
 
     def wanted(self, choice: Choice):
         """What a choice asks of the store."""
@@ -167,21 +149,6 @@ class Slow:
         self.quick.cancel()
         self.slow.cancel()
 
-    def hide(self, hidden: set[str]) -> None:
-        """Leave out the panels that a lesson does not need."""
-        for name, part in {**self.cells, "prompt": self.prompt}.items():
-            part.visible = name not in hidden
-
-    def _deliver(self, choice: Choice, value) -> None:
-        with pn.io.hold():
-            if isinstance(value, Overtaken):
-                return
-            if isinstance(value, Exception):
-                if not isinstance(value, Unavailable):
-                    log.error("%s failed: %s", type(self).__name__, choice, exc_info=value)
-                self.slow.cancel()
-                self.say([str(value) or type(value).__name__], "error")
-                self.strip.say("")
-                self.status(choice, "failed", "")
-                return
-            self._show(value, choice)
+    def _failed(self) -> None:
+        self.slow.cancel()
+        self.strip.say("")

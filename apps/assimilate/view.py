@@ -23,7 +23,7 @@ class Assimilate(Slow):
 
     def __init__(self, *parts) -> None:
         super().__init__(*parts)
-        self.lay_out(TwinMaps(self.place), ROWS)
+        self.lay_out(TwinMaps(self.place), ROWS, self.numbers, words.HELP, (self.strip.view,))
         self.stations = text_pane("", margin=(0, 10))
         small = {"size": "small", "variant": "text", "margin": (0, 6)}
         self.clear = pmui.Button(label="Clear", icon="clear", on_click=lambda _: self._set_own(()), **small)

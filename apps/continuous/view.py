@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
 import panel as pn
@@ -12,48 +11,40 @@ import panel as pn
 from apps.continuous import tables, words
 from apps.continuous.maps import ROWS, Locator, MomentMaps
 from apps.continuous.store import Moment, Moments
-from apps.frame import Frame
 from apps.latest import Latest
-from apps.problems import Overtaken, Unavailable
+from apps.panes import Panes
+from apps.problems import sentence
 from apps.state import Choice, Look, State
 from apps.views import code_html, prompt_html, text_pane
 
-log = logging.getLogger("physlab.explorer")
 
-
-class Continuous:
+class Continuous(Panes):
     """Maps, tables and words around a moment.
 
     Parameters
     ----------
     moments, pool, schedule : store, workers, and what runs a function on the session's event loop.
     background : worker for the coefficients, which take seconds, once.
-    state : the session's selections.
-    say : shows sentences above the maps, by kind: note or error.
-    status : tells how far a selection is.
+    state, say, status : as of its base.
     """
 
     def __init__(
         self, moments: Moments, pool: Executor, schedule: Callable, background: Executor, state: State,
         say: Callable[[list[str], str], None], status: Callable[[Choice, str, str], None],
     ) -> None:  # fmt: skip
-        self.moments, self.state, self.say, self.status = moments, state, say, status
+        super().__init__(state, say, status)
+        self.moments = moments
         self.asked = Latest(pool, lambda choice, over: moments.moment(choice.part(Look), over), self._deliver, schedule)
         self.laws = Latest(background, moments.laws, self._deliver_laws, schedule)
-        self.maps, self.locator = MomentMaps(), Locator(self._go)
-        self.shown: Moment | None = None
+        self.locator, self.coefficients = Locator(self._go), text_pane("", margin=(0, 10))
         self._newest: Choice | None = None
-        self.moment = text_pane("")
-        self.prompt = text_pane("", margin=(0, 4))
-        self.numbers, self.coefficients, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(4))
-        tabs = {
-            "scores": pn.Column(self.numbers, self.coefficients, margin=0, sizing_mode="stretch_width"),
-            "card": self.card,
-            "code": self.code,
-            "help": text_pane(words.HELP, margin=(0, 10)),
-        }
-        frame = Frame.of(self.maps, ROWS, self.prompt, tabs, state.hide, 350)
-        self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
+        scores = pn.Column(self.numbers, self.coefficients, margin=0, sizing_mode="stretch_width")
+        self.lay_out(MomentMaps(), ROWS, scores, words.HELP)
+
+    @property
+    def panels(self) -> Mapping[str, pn.viewable.Viewable]:
+        """What a lesson may hide."""
+        return {**super().panels, "coefficients": self.coefficients}
 
     def request(self, choice: Choice) -> None:
         """Draw what is known, or ask for it."""
@@ -70,32 +61,14 @@ class Continuous:
         self.asked.cancel()
         self.laws.cancel()
 
-    def hide(self, hidden: set[str]) -> None:
-        """Leave out the panels that a lesson does not need."""
-        parts = {**self.cells, "prompt": self.prompt, "coefficients": self.coefficients}
-        for name, part in parts.items():
-            part.visible = name not in hidden
-
     def _go(self, east: float, north: float) -> None:
         """A click on the small map: look there, and closer if all was shown."""
         closer = {"zoom": 4} if self.state.zoom == 1 else {}
         self.state.param.update(east=east, north=north, **closer)
 
-    def _deliver(self, choice: Choice, value: Moment | Exception) -> None:
-        with pn.io.hold():
-            if isinstance(value, Overtaken):
-                return
-            if isinstance(value, Exception):
-                if not isinstance(value, Unavailable):
-                    log.error("moment %s failed", choice, exc_info=value)
-                self.say([str(value) or type(value).__name__], "error")
-                self.status(choice, "failed", "")
-                return
-            self.say([], "note")
-            self._show(value, choice)
-
     def _show(self, moment: Moment, choice: Choice) -> None:
         """Draw a moment everywhere."""
+        self.say([], "note")
         self.shown = moment
         self.maps.update(moment)
         self.locator.update(moment)
@@ -115,8 +88,8 @@ class Continuous:
 
     def _deliver_laws(self, choice: Choice, value) -> None:
         if isinstance(value, Exception):
-            log.error("coefficients failed", exc_info=value)
-            self.coefficients.object = f'<p class="quiet">Coefficients: {html.escape(str(value))}</p>'
+            said = html.escape(sentence(value, "coefficients"))
+            self.coefficients.object = f'<p class="quiet">Coefficients: {said}</p>'
         elif self.shown is not None:
             self._show_laws(value)
 

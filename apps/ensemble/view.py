@@ -19,7 +19,7 @@ class Ensemble(Slow):
 
     def __init__(self, *parts) -> None:
         super().__init__(*parts)
-        self.lay_out(EnsembleMaps(), ROWS)
+        self.lay_out(EnsembleMaps(), ROWS, self.numbers, words.HELP, (self.strip.view,))
 
     def wanted(self, choice: Choice) -> Draw:
         return choice.part(Draw)
