@@ -128,7 +128,8 @@ def _spec(name: str, group: str, given: Mapping[str, Any], place: str, summary: 
     known = {key: value for key, value in given.items() if key in _FIELDS}
     facts = {key: value for key, value in given.items() if key not in known and key != "group"}
     spec = Spec(name, group=group, place=place, facts=facts, **{"summary": summary, **known})
-    return spec if spec.title else replace(spec, title=name)
+    said = summary.removesuffix(".") if group == "datasets" else ""  # a function says what its data are
+    return spec if spec.title else replace(spec, title=said or name)
 
 
 def register(name: str, *, group: str = "", **described: Any) -> Callable[[Part], Part]:
@@ -137,7 +138,7 @@ def register(name: str, *, group: str = "", **described: Any) -> Callable[[Part]
     Parameters
     ----------
     name : unique in its group.
-    group : of a function; a class has it from its base (attribute `registry`).
+    group : of a function; a class has it from its base (attribute `registry`), what stands in PhysLab from its folder.
     described : fields of :class:`Spec`, and facts of the group such as `bounds` of options, {"temperature": (0, None)}.
 
     Raises
@@ -146,7 +147,8 @@ def register(name: str, *, group: str = "", **described: Any) -> Callable[[Part]
     """
 
     def enter(part: Part) -> Part:
-        where = group or getattr(part, "registry", "")
+        module = getattr(part, "__module__", "")
+        where = group or getattr(part, "registry", "") or _home(module)
         if where not in FOLDERS:
             raise PhysLabError(
                 f"{name!r} is of no group: subclass a base of PhysLab, or pass group={', '.join(FOLDERS)}"
@@ -159,7 +161,7 @@ def register(name: str, *, group: str = "", **described: Any) -> Callable[[Part]
         summary = first_sentence(inspect.getdoc(part) or "")
         if not inspect.isclass(part):
             described.setdefault("takes", _arguments(part))
-        spec = _spec(name, where, described, getattr(part, "__module__", ""), summary)
+        spec = _spec(name, where, described, module, summary)
         part.entry = replace(spec, options=options_of(part, described.get("bounds", {})))  # type: ignore[attr-defined]
         if inspect.isclass(part) and "name" not in vars(part):
             part.name = name  # type: ignore[attr-defined]
@@ -167,6 +169,12 @@ def register(name: str, *, group: str = "", **described: Any) -> Callable[[Part]
         return part
 
     return enter
+
+
+def _home(module: str) -> str:
+    """The group whose folder holds a module; empty for those of others."""
+    homes = {f"physlab.{folder.replace('/', '.')}.": group for group, folders in FOLDERS.items() for folder in folders}
+    return next((group for home, group in homes.items() if module.startswith(home)), "")
 
 
 def specs(group: str) -> dict[str, Spec]:

@@ -10,9 +10,7 @@ from physlab.registry import register
 
 @register(
     "weatherbench2-1p5deg",
-    group="datasets",
     url="gs://weatherbench2/datasets/era5/1959-2023_01_10-6h-240x121_equiangular_with_poles_conservative.zarr",
-    title="ERA5 every 6 hours, 1.5 degrees, 13 levels (WeatherBench 2)",
     kind="cloud",
     order=18,
     variables="t2m u10 v10 msl tcwv z t u v q tp_6h",
@@ -25,9 +23,7 @@ def weatherbench2() -> xr.Dataset:
 
 @register(
     "arco-era5",
-    group="datasets",
     url="gs://gcp-public-data-arco-era5/ar/full_37-1h-0p25deg-chunk-1.zarr-v3",
-    title="ERA5 hourly, 0.25 degrees, 37 levels (ARCO-ERA5)",
     kind="cloud",
     order=19,
     variables="t2m sp msl u10 v10 tcw tcwv z t u v q tp e",

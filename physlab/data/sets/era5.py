@@ -12,8 +12,6 @@ from physlab.registry import register
 
 @register(
     "era5-uk-t2m-sample",
-    group="datasets",
-    title="ERA5 2-m temperature, British Isles: validation and test hours",
     kind="shipped",
     order=10,
     variables="t2m",
@@ -25,15 +23,7 @@ def era5_uk_t2m_sample() -> xr.Dataset:
     return xr.open_dataset(asset("data/era5-uk-t2m-sample.nc"))
 
 
-@register(
-    "era5-uk-t2m",
-    group="datasets",
-    title="ERA5 2-m temperature, British Isles, hourly, March 2019",
-    kind="download",
-    order=11,
-    variables="t2m",
-    terms="Copernicus licence (attribution)",
-)
+@register("era5-uk-t2m", kind="download", order=11, variables="t2m", terms="Copernicus licence (attribution)")
 def era5_uk_t2m() -> xr.Dataset:
     """ERA5 2-m temperature, British Isles, hourly, March 2019."""
     return read_uk_t2m(fetch_files("era5-uk-t2m"))
@@ -41,8 +31,6 @@ def era5_uk_t2m() -> xr.Dataset:
 
 @register(
     "era5-moisture",
-    group="datasets",
-    title="ERA5 moisture budget, 24 hours of 2020-01-01, 45-55N 0-10E",
     kind="download",
     order=12,
     variables="q u v tcw sp d2m u10 v10 tp e",
@@ -53,28 +41,14 @@ def era5_moisture() -> xr.Dataset:
     return read_moisture(fetch_files("era5-moisture"))
 
 
-@register(
-    "era5-ensemble",
-    group="datasets",
-    title="ERA5 ensemble of data assimilations, 10 members, 850 and 500 hPa",
-    kind="download",
-    order=13,
-    variables="z t",
-    terms="Copernicus licence (attribution)",
-)
+@register("era5-ensemble", kind="download", order=13, variables="z t", terms="Copernicus licence (attribution)")
 def era5_ensemble() -> xr.Dataset:
     """ERA5 ensemble of data assimilations, 10 members, 850 and 500 hPa."""
     return read_ensemble(fetch_files("era5-ensemble"))
 
 
 @register(
-    "era5-upper-air",
-    group="datasets",
-    title="ERA5 100 to 350 hPa, three hours",
-    kind="download",
-    order=14,
-    variables="z t u v q r pv",
-    terms="Copernicus licence (attribution)",
+    "era5-upper-air", kind="download", order=14, variables="z t u v q r pv", terms="Copernicus licence (attribution)"
 )
 def era5_upper_air() -> xr.Dataset:
     """ERA5 100 to 350 hPa, three hours."""

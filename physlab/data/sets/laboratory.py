@@ -8,31 +8,13 @@ from physlab.data.assets import asset
 from physlab.registry import register
 
 
-@register(
-    "nature-tcw",
-    group="datasets",
-    title="Laboratory atmosphere: column water, 128 x 128 patches, train/val/test",
-    kind="shipped",
-    order=1,
-    variables="tcw",
-    terms="MIT",
-    path="data/nature-tcw.nc",
-)
+@register("nature-tcw", kind="shipped", order=1, variables="tcw", terms="MIT", path="data/nature-tcw.nc")
 def nature_tcw() -> xr.Dataset:
     """Laboratory atmosphere: column water, 128 x 128 patches, train/val/test."""
     return xr.open_dataset(asset("data/nature-tcw.nc"))
 
 
-@register(
-    "nature-sequences",
-    group="datasets",
-    title="Laboratory atmosphere: column water, three hourly frames",
-    kind="shipped",
-    order=2,
-    variables="tcw",
-    terms="MIT",
-    path="data/nature-sequences.nc",
-)
+@register("nature-sequences", kind="shipped", order=2, variables="tcw", terms="MIT", path="data/nature-sequences.nc")
 def nature_sequences() -> xr.Dataset:
     """Laboratory atmosphere: column water, three hourly frames."""
     return xr.open_dataset(asset("data/nature-sequences.nc"))
@@ -40,8 +22,6 @@ def nature_sequences() -> xr.Dataset:
 
 @register(
     "nature-window",
-    group="datasets",
-    title="Laboratory atmosphere: 33 x 33 points of the North Atlantic at 700 hPa, every hour of ten days",
     kind="shipped",
     order=3,
     variables="u v t z q tcw ivt_u ivt_v e tp",
@@ -54,14 +34,7 @@ def nature_window() -> xr.Dataset:
 
 
 @register(
-    "nature-rain",
-    group="datasets",
-    title="Laboratory atmosphere: six-hourly rain of a storm track",
-    kind="shipped",
-    order=4,
-    variables="tp tcw ivt_u ivt_v sp",
-    terms="MIT",
-    path="data/nature-rain.nc",
+    "nature-rain", kind="shipped", order=4, variables="tp tcw ivt_u ivt_v sp", terms="MIT", path="data/nature-rain.nc"
 )
 def nature_rain() -> xr.Dataset:
     """Laboratory atmosphere: six-hourly rain of a storm track."""
@@ -70,8 +43,6 @@ def nature_rain() -> xr.Dataset:
 
 @register(
     "nature-states",
-    group="datasets",
-    title="Laboratory atmosphere: full 64 x 128 states and 24-hour forecasts",
     kind="shipped",
     order=5,
     variables="u v t q z sp tcw t_low u_low v_low",
@@ -85,8 +56,6 @@ def nature_states() -> xr.Dataset:
 
 @register(
     "nature-twin",
-    group="datasets",
-    title="Laboratory atmosphere: three 64 x 128 states on seven levels and 24-hour forecasts, for assimilation",
     kind="shipped",
     order=6,
     variables="u v t q z sp tcw t_low u_low v_low",
@@ -99,14 +68,7 @@ def nature_twin() -> xr.Dataset:
 
 
 @register(
-    "nature-terrain",
-    group="datasets",
-    title="Laboratory atmosphere: temperature and wind of the lowest layer over terrain, 128 x 256, some test times",
-    kind="shipped",
-    order=7,
-    variables="t_low u_low v_low",
-    terms="MIT",
-    path="data/nature-terrain.nc",
+    "nature-terrain", kind="shipped", order=7, variables="t_low u_low v_low", terms="MIT", path="data/nature-terrain.nc"
 )
 def nature_terrain() -> xr.Dataset:
     """Laboratory atmosphere: temperature and wind of the lowest layer over terrain, 128 x 256, some test times."""
@@ -115,7 +77,6 @@ def nature_terrain() -> xr.Dataset:
 
 @register(
     "nature-terrain-members",
-    group="datasets",
     title="Members of latent diffusion for one of these times, trained with different weights of a law in the loss",
     kind="shipped",
     order=8,
@@ -135,8 +96,6 @@ def nature_terrain_members() -> xr.Dataset:
 
 @register(
     "nature-budget",
-    group="datasets",
-    title="Laboratory atmosphere: some hours in a row with the terms of the column water budget, global",
     kind="shipped",
     order=9,
     variables="tcw ivt_u ivt_v tp e",
