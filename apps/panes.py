@@ -45,6 +45,14 @@ class Panes:
         """What a lesson may hide."""
         return {**self.cells, "prompt": self.prompt}
 
+    def request(self, choice: Choice) -> None:
+        """Draw what is known, or ask for it."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Another selection or view, or the browser tab is gone."""
+        raise NotImplementedError
+
     def hide(self, hidden: set[str]) -> None:
         """Leave out the panels that a lesson does not need."""
         for name, part in self.panels.items():

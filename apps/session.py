@@ -11,6 +11,8 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import cached_property
+from typing import TypeVar
 
 import panel as pn
 import panel_material_ui as pmui
@@ -26,12 +28,14 @@ from apps.frame import Frame
 from apps.latest import Latest
 from apps.maps import ENSEMBLE, ROWS, MapGrid
 from apps.options import ASSIMILATORS, CONSTRAINTS, DATASETS, HOURS, NETWORKS
+from apps.panes import Panes
 from apps.problems import sentence
 from apps.state import CHOICE_NAMES, Choice, State, parse_query
 from apps.store import Overtaken, Panel, Store, Unavailable
 
 log = logging.getLogger("physlab.explorer")
 SETTLE = 10  # tenths of a second
+View = TypeVar("View", Continuous, Assimilate, Ensemble)
 
 
 class Session:
@@ -48,7 +52,8 @@ class Session:
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
         self.maps, self.benchmark = MapGrid(), Benchmark()
         self._workers, self._background = (pool, schedule), background
-        self._continuous, self._assimilate, self._ensemble = None, None, None
+        self._hooks = self.state, self._announce, self._status
+        self._others: dict[str, Panes] = {}  # views that somebody has looked at, besides Downscale and Benchmark
         self.shown: Panel | None = None
         self._newest: Choice | None = None
         self.notes: list[str] = problems
@@ -59,40 +64,30 @@ class Session:
         self._hide()
         self._changed()
 
-    @property
+    @cached_property
     def continuous(self) -> Continuous:
         """The Continuous view, made when somebody first looks at it."""
-        if self._continuous is None:
-            hooks = self.state, self._announce, self._status
-            self._continuous = Continuous(self.store.moments, *self._workers, self._background, *hooks)
-            self.groups["where"].append(self._continuous.locator.pane)
-            self.groups["moment"].append(self._continuous.moment)
-        return self._continuous
+        view = Continuous(self.store.moments, *self._workers, self._background, *self._hooks)
+        return self._beside("continuous", view, where=view.locator.pane, moment=view.moment)
 
-    @property
+    @cached_property
     def assimilate(self) -> Assimilate:
         """The Assimilate view, made when somebody first looks at it."""
-        if self._assimilate is None:
-            hooks = self.state, self._announce, self._status
-            self._assimilate = Assimilate(self.store.analyses, *self._workers, *hooks, self._hide)
-            self.groups["when"].append(self._assimilate.moment)
-            self.groups["own"].append(self._assimilate.own)
-        return self._assimilate
+        view = Assimilate(self.store.analyses, *self._workers, *self._hooks, self._hide)
+        return self._beside("assimilate", view, when=view.moment, own=view.own)
 
-    @property
+    @cached_property
     def ensemble(self) -> Ensemble:
         """The Ensemble view, made when somebody first looks at it."""
-        if self._ensemble is None:
-            hooks = self.state, self._announce, self._status
-            self._ensemble = Ensemble(self.store.ensembles, *self._workers, *hooks, self._hide)
-            self.groups["day"].append(self._ensemble.moment)
-        return self._ensemble
+        view = Ensemble(self.store.ensembles, *self._workers, *self._hooks, self._hide)
+        return self._beside("ensemble", view, day=view.moment)
 
-    @property
-    def _others(self) -> dict[str, Continuous | Assimilate | Ensemble]:
-        """The views that somebody has looked at, besides Downscale and Benchmark."""
-        made = {"continuous": self._continuous, "assimilate": self._assimilate, "ensemble": self._ensemble}
-        return {name: view for name, view in made.items() if view is not None}
+    def _beside(self, name: str, view: View, **panes: pn.viewable.Viewable) -> View:
+        """Keep a view that somebody looks at, with its panes below the controls of these names."""
+        self._others[name] = view
+        for group, pane in panes.items():
+            self.groups[group].append(pane)
+        return view
 
     # -- controls ------------------------------------------------------------------------------------------------
 
@@ -184,8 +179,8 @@ class Session:
         hidden |= set(TITLES) - set(IN_VIEW[state.view])
         for name, group in {**self.groups, **self.cells, "prompt": self.prompt}.items():
             group.visible = name not in hidden
-        if self._ensemble and self._ensemble.shown:
-            self.controls["which"].end = max(self._ensemble.shown.members, state.which)
+        if "ensemble" in self._others and self.ensemble.shown:
+            self.controls["which"].end = max(self.ensemble.shown.members, state.which)
         views_ = {"downscale": self.downscale, "benchmark": self.benchmark.view}
         if state.view in ("continuous", "assimilate", "ensemble"):
             getattr(self, state.view)  # made now

@@ -101,7 +101,6 @@ class Slow(Panes):
     # -- the round trip ------------------------------------------------------------------------------------------
 
     def request(self, choice: Choice) -> None:
-        """Draw what is known, or ask for it."""
         self.cancel()
         self._asked, self._waiting, wanted = choice, self.making, self.wanted(choice)
         made = self.store.cached(wanted)
@@ -145,7 +144,6 @@ class Slow(Panes):
         self.status(self.state.choice(), "stopped", "stopped")
 
     def cancel(self) -> None:
-        """Another selection or view, or the browser tab is gone."""
         self.quick.cancel()
         self.slow.cancel()
 

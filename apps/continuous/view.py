@@ -47,7 +47,6 @@ class Continuous(Panes):
         return {**super().panels, "coefficients": self.coefficients}
 
     def request(self, choice: Choice) -> None:
-        """Draw what is known, or ask for it."""
         film = self._newest is not None and choice == self._newest.with_(moment=choice.moment)
         self._newest, known = choice, self.moments.cached(choice.part(Look))
         if known is not None:
@@ -57,7 +56,6 @@ class Continuous(Panes):
             self.status(choice, "computing", "computing …")
 
     def cancel(self) -> None:
-        """Another view is shown, or the browser tab is gone."""
         self.asked.cancel()
         self.laws.cancel()
 

@@ -10,21 +10,7 @@ from physlab.equations import surface_temperature as law
 from physlab.equations.operators import ddx, laplacian
 from physlab.errors import PhysLabError
 from physlab.grid import Grid
-
-WIND, KAPPA = 8.0, 2e5  # m s-1, m2 s-1
-
-
-def exact(n: int):
-    """Steady advection and diffusion: T_* = 280 + 5 sin(l y) exp(a x), WIND a = KAPPA (a^2 - l^2), over two hills."""
-    size = 4e5
-    grid = Grid.plane(size / n, size / n, (n, n), periodic=False)
-    y, x = (torch.tensor(a, dtype=torch.float64) for a in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    l = 2 * math.pi / size
-    a = (WIND - math.sqrt(WIND**2 + 4 * KAPPA**2 * l**2)) / (2 * KAPPA)
-    star = 280 + 5 * torch.sin(l * y) * torch.exp(a * x)
-    height = 800 * torch.exp(-((x - 1e5) ** 2 + (y - 2e5) ** 2) / 6e4**2) + 500 * torch.sin(l * x).square()
-    t = star - law.LAPSE_RATE * height
-    return grid, t, torch.full_like(t, WIND), torch.zeros_like(t), height
+from physlab.teach.latent.decoding import KAPPA, exact
 
 
 @pytest.mark.parametrize("order", [2, 4])
