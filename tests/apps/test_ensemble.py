@@ -213,7 +213,8 @@ def test_without_a_model_input_and_truth_are_there(session, ensembles, store, mo
     fresh = Ensembles()
     monkeypatch.setattr("apps.ensemble.store.SHIPPED", "no-such-model")
     page = session("&draws=2")
-    page._ensemble, store.ensembles = None, fresh
+    del page.ensemble  # made anew, with another store
+    store.ensembles = fresh
     view = page.ensemble
     view.request(page.state.choice())
     assert "Latent diffusion is not installed" in page.messages.object and view.shown.members == 0
@@ -225,7 +226,8 @@ def test_without_fields_the_page_says_so(session, store, monkeypatch, tmp_path):
     monkeypatch.setenv("PHYSLAB_ASSETS", str(tmp_path))
     monkeypatch.setattr("apps.ensemble.store.TRUTH", "no-such-data")
     page = session("&draws=2")
-    page._ensemble, store.ensembles = None, Ensembles()
+    del page.ensemble  # made anew, with another store
+    store.ensembles = Ensembles()
     page.ensemble.request(page.state.choice())
     assert "fields over terrain are not available" in page.messages.object
     assert 'data-status="failed"' in page.status.object
