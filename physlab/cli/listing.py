@@ -23,6 +23,7 @@ def list_(what: Positional[Literal["all", "data", "models", "parts"]] = "all") -
         what: data sets, models, or parts: constraint layers, networks, methods and laws, those of other packages too.
     """
     from physlab import registry
+    from physlab.data.assets import missing_assets
 
     if what in ("all", "data"):
         from physlab.data.catalog import dataset_rows
@@ -35,6 +36,8 @@ def list_(what: Positional[Literal["all", "data", "models", "parts"]] = "all") -
     if what in ("all", "parts"):
         for group, title in PARTS.items():
             show(title, [_part(spec) for spec in registry.specs(group).values()])
+    if hint := missing_assets():
+        print(f"Not everything is at hand: {hint}")
 
 
 def _part(spec) -> dict[str, str]:
