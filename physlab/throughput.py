@@ -16,8 +16,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pandas as pd
 import torch
@@ -25,9 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physlab.downscale import CNN, FieldDownscaler
-from physlab.errors import PhysLabError
 from physlab.nn import ResNet
 from physlab.train.loop import precision_of
+from physlab.train.timing import alternate, seconds_per_megapixel
 
 
 class Plain(nn.Module):
@@ -168,41 +167,7 @@ def inference_time(
     Compare numbers of one run on one machine only. An ONNX model keeps the threads it was opened with: open it with
     ``threads=1``.
     """
-    if repeats < 1:
-        raise PhysLabError(f"repeats is {repeats}: pass a whole number >= 1")
     shape = model.domain or shape
     generator = torch.Generator().manual_seed(0)
     coarse = 10.0 + torch.rand(batch, 1, *shape, generator=generator)
-    with one_thread():
-        model.predict(coarse)
-        seconds = min(alternate((lambda: model.predict(coarse),), repeats, torch.device("cpu"))[0])
-    return seconds / (batch * shape[0] * shape[1] * model.factor**2 / 1e6)
-
-
-def alternate(calls: tuple[Callable[[], object], ...], repeats: int, device: torch.device) -> list[list[float]]:
-    """Seconds of each call in each of `repeats` rounds; the calls take turns."""
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeats):
-        for call, seconds in zip(calls, times, strict=True):
-            _wait(device)
-            start = time.perf_counter()
-            call()
-            _wait(device)
-            seconds.append(time.perf_counter() - start)
-    return times
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """torch on one thread for the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return seconds_per_megapixel(lambda: model.predict(coarse), repeats)

@@ -7,7 +7,6 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,9 @@ import xarray as xr
 
 import physlab
 from physlab import cli
-from physlab.cli.benchmark import BENCHMARKS, Table
+from physlab.benchmark import studies
+from physlab.cli.benchmark import DECLARED
+from physlab.data.assets import asset
 from physlab.downscale import LatentDownscaler
 from physlab.errors import PhysLabError
 
@@ -62,7 +63,10 @@ def test_every_option_is_explained(command):
 
 
 def test_every_benchmark_has_a_name():
-    assert set(get_args(Table)) == set(BENCHMARKS)
+    """What the command reads from the files is what they declare."""
+    assert set(DECLARED) == set(studies())
+    for name, study in studies().items():
+        assert DECLARED[name]["title"] == study.title and DECLARED[name].get("needs", "") == study.needs
 
 
 def test_list_shows_every_name(capsys):
@@ -212,9 +216,52 @@ def test_evaluate_agrees_with_the_card(tmp_path, capsys):
     assert measured["gain"] == pytest.approx(1 - measured["rmse"] / table.loc["bicubic+add", "rmse"], abs=1e-5)
 
 
+@pytest.mark.slow
+def test_evaluate_all_runs_to_its_end_and_writes_tables_like_those_that_ship(tmp_path, capsys):
+    """On a few fields: every checkpoint of pairs has its row, every other model is listed with its study."""
+    cli.main(["evaluate", "--all", "--fields", "2", "--output", str(tmp_path)])
+    printed = " ".join(capsys.readouterr().out.split())
+    for name in ("tcw-x4", "era5-uk-t2m-x4"):
+        shipped, made = (pd.read_csv(path) for path in (asset(f"results/{name}.csv"), tmp_path / f"{name}.csv"))
+        assert list(made.columns) == list(shipped.columns)
+        rows = made.set_index("method")
+        assert set(shipped["method"]) <= set(rows.index)
+        assert (rows.loc[shipped["method"], "seeds"].values == shipped["seeds"]).all()
+    models = physlab.list_models()
+    scored = models[models["kind"].isin(["network", "ensemble", "sequence"])]
+    tables = {path.stem: pd.read_csv(path) for path in tmp_path.glob("*.csv")}
+    assert set(tables) == {f"{task}-x{factor}" for task, factor in zip(scored["task"], scored["factor"], strict=True)}
+    assert sum(table["seeds"].sum() for table in tables.values()) == len(scored) + 3 * len(tables)
+    assert all(np.isfinite(table["rmse"]).all() for table in tables.values())
+    for name in models.loc[~models["kind"].isin(["network", "ensemble", "sequence", "baseline"]), "name"]:
+        assert name in printed, name
+    assert printed.count("physlab benchmark ") >= 4
+
+
 def test_evaluate_wants_a_checkpoint(capsys):
     assert "--all" in one_line(capsys, "evaluate")
     assert "baseline" in one_line(capsys, "evaluate", "bicubic-x4")
+    assert "physlab benchmark assimilation scores it" in one_line(capsys, "evaluate", "phyda-s0")
+    assert "physlab benchmark continuous" in one_line(capsys, "evaluate", "nature-window-equations")
+    assert "fields is 0" in one_line(capsys, "evaluate", "tcw-x8-add", "--fields", "0")
+
+
+def test_benchmark_says_what_it_has(capsys):
+    assert "no row 'espcm': choose among espcn" in one_line(capsys, "benchmark", "downscaling", "--only", "espcm")
+    assert "choose one of paper, quick" in one_line(capsys, "benchmark", "continuous", "--preset", "full")
+
+
+def test_benchmark_of_chosen_rows(tmp_path, capsys):
+    """The interpolations of the shipped window: made, printed and resumed."""
+    command = ["benchmark", "continuous", "--only", "trilinear", "--workers", "1", "--output", str(tmp_path)]
+    cli.main(command)
+    printed = capsys.readouterr().out
+    assert "3 runs, 0 of them known" in printed and "over that of the best interpolation" in printed
+    shipped = physlab.benchmark.read_continuous().query("data == 'x4, 3 h' and method == 'trilinear'")
+    made = pd.read_csv(tmp_path / "continuous.csv").query("method == 'trilinear'")
+    np.testing.assert_allclose(made["rmse_u"], shipped["rmse_u"], rtol=1e-4)
+    cli.main(command)
+    assert "3 runs, 3 of them known" in capsys.readouterr().out
 
 
 @pytest.mark.slow

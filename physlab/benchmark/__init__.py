@@ -6,17 +6,17 @@ from physlab.benchmark.assimilation import assimilation_summary, benchmark_assim
 from physlab.benchmark.checkpoints import benchmark
 from physlab.benchmark.continuous import benchmark_continuous, continuous_summary, read_continuous
 from physlab.benchmark.divergence import benchmark_divergence, divergence_summary, read_divergence
-from physlab.benchmark.downscaling import PLANS, Run, benchmark_downscaling
+from physlab.benchmark.downscaling import PAPER, PLANS, Run, benchmark_downscaling, read_runs, summary
 from physlab.benchmark.ensemble import benchmark_ensemble, compare_on, ensemble_summary, read_ensemble
 from physlab.benchmark.forecasting import benchmark_forecasting, forecasting_summary, read_forecasting
 from physlab.benchmark.speed import compare, read_speed, write_speed
-from physlab.benchmark.table import PAPER, RESULTS, read_runs, summary
+from physlab.benchmark.study import Study, studies
 
 __all__ = [
     "PAPER",
     "PLANS",
-    "RESULTS",
     "Run",
+    "Study",
     "assimilation_summary",
     "benchmark",
     "benchmark_assimilation",
@@ -38,6 +38,7 @@ __all__ = [
     "read_forecasting",
     "read_runs",
     "read_speed",
+    "studies",
     "summary",
     "write_speed",
 ]

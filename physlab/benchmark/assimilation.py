@@ -24,14 +24,14 @@ from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, GlobalVar3D, PhyDA
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.proxy import LAWS, PhysicsProxy
 from physlab.assimilate.statespace import observe_columns
-from physlab.benchmark.parallel import resume
-from physlab.benchmark.table import over_seeds, read_table, replace_table
+from physlab.benchmark.study import Context, Run, Study, presets
+from physlab.benchmark.table import By
 from physlab.errors import PhysLabError
+from physlab.registry import Registered
 from physlab.score.analysis import FIELDS, analysis_scores
 from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator
 from physlab.train.checkpoint import commit, device_name, versions
 
-RESULTS, TABLE = "results/assimilation.csv", "assimilation.csv"
 TRAINING, HELD_OUT = "run-8", "run-9"
 DAYS = {"train": (1, 1000), "val": (1, 18), "test": (23, 41)}
 EVERY = {"train": 1, "val": 8, "test": 8}  # pairs of 6 hours: a test state every two days
@@ -39,12 +39,11 @@ MAIN = (0.02, 0.0)  # share of the grid points, noise over background error
 SETTINGS = (MAIN, (0.1, 0.0), (0.05, 0.0), (0.01, 0.0), (0.005, 0.0), (0.02, 0.5))
 MEMBERS, MEMBERS_CURVE = 8, 4  # at the main setting and at the others
 SEEDS = (0, 1, 2)
-KEYS = ("model", "seed", "share", "noise")
 SCORES = (
     "specdiv", "specdiv_top", "specdiv_eddy", "specdiv_eddy_top", "mse", "mae", "mse_member",
     *(f"rmse_{name}" for name in FIELDS), "crps", "spread_skill", *(f"residual_{law}" for law in LAWS),
 )  # fmt: skip
-COLUMNS = (*KEYS, *SCORES, "members", "states", "s_per_state", "parameters", "train_s")
+COLUMNS = ("model", "seed", "share", "noise", *SCORES, "members", "states", "s_per_state", "parameters", "train_s")
 
 
 @dataclass(frozen=True)
@@ -84,18 +83,24 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+#: Methods that are registered and have no entry: they are trained like most others.
+REGISTERED = Registered("methods", lambda spec: spec.kind == "assimilation")
 FIXED = ("background", "3D-Var", "LETKF")  # nothing random
 
 
-@dataclass(frozen=True)
-class Run:
-    """An entry and a seed."""
+def entry_of(name: str) -> Entry:
+    """The entry of a row, or that of a registered method."""
+    return ENTRIES[name] if name in ENTRIES else Entry(REGISTERED[name], CPU)
 
-    model: str
-    seed: int | None
 
-    def __str__(self) -> str:
-        return self.model if self.seed is None else f"{self.model}, seed {self.seed}"
+def more(name: str, preset: str) -> list[Run]:
+    """Runs of a method by the name under which it is registered: of its entry, or as a new row."""
+    known = next((known for known in REGISTERED if known.casefold() == name.casefold()), None)
+    if known is None or not issubclass(REGISTERED[known], Learned):
+        return []
+    kind = REGISTERED[known]
+    rows = [row for row, entry in ENTRIES.items() if kind in (entry.make, getattr(entry.make, "__self__", None))]
+    return [run for run in plan() if run.model in rows] or [Run(known, seed) for seed in SEEDS]
 
 
 @functools.lru_cache(maxsize=4)
@@ -133,32 +138,31 @@ def checkpoint(output: str | Path, model: str, seed: int | None) -> Path:
     return Path(output) / (slug if seed is None else f"{slug}-s{seed}")
 
 
-def trained(run: Run, data: str, output: str, changes: dict, folder: Path | None = None) -> Learned | None:
+def trained(run: Run, context: Context, folder: Path | None = None) -> Learned | None:
     """The method of a run, from its folder or trained now.
 
     Parameters
     ----------
-    changes : of the settings, also of what it builds on.
-    folder : of methods whose settings differ from those in `output`; what they build on is there, as it is.
+    folder : of methods whose settings differ from those in the output; what they build on is there, as it is.
     """
-    entry = ENTRIES[run.model]
+    entry, output = entry_of(run.model), context.output
     if entry.make is None:
         return None
     path = checkpoint(folder or output, run.model, run.seed)
     if path.exists():
         return Learned.load(path)
-    train = pairs_of(data, output, "train")
+    train = pairs_of(context.data, output, "train")
     if run.model in FIXED:
         return entry.make(train.increment.float(), train.space)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed or 0)
         method = entry.make(train.space)
     if entry.after:
-        method.adopt(trained(Run(entry.after, run.seed), data, output, {} if folder else changes))
+        method.adopt(trained(Run(entry.after, run.seed), replace(context, changes={}) if folder else context))
         method.calibrate(train.take(slice(k, k + 16)) for k in range(0, len(train), 16))
     if getattr(method, "physics", 0):
-        method.proxy = laws(data, output)
-    report = train_assimilator(method, train, replace(entry.settings, **changes), run.seed or 0)
+        method.proxy = laws(context.data, output)
+    report = train_assimilator(method, train, replace(entry.settings, **context.changes), run.seed or 0)
     method.card |= {"task": "nature-twin", "seed": run.seed, "train_s": report.wall_time_s, "history": report.history,
                     "commit": commit(), "versions": versions(), "device": device_name(method.area.device)}  # fmt: skip
     method.save(path)
@@ -188,16 +192,28 @@ def score(method: Learned | None, pairs: Pairs, share: float, noise: float, memb
     return {**table.mean().to_dict(), "members": members, "states": len(rows), "s_per_state": seconds / len(rows)}
 
 
-def one(run: Run, data: str, output: str, changes: dict, split: str = "test") -> list[dict]:
+def one(run: Run, context: Context) -> list[dict]:
     """A run, trained if need be and scored at its settings."""
-    method, entry = trained(run, data, output, changes), ENTRIES[run.model]
+    method = trained(run, context)
     cost = {"parameters": 0, "train_s": float("nan")}
     if method is not None:
         cost = {"parameters": sum(p.numel() for p in method.parameters()), "train_s": method.card.get("train_s")}
-    pairs = pairs_of(data, output, split)
+    pairs = pairs_of(context.data, context.output, context.split)
     return [{"model": run.model, "seed": run.seed, "share": share, "noise": noise, **cost,
              **score(method, pairs, share, noise, MEMBERS if (share, noise) == MAIN else MEMBERS_CURVE)}
-            for share, noise in (SETTINGS if entry.curve else SETTINGS[:1])]  # fmt: skip
+            for share, noise in (SETTINGS if entry_of(run.model).curve else SETTINGS[:1])]  # fmt: skip
+
+
+def after(run: Run, context: Context) -> list[Run]:
+    """The autoencoder that a run takes over, if it is not there."""
+    first = Run(entry_of(run.model).after, run.seed)
+    return [first] if first.model and not checkpoint(context.output, first.model, first.seed).exists() else []
+
+
+def check(runs: list[Run], context: Context) -> None:
+    """Both splits are read once, before processes ask for them side by side."""
+    for split in ("train", "test"):
+        pairs_of(context.data, context.output, split)
 
 
 def plan() -> list[Run]:
@@ -206,80 +222,32 @@ def plan() -> list[Run]:
     return [*(Run(name, None) for name in FIXED), *(Run(name, seed) for seed in SEEDS for name in learned)]
 
 
-def benchmark_assimilation(
-    data: str | Path,
-    output: str | Path = "benchmark",
-    workers: int = 2,
-    runs: list[Run] | None = None,
-    say: Callable[[str], None] = print,
-    **changes,
-) -> Path:
-    """Run or resume the benchmark; returns the path of its tidy table.
-
-    Parameters
-    ----------
-    data : folder of the two nature runs.
-    output : folder of the table and the trained methods.  workers : processes side by side, one thread each.
-    runs : others than :func:`plan`;  changes : of :class:`physlab.train.assimilation.AssimilationSettings`.
-
-    Raises
-    ------
-    PhysLabError : the data are not there, or, after all runs have ended, some failed.
-    """
-    path, runs = Path(output) / TABLE, plan() if runs is None else runs
-    for split in ("train", "test"):  # once, before the workers ask for them side by side
-        pairs_of(str(data), str(output), split)
-    base = {ENTRIES[r.model].after for r in runs}  # what others build on is trained first, each by one process
-    return resume(
-        path, runs, ("model", "seed"), read_assimilation, write_assimilation, one, (str(data), str(output), changes),
-        lambda rows: f"MSE {rows['mse'].iloc[0]:.5f}", workers, say, later=lambda r: r.model not in base,
-    )  # fmt: skip
-
-
-def read_assimilation(path: str | Path | None = None) -> pd.DataFrame:
-    """The tidy table, one line per run and setting; None for the one that ships.
-
-    Columns: model, seed (empty where nothing is random), share, noise, the scores of
-    :func:`physlab.score.analysis.analysis_scores` (means over the test states), members, states, s_per_state (one
-    thread, all members), parameters, train_s.
-
-    Raises
-    ------
-    PhysLabError : the file lacks columns.
-    """
-    return read_table(path, RESULTS, COLUMNS)
-
-
-def write_assimilation(table: pd.DataFrame, path: Path) -> Path:
-    """Sorted, 6 significant digits, atomically."""
-    order = table.assign(_m=table["model"].map(list(ENTRIES).index))
-    order = order.sort_values(["noise", "share", "_m", "seed"], ascending=[True, False, True, True])
-    return replace_table(order.reindex(columns=list(COLUMNS)), path)
-
-
-def assimilation_summary(runs: pd.DataFrame, share: float = MAIN[0], noise: float = MAIN[1]) -> pd.DataFrame:
-    """Mean and spread over seeds of one setting, one row for each method.
-
-    Returns
-    -------
-    DataFrame: model, seeds, each score as mean and NAME_spread (sample standard deviation over seeds; empty for one),
-    and NAME_gain = 1 - NAME / NAME of the background for mse and the four SpecDivs.
-
-    Raises
-    ------
-    PhysLabError : no run at this setting.
-    """
-    chosen = runs[(runs["share"] == share) & (runs["noise"] == noise)]
-    if chosen.empty:
-        pairs = runs[["share", "noise"]].drop_duplicates()
-        known = ", ".join(f"{s:g} / {n:g}" for s, n in pairs.itertuples(index=False))
-        raise PhysLabError(f"no run with a share of {share:g} and noise {noise:g}: the table has {known}")
-    rows = []
-    for model, group in chosen.groupby("model", sort=False):
-        row: dict[str, object] = {"model": model, "seeds": len(group)}
-        rows.append(row | over_seeds(group, (*SCORES, "s_per_state", "train_s", "parameters")))
-    table = pd.DataFrame(rows)
-    base = table[table["model"] == "background"]
-    for name in ("mse", "specdiv", "specdiv_top", "specdiv_eddy", "specdiv_eddy_top"):
-        table[f"{name}_gain"] = 1 - table[name] / float(base[name].iloc[0]) if len(base) else float("nan")
-    return table
+#: The table has one line per run and setting: seed (empty where nothing is random), share, noise, the scores of
+#: :func:`physlab.score.analysis.analysis_scores` (means over the test states), members, states, s_per_state (one
+#: thread, all members), parameters, train_s.
+STUDY = Study(
+    name="assimilation",
+    title="classical and learned analyses of whole states from a few columns",
+    keys=("model", "seed"),
+    columns=COLUMNS,
+    plans=presets(plan),
+    work=one,
+    prepare=trained,
+    after=after,
+    more=more,
+    check=check,
+    order=(By("noise"), By("share", falling=True), By("model", ENTRIES), By("seed")),
+    part=dict(zip(("share", "noise"), MAIN, strict=True)),
+    by=("model",),
+    averaged=(*SCORES, "s_per_state", "train_s", "parameters"),
+    gains={f"{name}_gain": name for name in ("mse", "specdiv", "specdiv_top", "specdiv_eddy", "specdiv_eddy_top")},
+    against={"model": "background"},
+    headline=("mse", "crps", "specdiv", "specdiv_eddy", "rmse_z500", "rmse_u500", "residual_geostrophic"),
+    tell=lambda rows: f"MSE {rows['mse'].iloc[0]:.5f}",
+    reference=lambda run: run.model == "background",
+    data="twin",
+    needs="folder of two nature runs, run-8 and run-9",
+    scores=("assimilation",),
+)
+benchmark_assimilation, read_assimilation, write_assimilation = STUDY.launch, STUDY.read, STUDY.write
+assimilation_summary = STUDY.summary

@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 
+from physlab.benchmark.study import studies
 from physlab.data import sr_pairs
+from physlab.data.patches import SRData
+from physlab.downscale import FieldDownscaler
 from physlab.errors import PhysLabError
 from physlab.train.evaluate import results_table
 from physlab.zoo import list_models, load_model
 
+ON_PAIRS = ("network", "ensemble", "sequence")  # kinds that are scored here; of "statistical", those that are fitted
+UNTRAINED = {
+    "baseline": "a baseline, which each table has anyway",
+    "statistical": "not fitted yet: physlab benchmark downscaling fits and scores it",
+    "field assimilation": "not trained, and no state of the truth ships with it: the chapter on assimilation scores it",
+}
 
-def benchmark(models: Iterable[str] | None = None, split: str = "test") -> dict[str, pd.DataFrame]:
+
+def elsewhere(kind: str) -> str:
+    """Why a model of a kind is not scored on pairs of fields, and which study scores it."""
+    study = next((study for study in studies().values() if kind in study.scores), None)
+    if study is not None:
+        return f"not made for pairs of coarse and fine fields: physlab benchmark {study.name} scores it ({study.title})"
+    return kind if kind.startswith("unusable") else UNTRAINED.get(kind, "no study is about it")
+
+
+def listed() -> tuple[list[str], pd.DataFrame]:
+    """The models that ship: names of those that are scored on pairs; and name, kind and reason of the others."""
+    table = list_models()
+    scored = table["kind"].isin(ON_PAIRS) | ((table["kind"] == "statistical") & table["factor"].notna())
+    rest = table.loc[~scored, ["name", "kind"]]
+    return list(table.loc[scored, "name"]), rest.assign(reason=rest["kind"].map(elsewhere)).reset_index(drop=True)
+
+
+def benchmark(
+    models: Iterable[str] | None = None, split: str = "test", fields: int | None = None
+) -> dict[str, pd.DataFrame]:
     """Score trained models anew on the data of their task.
 
     Parameters
     ----------
-    models : names of :func:`physlab.list_models`, or checkpoint folders; None for every checkpoint that ships.
+    models : names of :func:`physlab.list_models`, or checkpoint folders; None for every checkpoint that ships and is
+        for pairs of coarse and fine fields (:func:`listed` names the others).
     split : "test" or "val".
+    fields : only the first ones of the split, for a quick look; None for all.
 
     Returns
     -------
@@ -26,24 +57,35 @@ def benchmark(models: Iterable[str] | None = None, split: str = "test") -> dict[
 
     Raises
     ------
-    PhysLabError : nothing to score, or a baseline named alone: each table has them anyway.
+    PhysLabError : nothing to score, or a model that is for something else: by which study it is scored.
     """
-    if models is None:
-        listed = list_models()
-        models = listed.loc[~listed["kind"].isin(["baseline", "continuous"]), "name"]
+    names, others = listed()
     tasks: dict[tuple[str, int], list] = {}
-    for name in models:
+    for name in names if models is None else models:
         model = load_model(name)
-        card = getattr(model, "card", None)
-        if not card or "factor" not in card:
-            raise PhysLabError(
-                f"'{name}' was not trained on pairs: name a checkpoint of a task, its table has the baselines too "
-                "(continuous fields: physlab benchmark continuous)"
-            )
+        card = getattr(model, "card", None) or {}
+        if not isinstance(model, FieldDownscaler) or not {"task", "factor"} <= set(card):
+            kinds = others.set_index("name")["kind"]
+            kind = next((kinds[known] for known in (name, f"{name}-s0") if known in kinds), "baseline")
+            raise PhysLabError(f"'{name}' is not scored here: {elsewhere(kind)}")
         tasks.setdefault((card["task"], card["factor"]), []).append(model)
     if not tasks:
         raise PhysLabError("no checkpoint to score: name one (physlab list models), or score all with --all")
-    return {
-        f"{task}-x{factor}": results_table(found, sr_pairs(task, factor, splits=(split,)), split, stored=False)
-        for (task, factor), found in sorted(tasks.items(), key=lambda item: item[0])
+    tables = {}
+    for (task, factor), found in sorted(tasks.items(), key=lambda item: item[0]):
+        data = first_of(sr_pairs(task, factor, splits=(split,)), fields)
+        tables[f"{task}-x{factor}"] = results_table(found, data, split, stored=False)
+    return tables
+
+
+def first_of(data: SRData, fields: int | None) -> SRData:
+    """The first samples of each split; None for all."""
+    if fields is None:
+        return data
+    if fields < 1:
+        raise PhysLabError(f"fields is {fields}: pass at least 1")
+    kept = {
+        name: {split: values[:fields] for split, values in getattr(data, name).items()}
+        for name in ("fine", "coarse", "longitude", "time")
     }
+    return replace(data, **kept, hashes=dict.fromkeys(data.hashes, "a part"))

@@ -14,7 +14,7 @@ import functools
 import itertools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,8 @@ import torch
 import xarray as xr
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFInterpolator, make_interp_spline
 
-from physlab.benchmark.parallel import resume
-from physlab.benchmark.table import read_table, replace_table
+from physlab.benchmark.study import Context, Study, presets
+from physlab.benchmark.table import By
 from physlab.data import open_dataset
 from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
@@ -33,8 +33,8 @@ from physlab.phydl import FitSettings, PhyDL, SmoothForce, atmosphere
 from physlab.phydl.continuous import frequencies
 from physlab.phydl.domain import Domain, grid_points
 from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.tables import over_seeds
 
-RESULTS, TABLE = "results/continuous.csv", "continuous.csv"
 FRESH = "results/continuous-fresh.csv"  # a window on which nothing was tuned
 SHIPPED = "nature-window"
 VARIABLES = ("u", "v", "t", "z", "q", "tcw")
@@ -51,7 +51,6 @@ FIELDS = {  # method -> weight of the equations, modes of the force, share of th
 }
 SEEDS = (0, 1, 2)
 SCORED = 20_000  # held-out points of the random shares at which all methods are scored
-COLUMNS = ("data", "method", "seed", "points", *(f"rmse_{v}" for v in VARIABLES), "parameters", "train_s")
 
 
 @dataclass(frozen=True)
@@ -177,12 +176,12 @@ def fit_field(case: Case, method: str, seed: int, **changes) -> PhyDL:
     return model
 
 
-def one(run: Run, source: str, changes: dict) -> list[dict]:
+def one(run: Run, context: Context) -> list[dict]:
     """Make and score the method of a run."""
-    case, costs = make_case(run.data, run.seed or 0, source), {"parameters": 0}
+    case, costs = make_case(run.data, run.seed or 0, context.data), {"parameters": 0}
     start = time.perf_counter()
     if run.method in FIELDS:
-        model = fit_field(case, run.method, run.seed, **changes)
+        model = fit_field(case, run.method, run.seed, **context.changes)
         made, costs = model.evaluate(case.asked), {"parameters": count_parameters(model.network)}
     else:
         made = interpolate(case, run.method)
@@ -202,53 +201,6 @@ def plan() -> list[Run]:
     return runs
 
 
-def benchmark_continuous(
-    output: str | Path = "benchmark",
-    workers: int = 2,
-    runs: list[Run] | None = None,
-    say: Callable[[str], None] = print,
-    source: str | Path = SHIPPED,
-    **changes,
-) -> Path:
-    """Run or resume the benchmark; returns the path of its tidy table.
-
-    Parameters
-    ----------
-    output : folder of the table, which belongs to one source.  workers : processes side by side, one thread each.
-    source : name or path of the hours that are the truth.
-    runs : others than :func:`plan`;  changes : of :class:`physlab.phydl.FitSettings`, for a quick try.
-
-    Raises
-    ------
-    PhysLabError : after all runs have ended, naming those that failed.
-    """
-    window(str(source))  # refuse what cannot be used before anything is started
-    path, runs = Path(output) / TABLE, plan() if runs is None else runs
-    return resume(
-        path, runs, ("data", "method", "seed"), read_continuous, write_continuous, one, (str(source), changes),
-        lambda rows: f"RMSE of u {rows['rmse_u'].iloc[0]:.3f} m/s, {rows['train_s'].iloc[0]:.0f} s", workers, say,
-    )  # fmt: skip
-
-
-def read_continuous(path: str | Path | None = None) -> pd.DataFrame:
-    """The tidy table, one line per run; None for the one that ships.
-
-    Columns: data, method, seed (empty where nothing is random), points, rmse_u ... in SI units, parameters, train_s.
-
-    Raises
-    ------
-    PhysLabError : the file lacks columns.
-    """
-    return read_table(path, RESULTS, COLUMNS)
-
-
-def write_continuous(runs: pd.DataFrame, path: Path) -> Path:
-    """Sorted, 6 significant digits, atomically."""
-    places = {name: at for at, name in enumerate((REGULAR, *SHARES, *GRIDDED, *SCATTERED, *FIELDS))}
-    order = runs.assign(_d=runs["data"].map(places), _m=runs["method"].map(places)).sort_values(["_d", "_m", "seed"])
-    return replace_table(order[list(COLUMNS)], path)
-
-
 def continuous_summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean and spread over seeds: one row for each data set, method and variable.
 
@@ -262,13 +214,55 @@ def continuous_summary(runs: pd.DataFrame) -> pd.DataFrame:
         means = part[~part["method"].isin(FIELDS)].groupby("method")[[f"rmse_{v}" for v in VARIABLES]].mean()
         for method, group in part.groupby("method", sort=False):
             for v in VARIABLES:
-                values, best = group[f"rmse_{v}"], means[f"rmse_{v}"].min()
-                spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+                mean, spread = over_seeds(group, (f"rmse_{v}",)).values()
+                best = means[f"rmse_{v}"].min()
                 rows.append({
-                    "data": data, "method": method, "variable": v, "seeds": len(values), "rmse": values.mean(),
-                    "spread": spread, "ratio": values.mean() / best, "ratio_spread": spread / best,
+                    "data": data, "method": method, "variable": v, "seeds": len(group), "rmse": mean,
+                    "spread": spread, "ratio": mean / best, "ratio_spread": spread / best,
                 })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def display(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Ratios, a column for each variable."""
+    table = continuous_summary(runs)
+    spread = [f" ± {s:.3f}" if s == s else "" for s in table["ratio_spread"]]
+    table["cell"] = [f"{r:.3f}{s}" for r, s in zip(table["ratio"], spread, strict=True)]
+    table["method"] = table["data"] + ", " + table["method"]
+    yield (
+        "RMSE between the data, over that of the best interpolation",
+        table.pivot(index="method", columns="variable", values="cell").reset_index(),
+    )
+
+
+#: The table has one line per run: seed (empty where nothing is random), points, rmse_u ... in SI units, parameters,
+#: train_s. It belongs to one source.
+STUDY = Study(
+    name="continuous",
+    title="functions of place and time, with and without equations",
+    keys=("data", "method", "seed"),
+    columns=("data", "method", "seed", "points", *(f"rmse_{v}" for v in VARIABLES), "parameters", "train_s"),
+    plans=presets(plan),
+    work=one,
+    check=lambda runs, context: window(context.data),  # refuse what cannot be used before anything is started
+    order=(By("data", (REGULAR, *SHARES)), By("method", (*GRIDDED, *SCATTERED, *FIELDS)), By("seed")),
+    part={"data": REGULAR},
+    summarise=continuous_summary,
+    display=display,
+    tell=lambda rows: f"RMSE of u {rows['rmse_u'].iloc[0]:.3f} m/s, {rows['train_s'].iloc[0]:.0f} s",
+    reference=lambda run: run.method not in FIELDS,
+    data="nature-window",
+    needs="another window than the one that ships, hours of u, v, t, z, q and tcw on one level",
+    scores=("continuous",),
+)
+read_continuous = STUDY.read
+
+
+def benchmark_continuous(
+    output: str | Path = "benchmark", workers: int = 2, runs=None, say=print, source: str | Path = SHIPPED, **changes
+) -> Path:
+    """:meth:`Study.launch`, with the settings of :class:`physlab.phydl.FitSettings`; `source` are the data."""
+    return STUDY.launch(source, output, workers, runs, say, **changes)
 
 
 def ship_fields(folder: str | Path, **changes) -> list[Path]:

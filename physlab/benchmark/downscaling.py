@@ -9,30 +9,62 @@ an interrupted training has its state. The cpu sizes take some hours on two core
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from physlab.benchmark.parallel import resume
-from physlab.benchmark.table import COLUMNS, SCORES, read_runs, write_runs
+from physlab.benchmark.study import Context, Study
+from physlab.benchmark.table import By
 from physlab.data import sr_pairs
 from physlab.data.patches import SRData
 from physlab.downscale import STATISTICAL, Constrained, FieldDownscaler, make_statistical
 from physlab.errors import PhysLabError
-from physlab.throughput import one_thread
-from physlab.train import evaluate, list_recipes, load_checkpoint, predict_members, train_one
+from physlab.train import Recipe, evaluate, list_recipes, load_checkpoint, predict_members, train_one
 from physlab.train.checkpoint import CARD
 from physlab.train.evaluate import baselines
 from physlab.train.recipe import checkpoint_name, get_recipe
+from physlab.train.timing import seconds_per_megapixel
 from physlab.zoo import checkpoint_folders, kind_of
 
+KEYS = ("task", "factor", "model", "constraint", "seed", "kind", "preset")
+SCORES = (
+    "mse", "rmse", "mae", "bias", "psnr", "ssim", "ms_ssim", "pearson", "crps", "spread_skill", "member_rmse",
+    "conservation_error", "conservation_error_relative", "negative_count", "spectral_divergence",
+    "spectral_divergence_top", "rmse_extreme", "bias_extreme",
+)  # fmt: skip
+COSTS = ("parameters", "train_s", "s_per_megapixel")
+COLUMNS = (*KEYS, *SCORES, *COSTS, "data")
+SHOWN = (
+    "rmse", "mae", "bias", "psnr", "ssim", "pearson", "crps", "spread_skill", "spectral_divergence",
+    "spectral_divergence_top", "conservation_error_relative", "negative_count",
+)  # fmt: skip
+KINDS = ("baseline", "statistical", "network", "ensemble", "sequence")
 SEEDS = (0, 1, 2)
 CHECKPOINTS = "checkpoints"
-TABLE = "downscaling.csv"
-KNOWN_BY = ("task", "factor", "model", "constraint", "seed", "preset")
 OF_ENSEMBLES = {"spread_skill", "member_rmse"}
+TIMED = slice(0, 4)  # samples
+
+#: Rows of the course report (its experiment numbers) -> (task, factor, model, constraint) here.
+PAPER = {
+    "E1": ("tcw", 2, "srcnn-plain", "none"),
+    "E2": ("tcw", 2, "srcnn-plain", "softmax"),
+    "E3": ("tcw", 4, "srcnn-plain", "none"),
+    "E4": ("tcw", 4, "srcnn-plain", "softmax"),
+    "E5": ("tcw", 4, "convgru-plain", "none"),
+    "E6": ("tcw", 4, "convgru-plain", "softmax"),
+    "E7": ("tcw", 4, "convgru-plain", "soft"),
+    "E8": ("tcw", 4, "gan-report", "none"),
+    "E9": ("tcw", 4, "gan-report", "soft"),
+    "E10": ("tcw", 4, "gan-report", "softmax"),
+    "GAN add": ("tcw", 4, "gan-report", "add"),
+    "E11": ("tcw", 8, "gan-report", "none"),
+    "E12": ("tcw", 8, "gan-report", "softmax"),
+    "E13": ("tcw-t1", 4, "convgru-plain", "none"),
+    "E14": ("tcw-t1", 4, "convgru-plain", "softmax"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,22 +85,24 @@ class Run:
         return f"{self.task} x{self.factor} {self.model} {self.constraint}{seed}"
 
 
+def run_of(recipe: Recipe, constraint: str, seed: int, preset: str) -> Run:
+    """The run that trains a recipe."""
+    chosen = recipe.presets[preset]
+    kind = kind_of({"task": recipe.task, "network": {"class": chosen.network, "arguments": chosen.arguments}})
+    label = recipe.label or "compact"
+    return Run(recipe.task, recipe.factor, label, constraint, seed, kind, preset, recipe.name)
+
+
 def paper(preset: str = "cpu") -> list[Run]:
     """All runs: the baselines of every task, the statistical methods, each recipe with its constraints; three seeds."""
-    recipes = list(list_recipes().values())
-    tasks = list(dict.fromkeys((recipe.task, recipe.factor) for recipe in recipes))
+    recipes = list_recipes().values()
     runs = [
         Run(task, factor, model, constraint, None, "baseline")
-        for task, factor in tasks
+        for task, factor in dict.fromkeys((recipe.task, recipe.factor) for recipe in recipes)
         for model, constraint in (("nearest", "none"), ("bicubic", "none"), ("bicubic", "add"))
     ]
-    for seed, recipe in itertools.product(SEEDS, sorted(recipes, key=lambda r: bool(r.teacher or r.start))):
-        chosen = recipe.presets[preset]
-        kind = kind_of({"task": recipe.task, "network": {"class": chosen.network, "arguments": chosen.arguments}})
-        runs += [
-            Run(recipe.task, recipe.factor, recipe.label or "compact", constraint, seed, kind, preset, recipe.name)
-            for constraint in recipe.constraints
-        ]
+    for seed, recipe in itertools.product(SEEDS, recipes):
+        runs += [run_of(recipe, constraint, seed, preset) for constraint in recipe.constraints]
     for seed, (task, factor), name in itertools.product(SEEDS, (("tcw", 4), ("era5-uk-t2m", 4)), STATISTICAL):
         runs += [Run(task, factor, name, constraint, seed, "statistical") for constraint in ("none", "add")]
     return runs
@@ -87,64 +121,30 @@ def quick(preset: str = "cpu") -> list[Run]:
 PLANS: dict[str, Callable[[], list[Run]]] = {"paper": paper, "full": lambda: paper("full"), "quick": quick}
 
 
-def benchmark_downscaling(
-    preset: str = "paper",
-    output: str | Path = "benchmark",
-    workers: int = 2,
-    runs: list[Run] | None = None,
-    say: Callable[[str], None] = print,
-    **changes,
-) -> Path:
-    """Run or resume a benchmark; returns the path of its tidy table.
-
-    Parameters
-    ----------
-    preset : a key of `PLANS`.
-    output : folder of the table and of the checkpoints that are trained for it; shipped checkpoints are used.
-    workers : processes side by side, one thread each.
-    runs : others than those of the preset.
-    changes : of the settings of the networks, for a quick try.
-
-    Raises
-    ------
-    PhysLabError : an unknown preset; after all runs have ended, naming those that failed.
-    """
-    if preset not in PLANS:
-        raise PhysLabError(f"unknown preset {preset!r}: choose one of {', '.join(PLANS)}")
-    runs, output = PLANS[preset]() if runs is None else runs, Path(output)
-    path = output / TABLE
-    recipes = list_recipes()
-
-    def taught(run: Run) -> bool:
-        return bool(run.recipe and (recipes[run.recipe].teacher or recipes[run.recipe].start))
-
-    return resume(
-        path, runs, KNOWN_BY, read_runs, write_runs, one, (output / CHECKPOINTS, changes),
-        lambda rows: f"RMSE {rows['rmse'].iloc[0]:.4g}", workers, say, later=taught,
-    )  # fmt: skip
+def more(name: str, preset: str) -> list[Run]:
+    """What trains a network by the name of its class, or a recipe by its own name."""
+    size, found = "full" if preset == "full" else "cpu", []
+    for recipe in list_recipes().values():
+        if name.casefold() in (recipe.presets[size].network.casefold(), recipe.name.casefold()):
+            found += [run_of(recipe, constraint, seed, size) for seed in SEEDS for constraint in recipe.constraints]
+    return found
 
 
-_PAIRS: dict[tuple[str, int], SRData] = {}
-
-
+@functools.lru_cache(maxsize=1)
 def pairs(task: str, factor: int) -> SRData:
     """The data of a task; the last one stays in the memory of a worker."""
-    if (task, factor) not in _PAIRS:
-        _PAIRS.clear()
-        _PAIRS[task, factor] = sr_pairs(task, factor)
-    return _PAIRS[task, factor]
+    return sr_pairs(task, factor)
 
 
-def one(run: Run, folder: Path, changes: dict) -> list[dict]:
+def one(run: Run, context: Context) -> list[dict]:
     """Make, score and time the method of a run: its line of the table."""
     data = pairs(run.task, run.factor)
-    method, costs = make(run, data, folder, changes)
-    line = {field.name: getattr(run, field.name) for field in fields(run) if field.name != "recipe"}
-    scores = (getattr(method, "card", None) or {}).get("scores", {}).get("test", {})
+    method, costs = make(run, data, Path(context.output) / CHECKPOINTS, dict(context.changes))
+    scores = (getattr(method, "card", None) or {}).get("scores", {}).get(context.split, {})
     if not set(SCORES) - OF_ENSEMBLES <= set(scores):  # a checkpoint of before knows less; others have no card
-        scores = evaluate(method, data, "test")
-    line |= scores | costs
-    line |= {"s_per_megapixel": seconds_per_megapixel(method, data), "data": data.hashes["test"][:16]}
+        scores = evaluate(method, data, context.split)
+    seconds = seconds_per_megapixel(lambda: predict_members(method, data, context.split, TIMED, members=1))
+    line = asdict(run) | scores | costs | {"s_per_megapixel": seconds, "data": data.hashes[context.split][:16]}
     return [{name: line.get(name) for name in COLUMNS}]
 
 
@@ -161,27 +161,61 @@ def make(run: Run, data: SRData, folder: Path, changes: dict) -> tuple[FieldDown
     recipe = get_recipe(run.recipe)
     name = checkpoint_name(recipe, run.constraint, run.seed, run.preset)
     shipped = None if changes else checkpoint_folders().get(name)
-    own = folder / name
-    where = shipped if shipped and not (own / CARD).exists() else None
+    where = shipped if shipped and not (folder / name / CARD).exists() else None
     if where is None:
         where = train_one(recipe, run.constraint, run.seed, run.preset, folder, data, **changes)
     model = load_checkpoint(where)
     if model.card["split_hashes"].get("test") != data.hashes["test"]:
         raise PhysLabError(f"checkpoint {where} was made with other data: remove it, or choose another folder")
-    return model, {"parameters": count_parameters_of(model), "train_s": model.card["wall_time_s"]}
+    count = sum(parameter.numel() for parameter in model.network.parameters())  # frozen when they are loaded
+    return model, {"parameters": count, "train_s": model.card["wall_time_s"]}
 
 
-def count_parameters_of(model) -> int:
-    """Trained numbers of a model, whose networks are frozen when they are loaded."""
-    return sum(parameter.numel() for parameter in model.network.parameters())
+def prepare(run: Run, context: Context) -> None:
+    """Train what others learn from."""
+    make(run, pairs(run.task, run.factor), Path(context.output) / CHECKPOINTS, dict(context.changes))
 
 
-def seconds_per_megapixel(method: FieldDownscaler, data: SRData, samples: int = 4, repeats: int = 3) -> float:
-    """Seconds of one thread for a million fine points (of one member), the shortest of some runs."""
-    times = []
-    with one_thread():
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            made = predict_members(method, data, "test", slice(0, samples), members=1)
-            times.append(time.perf_counter() - start)
-    return min(times[1:]) / (made.numel() / 1e6)
+def after(run: Run, context: Context) -> list[Run]:
+    """The run that a student learns from, or starts from, if its checkpoint is neither in the output nor shipped."""
+    recipe = list_recipes().get(run.recipe)
+    first = recipe and (recipe.teacher or recipe.start)
+    if not first:
+        return []
+    name = checkpoint_name(get_recipe(first), run.constraint, run.seed, run.preset)
+    known = name in checkpoint_folders() or (Path(context.output) / CHECKPOINTS / name / CARD).is_file()
+    return [] if known else [run_of(get_recipe(first), run.constraint, run.seed, run.preset)]
+
+
+#: The table has one line per run: seed (empty where nothing is random), kind, preset, the scores of
+#: :func:`physlab.train.evaluate` on the test split in physical units, RMSE and bias above the 99th percentile,
+#: parameters, train_s (seconds), s_per_megapixel (one thread, a million fine points of a member), data (hash).
+STUDY = Study(
+    name="downscaling",
+    title="interpolation, statistics, networks, generators and sequences",
+    keys=("task", "factor", "model", "constraint", "seed", "preset"),
+    columns=COLUMNS,
+    plans=PLANS,
+    work=one,
+    prepare=prepare,
+    after=after,
+    more=more,
+    order=(By("task"), By("factor"), By("kind", KINDS), By("model"), By("constraint"), By("seed")),
+    part={"task": "tcw", "factor": 4},
+    by=("model", "constraint", "kind", "preset"),
+    averaged=(*SCORES, *COSTS),
+    gains={"gain": "rmse"},
+    against={"model": "bicubic", "constraint": "add"},
+    headline=SHOWN,
+    tell=lambda rows: f"RMSE {rows['rmse'].iloc[0]:.4g}",
+    reference=lambda run: run.kind == "baseline",
+    fill={"constraint": "none"},
+)
+read_runs, write_runs, summary = STUDY.read, STUDY.write, STUDY.summary
+
+
+def benchmark_downscaling(
+    preset: str = "paper", output: str | Path = "benchmark", workers: int = 2, runs=None, say=print, **changes
+) -> Path:
+    """:meth:`Study.launch`, the preset first; `changes` of the settings of the networks, for a quick try."""
+    return STUDY.launch(None, output, workers, runs, say, preset=preset, **changes)

@@ -24,8 +24,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.benchmark.parallel import resume
-from physlab.benchmark.table import over_seeds, read_table, replace_table
+from physlab.benchmark.study import Context, Study, presets
+from physlab.benchmark.table import By
 from physlab.constrain import make_constraint
 from physlab.data.catalog import open_dataset
 from physlab.data.frames import UK_SPLIT
@@ -43,7 +43,6 @@ from physlab.train.checkpoint import commit, device_name, versions
 from physlab.train.latent import LatentSettings, balance_of, make_latent, train_latent, tune_latent
 from physlab.train.steps import Steps
 
-RESULTS, TABLE = "results/ensemble.csv", "ensemble.csv"
 TRAINING, HELD_OUT = "run-10", "run-11"
 DAYS = {"train": (0, 1000), "val": (0, 15), "test": (18, 37)}
 EVERY = {"train": 1, "val": 6, "test": 6}  # of the six-hourly times
@@ -138,16 +137,16 @@ def checkpoint(output: str | Path, run: Run) -> Path:
     return Path(output) / f"{run.data}{tail}-s{run.seed}"
 
 
-def trained(run: Run, folder: str, output: str, changes: dict) -> LatentDownscaler:
+def trained(run: Run, context: Context) -> LatentDownscaler:
     """The model of a run, from its folder or trained now."""
-    path = checkpoint(output, run)
+    path = checkpoint(context.output, run)
     if path.exists():
         return LatentDownscaler.load(path)
     task = TASKS[run.data]
-    settings = replace(task.settings, **changes)
-    fields, begun = fields_of(run.data, "train", folder), time.perf_counter()
+    settings = replace(task.settings, **context.changes)
+    fields, begun = fields_of(run.data, "train", context.data), time.perf_counter()
     if run.model == TUNED:
-        model = trained(replace(run, model=DIFFUSION, kind="none", weight=0.0), folder, output, changes)
+        model = trained(replace(run, model=DIFFUSION, kind="none", weight=0.0), context)
         tune_latent(model, fields, run.weight, "balance" if run.kind == "none" else run.kind, settings, run.seed or 0)
     else:
         with torch.random.fork_rng(devices=[]):
@@ -232,8 +231,9 @@ def compare_on(model: LatentDownscaler, fields: TerrainFields, members: int = ME
     return pd.DataFrame([{"model": name, **pd.DataFrame(row).mean().to_dict()} for name, row in rows.items()])
 
 
-def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") -> list[dict]:
+def one(run: Run, context: Context) -> list[dict]:
     """The rows of a run, trained if need be."""
+    folder, split = context.data, context.split
     fields = fields_of(run.data, split, folder)
     key = {"data": run.data, "kind": run.kind, "weight": run.weight, "seed": run.seed}
     if run.seed is None:
@@ -241,7 +241,7 @@ def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") 
         made = {n: baseline(n, run.data, folder, split) for n in BASELINES
                 if "lapse" not in n or "elevation" in fields.statics}  # fmt: skip
         return [{**key, "model": n, **cost, **score(x, run.data, folder, split)} for n, x in made.items()]
-    model = trained(run, folder, output, changes)
+    model = trained(run, context)
     cost = {"parameters": sum(p.numel() for p in model.parameters()), "train_s": model.card.get("train_s")}
     members, seconds = draw(model, fields, seed=run.seed)
     rows = [{**key, "model": run.model, **cost, "s_per_state": seconds,
@@ -313,7 +313,7 @@ def ship(data: str | Path, output: str | Path, assets: str | Path) -> None:
     model.save(assets / "ensembles" / SHIPPED, half=True)
     pack(Path(data) / HELD_OUT, assets / "data")
     pack_members(data, output, assets / "data")
-    write_ensemble(read_ensemble(Path(output) / TABLE), assets / RESULTS)
+    STUDY.write(STUDY.read(Path(output) / STUDY.file), assets / "results" / STUDY.file)
 
 
 def plan(tasks: tuple[str, ...] = tuple(TASKS), seeds: tuple[int, ...] = SEEDS) -> list[Run]:
@@ -324,78 +324,49 @@ def plan(tasks: tuple[str, ...] = tuple(TASKS), seeds: tuple[int, ...] = SEEDS) 
     return [*(Run(data, BASELINES[0]) for data in tasks), *base, *tuned]
 
 
-def benchmark_ensemble(
-    data: str | Path,
-    output: str | Path = "benchmark",
-    workers: int = 2,
-    runs: list[Run] | None = None,
-    say: Callable[[str], None] = print,
-    **changes,
-) -> Path:
-    """Run or resume the benchmark; returns the path of its tidy table.
-
-    Parameters
-    ----------
-    data : folder of the two nature runs.
-    output : folder of the table and the trained models.  workers : processes side by side, one thread each.
-    runs : others than :func:`plan`;  changes : of :class:`physlab.train.latent.LatentSettings`.
-
-    Raises
-    ------
-    PhysLabError : the data are not there, or, after all runs have ended, some failed.
-    """
-    path, runs = Path(output) / TABLE, plan() if runs is None else runs
-    for name in sorted({r.data for r in runs}):
-        fields_of(name, "test", str(data))
-    return resume(
-        path, runs, KEYS, read_ensemble, write_ensemble, one, (str(data), str(output), changes),
-        lambda rows: f"RMSE {rows['rmse'].iloc[0]:.4f} K, CRPS {rows['crps'].iloc[0]:.4f} K", workers, say,
-        later=lambda r: r.model == TUNED,
-    )  # fmt: skip
+def after(run: Run, context: Context) -> list[Run]:
+    """The base model of a tuned one, if it is not there."""
+    base = Run(run.data, DIFFUSION, seed=run.seed)
+    return [base] if run.model == TUNED and not checkpoint(context.output, base).exists() else []
 
 
-def read_ensemble(path: str | Path | None = None) -> pd.DataFrame:
-    """The tidy table, one line per model and seed; None for the one that ships.
-
-    Columns: data, model, kind ("none", "balance" or "flux-ratio"), weight (lambda), seed (empty where nothing is
-    random), the scores of :func:`physlab.score.detail.detail_scores` (means over the test times), members, states,
-    s_per_state (one thread, all members), parameters, train_s.
-
-    Raises
-    ------
-    PhysLabError : the file lacks columns.
-    """
-    return read_table(path, RESULTS, COLUMNS)
+def check(runs: list[Run], context: Context) -> None:
+    """The data are there."""
+    for name in sorted({run.data for run in runs}):
+        fields_of(name, "test", context.data)
 
 
-def write_ensemble(table: pd.DataFrame, path: Path) -> Path:
-    """Sorted, 6 significant digits, atomically."""
-    order = (*BASELINES, REGRESSION, DIFFUSION, CONSTRAINED, TUNED)
-    rows = table.assign(_d=table["data"].map(list(TASKS).index), _m=table["model"].map(order.index))
-    rows = rows.sort_values(["_d", "_m", "kind", "weight", "seed"])
-    return replace_table(rows.reindex(columns=list(COLUMNS)), path)
-
-
-def ensemble_summary(runs: pd.DataFrame, data: str = "nature-x4") -> pd.DataFrame:
-    """Mean and spread over seeds, one row for each model, kind and weight.
-
-    Returns
-    -------
-    DataFrame: model, kind, weight, seeds, each score as mean and NAME_spread (sample standard deviation over seeds;
-    empty for one), members, s_per_state, train_s, parameters.
-
-    Raises
-    ------
-    PhysLabError : no run on these data.
-    """
-    chosen = runs[runs["data"] == data]
-    if chosen.empty:
-        raise PhysLabError(f"no run on {data!r}: the table has {', '.join(sorted(set(runs['data'])))}")
-    rows = []
-    for (model, kind, weight), group in chosen.groupby(["model", "kind", "weight"], sort=False):
-        row: dict[str, object] = {"model": model, "kind": kind, "weight": weight, "seeds": len(group)}
-        rows.append(row | over_seeds(group, (*SCORES, "members", "s_per_state", "train_s", "parameters")))
-    return pd.DataFrame(rows)
+#: The table has one line per model and seed: kind ("none", "balance" or "flux-ratio"), weight (lambda), seed (empty
+#: where nothing is random), the scores of :func:`physlab.score.detail.detail_scores` (means over the test times),
+#: members, states, s_per_state (one thread, all members), parameters, train_s.
+STUDY = Study(
+    name="ensemble",
+    title="latent diffusion over terrain, with and without a law in its loss",
+    keys=KEYS,
+    columns=COLUMNS,
+    plans=presets(plan),
+    work=one,
+    prepare=trained,
+    after=after,
+    check=check,
+    order=(
+        By("data", TASKS),
+        By("model", (*BASELINES, REGRESSION, DIFFUSION, CONSTRAINED, TUNED)),
+        By("kind"),
+        By("weight"),
+        By("seed"),
+    ),
+    part={"data": "nature-x4"},
+    by=("model", "kind", "weight"),
+    averaged=(*SCORES, "members", "s_per_state", "train_s", "parameters"),
+    headline=("rmse", "bias", "crps", "spread_skill", "specdiv", "specdiv_top", "residual", "conservation"),
+    tell=lambda rows: f"RMSE {rows['rmse'].iloc[0]:.4f} K, CRPS {rows['crps'].iloc[0]:.4f} K",
+    reference=lambda run: run.seed is None,
+    data="terrain",
+    needs="folder of two nature runs, run-10 and run-11",
+    scores=("latent diffusion",),
+)
+benchmark_ensemble, read_ensemble, ensemble_summary = STUDY.launch, STUDY.read, STUDY.summary
 
 
 if __name__ == "__main__":

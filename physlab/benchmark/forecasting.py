@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,15 +27,15 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from physlab.benchmark.parallel import resume
-from physlab.benchmark.table import read_table, replace_table
+from physlab.benchmark.study import Context, Run, Study, presets
+from physlab.benchmark.table import By
 from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
 from physlab.phydl.finetune import ForecastSettings, GridResidual, Windows, finetune
 from physlab.phydl.forecast import LEADS, Forecaster
 from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.tables import over_seeds
 
-RESULTS, TABLE = "results/forecasting.csv", "forecasting.csv"
 VARIABLES = ("u", "v", "t", "z", "q", "tcw")
 TRAINING, HELD_OUT = "nature-band-6.nc", "nature-band-7.nc"
 SPLITS = {"val": (0, 4), "test": (9, 16)}  # days of the held-out run
@@ -54,17 +54,6 @@ STAGES = {  # name -> changes of MORE
 SOME = {"equations, lighter": ("unet",), "signed mean": ("unet",)}  # stages of these networks only
 COLUMNS = ("model", "training", "seed", "lead", *(f"rmse_{v}" for v in VARIABLES), *(f"acc_{v}" for v in VARIABLES),
            "residual", "parameters", "train_s")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Run:
-    """A network and a seed, with all its stages; "persistence" stands for all references."""
-
-    model: str
-    seed: int | None
-
-    def __str__(self) -> str:
-        return "references" if self.seed is None else f"{self.model}, seed {self.seed}"
 
 
 @functools.lru_cache(maxsize=2)
@@ -146,11 +135,12 @@ def predict(model: Forecaster, case: Case) -> torch.Tensor:
     return torch.cat([model(part) for part in case.given.split(64)])
 
 
-def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") -> list[dict]:
+def one(run: Run, context: Context) -> list[dict]:
     """All stages of a network, or the references (no seed), scored; finished checkpoints are taken as they are."""
+    folder, output = context.data, Path(context.output)
     equations, train = law(folder), band(folder, TRAINING)
     model = Forecaster.of("unet" if run.seed is None else run.model, train, VARIABLES, seed=run.seed or 0)
-    case = make_case(folder, model, split)
+    case = make_case(folder, model, context.split)
     if run.seed is None:
         now = case.given[:, -1:].expand_as(case.asked)
         made = {"persistence": now, "climatology": case.climate.expand_as(case.asked), "truth": case.asked}
@@ -159,16 +149,16 @@ def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") 
     windows, rows = Windows(train, model), []
     stages = ["base", *(s for s in STAGES if run.model in SOME.get(s, NETWORKS))]
     for stage in stages:
-        path = Path(output) / f"forecast-{run.model}-{stage.replace(', ', '-').replace(' ', '-')}-s{run.seed}"
+        path = output / f"forecast-{run.model}-{stage.replace(', ', '-').replace(' ', '-')}-s{run.seed}"
         if path.exists():
             model = Forecaster.load(path)
         else:
             if stage == "base":
                 settings = BASE
             else:
-                model = Forecaster.load(Path(output) / f"forecast-{run.model}-base-s{run.seed}")
+                model = Forecaster.load(output / f"forecast-{run.model}-base-s{run.seed}")
                 settings = MORE
-            settings = ForecastSettings(**{**asdict(settings), **STAGES.get(stage, {}), **changes})
+            settings = ForecastSettings(**{**asdict(settings), **STAGES.get(stage, {}), **context.changes})
             report = finetune(model, windows, settings, equations, seed=run.seed + (0 if stage == "base" else 1000))
             model.card |= {"stage": stage, "seed": run.seed, "train_s": report.wall_time_s, "commit": commit(),
                            "versions": versions(), "device": device_name(torch.device("cpu"))}  # fmt: skip
@@ -180,64 +170,15 @@ def one(run: Run, folder: str, output: str, changes: dict, split: str = "test") 
 
 
 def plan() -> list[Run]:
-    """The references, then network by network, seed by seed."""
+    """The references, all in a run called persistence, then network by network, seed by seed."""
     return [Run("persistence", None), *(Run(model, seed) for seed in SEEDS for model in NETWORKS)]
 
 
-def benchmark_forecasting(
-    data: str | Path,
-    output: str | Path = "benchmark",
-    workers: int = 2,
-    runs: list[Run] | None = None,
-    say: Callable[[str], None] = print,
-    **changes,
-) -> Path:
-    """Run or resume the benchmark; returns the path of its tidy table.
-
-    Parameters
-    ----------
-    data : folder of the two files of hours.
-    output : folder of the table and the checkpoints.  workers : processes side by side, one thread each.
-    runs : others than :func:`plan`;  changes : of :class:`physlab.phydl.finetune.ForecastSettings`, for a quick try.
-
-    Raises
-    ------
-    PhysLabError : the data are not there, or, after all runs have ended, some failed.
-    """
+def check(runs: list[Run], context: Context) -> None:
+    """Both files are there and readable."""
     for name in (TRAINING, HELD_OUT):
-        band(str(data), name)
+        band(context.data, name)
     band.cache_clear()
-    path, runs = Path(output) / TABLE, plan() if runs is None else runs
-    return resume(
-        path, runs, ("model", "seed"), read_forecasting, write_forecasting, one, (str(data), str(output), changes),
-        _last, workers, say,
-    )  # fmt: skip
-
-
-def _last(rows: pd.DataFrame) -> str:
-    last = rows[rows["lead"] == SCORED[-1]]
-    return f"RMSE of u at {SCORED[-1]} h " + ", ".join(f"{x:.2f}" for x in last["rmse_u"]) + " m/s"
-
-
-def read_forecasting(path: str | Path | None = None) -> pd.DataFrame:
-    """The tidy table, one line per run, stage and lead; None for the one that ships.
-
-    Columns: model, training (base and those of STAGES), seed, lead (h), rmse_u ... in SI units, acc_u ...,
-    residual (root mean square, relative; the truth has about 1.2), parameters, train_s.
-
-    Raises
-    ------
-    PhysLabError : the file lacks columns.
-    """
-    runs = read_table(path, RESULTS, COLUMNS, empty=[""])
-    return runs.assign(training=runs["training"].fillna(""))
-
-
-def write_forecasting(table: pd.DataFrame, path: Path) -> Path:
-    """Sorted, 6 significant digits, atomically."""
-    models, stages = ("truth", "persistence", "climatology", *NETWORKS), ("", "base", *STAGES)
-    order = table.assign(_m=table["model"].map(models.index), _t=table["training"].map(stages.index))
-    return replace_table(order.sort_values(["_m", "_t", "seed", "lead"]).reindex(columns=list(COLUMNS)), path)
 
 
 def forecasting_summary(runs: pd.DataFrame) -> pd.DataFrame:
@@ -258,17 +199,62 @@ def forecasting_summary(runs: pd.DataFrame) -> pd.DataFrame:
             continue
         gains = {v: 1 - part.loc[both, f"rmse_{v}"] / control.loc[both, f"rmse_{v}"] for v in VARIABLES}
         gains["all"] = sum(gains.values()) / len(VARIABLES)
+        found = over_seeds(pd.DataFrame(gains), gains)
         rows += [{
-            "model": model, "training": stage, "lead": lead, "variable": v, "seeds": len(g), "gain": g.mean(),
-            "spread": g.std(ddof=1) if len(g) > 1 else float("nan"), "residual": part.loc[both, "residual"].mean(),
+            "model": model, "training": stage, "lead": lead, "variable": v, "seeds": len(both), "gain": found[v],
+            "spread": found[f"{v}_spread"], "residual": part.loc[both, "residual"].mean(),
             "residual_control": control.loc[both, "residual"].mean(),
-        } for v, g in gains.items()]  # fmt: skip
+        } for v in gains]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def tell(rows: pd.DataFrame) -> str:
+    """The last lead."""
+    last = rows[rows["lead"] == SCORED[-1]]
+    return f"RMSE of u at {SCORED[-1]} h " + ", ".join(f"{x:.2f}" for x in last["rmse_u"]) + " m/s"
+
+
+def display(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Mean over variables."""
+    table = forecasting_summary(runs)
+    table = table[(table["variable"] == "all") & (table["training"] != "base")]
+    spread = [f" ± {s:.2%}" if s == s else "" for s in table["spread"]]
+    table = table.assign(gain=[f"{g:+.2%}{s}" for g, s in zip(table["gain"], spread, strict=True)])
+    names = ["model", "training", "lead", "seeds", "gain", "residual", "residual_control"]
+    yield "Gain in RMSE of fine-tuning over the control", table[names]
+
+
+#: The table has one line per run, stage and lead: training (base and those of STAGES), lead (h), rmse_u ... in SI
+#: units, acc_u ..., residual (root mean square, relative; the truth has about 1.2), parameters, train_s.
+STUDY = Study(
+    name="forecasting",
+    title="networks that forecast a day, fine-tuned by equations",
+    keys=("model", "seed"),
+    columns=COLUMNS,
+    plans=presets(plan),
+    work=one,
+    check=check,
+    order=(
+        By("model", ("truth", "persistence", "climatology", *NETWORKS)),
+        By("training", ("", "base", *STAGES)),
+        By("seed"),
+        By("lead"),
+    ),
+    summarise=forecasting_summary,
+    display=display,
+    tell=tell,
+    reference=lambda run: run.seed is None,
+    fill={"training": ""},
+    data="bands",
+    needs="folder of the hours of two nature runs on a circle of latitudes",
+    scores=("forecast",),
+)
+benchmark_forecasting, read_forecasting = STUDY.launch, STUDY.read
 
 
 def ship(output: str | Path, folder: str | Path) -> list[Path]:
     """Copy the U-Nets of seed 0 that the book shows, with and without equations, their weights rounded to float16."""
-    table, paths = read_forecasting(Path(output) / TABLE), []
+    table, paths = read_forecasting(Path(output) / STUDY.file), []
     for stage in ("data", "equations"):
         name = f"forecast-unet-{stage}-s0"
         model = Forecaster.load(Path(output) / name)

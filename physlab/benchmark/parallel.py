@@ -1,53 +1,107 @@
-"""Runs of a benchmark side by side: one process each, those that others build on first.
+"""Runs of a study side by side, in processes of this machine or on a cluster, each after those that it builds on.
 
-A failure costs its own run, and what a table holds already is not made again.
+A failure costs its own run and those that build on it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
-from typing import TypeVar
-
-import pandas as pd
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
 
 from physlab.errors import PhysLabError
 from physlab.train.workers import begin
 
-Run = TypeVar("Run")
 EXPECTED = (PhysLabError, OSError, RuntimeError, ValueError)  # of a run; anything else is a fault of the program
 
 
+class Client(Protocol):
+    """What runs are given to: an executor of :mod:`concurrent.futures`, or a client of ``dask.distributed``."""
+
+    def submit(self, work: Callable, /, *arguments: object) -> Future:
+        """A future with ``add_done_callback`` and ``result``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run, the function ``work(run, *arguments)`` that makes it, and the runs that must have been made before."""
+
+    run: Hashable
+    work: Callable
+    needs: frozenset = frozenset()
+
+
+class Here:
+    """The client that makes a run at once, in this process."""
+
+    def submit(self, work: Callable, /, *arguments: object) -> Future:
+        future: Future = Future()
+        future.set_result(work(*arguments))
+        return future
+
+
 def results(
-    stages: Sequence[Sequence[Run]], work: Callable, arguments: tuple, workers: int
-) -> Iterator[tuple[Run, object]]:
-    """Each run with ``work(run, *arguments)``, or with the exception that it raised, as they come.
+    tasks: Sequence[Task], arguments: tuple = (), workers: int = 2, client: Client | None = None
+) -> Iterator[tuple[Hashable, object]]:
+    """Each run with what it gave, or with the exception that it raised, as they come.
 
     Parameters
     ----------
-    stages : runs; those of a stage start when the stage before has ended.
-    workers : processes, one thread each; with 1 the runs are made here, in order.
+    tasks : in the order in which they are to be begun.
+    workers : processes, one thread each; with 1 the runs are made here, one after the other.
+    client : takes the runs instead.
     """
-    if workers <= 1:
-        for run in (run for stage in stages for run in stage):
-            yield run, attempt(work, run, arguments)
+    waiting, failed, running = list(tasks), set(), set()
+    done: queue.SimpleQueue = queue.SimpleQueue()
+    with _client(client, workers, len(tasks)) as (place, slots):
+        while waiting or running:
+            open_ = {task.run for task in waiting} | running
+            begun = [task for task in waiting if not task.needs & open_][: slots - len(running)]
+            for task in begun:
+                waiting.remove(task)
+                running.add(task.run)
+                lacks = sorted(map(str, task.needs & failed))
+                if lacks:
+                    done.put((task.run, PhysLabError(f"it builds on {', '.join(lacks)}, which failed")))
+                    continue
+                try:
+                    future = place.submit(attempt, task.work, task.run, arguments)
+                except EXPECTED as error:  # the workers are gone
+                    done.put((task.run, error))
+                else:
+                    future.add_done_callback(lambda future, run=task.run: done.put((run, future)))
+            if not running:
+                raise PhysLabError(f"{', '.join(str(task.run) for task in waiting)} wait for each other")
+            run, found = done.get()
+            running.discard(run)
+            found = found if isinstance(found, Exception) else attempt(_result, found, ())
+            if isinstance(found, Exception):
+                failed.add(run)
+            yield run, found
+
+
+@contextlib.contextmanager
+def _client(client: Client | None, workers: int, total: int) -> Iterator[tuple[Client, int]]:
+    """Who makes the runs, and how many at a time."""
+    if client is not None or workers <= 1:
+        yield (Here(), 1) if client is None else (client, max(1, total))
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
         try:
-            for stage in stages:
-                futures = {pool.submit(attempt, work, run, arguments): run for run in stage}
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-        except (KeyboardInterrupt, GeneratorExit):
+            yield pool, max(1, total)
+        except BaseException:  # also an interruption, and a caller that wants no more
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def attempt(work: Callable, run: Run, arguments: tuple) -> object:
+def attempt(work: Callable, run: Hashable, arguments: tuple) -> object:
     """What a run gives, or what went wrong with it."""
     try:
         return work(run, *arguments)
@@ -55,13 +109,19 @@ def attempt(work: Callable, run: Run, arguments: tuple) -> object:
         return error
 
 
-def collect(found: Iterator[tuple[Run, object]], total: int, keep: Callable[[object], str], say: Callable) -> None:
-    """Keep every result, and tell.
+def _result(future: Future) -> object:
+    return future.result()
+
+
+def collect(
+    found: Iterator[tuple[Hashable, object]], total: int, keep: Callable[[Hashable, object], str], say: Callable
+) -> None:
+    """Keep every result, and tell how far it is and how long it will take.
 
     Parameters
     ----------
     found : as from :func:`results`.  total : how many will come.
-    keep : stores a result; returns what is said of it.
+    keep : stores the result of a run; returns what is said of it.
 
     Raises
     ------
@@ -75,63 +135,6 @@ def collect(found: Iterator[tuple[Run, object]], total: int, keep: Callable[[obj
             failed.append(str(run))
             say(f"[{number}/{total}] {run} failed: {result}{tail}")
         else:
-            say(f"[{number}/{total}] {run}: {keep(result)}{tail}")
+            say(f"[{number}/{total}] {run}: {keep(run, result)}{tail}")
     if failed:
         raise PhysLabError(f"{len(failed)} of {total} runs failed ({'; '.join(failed)}): run again to resume")
-
-
-def resume(
-    path: Path,
-    runs: Sequence[Run],
-    keys: Sequence[str],
-    read: Callable[[Path], pd.DataFrame],
-    write: Callable[[pd.DataFrame, Path], Path],
-    work: Callable,
-    arguments: tuple,
-    tell: Callable[[pd.DataFrame], str],
-    workers: int = 2,
-    say: Callable[[str], None] = print,
-    later: Callable[[Run], bool] | None = None,
-) -> Path:
-    """Make the runs that a tidy table lacks, and write it after each; returns its path.
-
-    Parameters
-    ----------
-    path : of the table; it need not be there.
-    keys : attributes of a run, and columns of the table, that a run is known by.
-    read, write : the table, ``read(path)`` and ``write(table, path)``.
-    work : ``work(run, *arguments)`` gives the rows of a run, as dicts.
-    tell : a few words about the rows of a run.
-    workers : processes, one thread each.
-    later : runs that build on others, and start when those have ended.
-
-    Raises
-    ------
-    PhysLabError : after all have ended, naming the runs that failed.
-    """
-    table = read(path) if path.exists() else None
-    todo = missing(table, runs, keys)
-    say(f"{len(runs)} runs, {len(runs) - len(todo)} of them known from {path}")
-    second = [run for run in todo if later is not None and later(run)]
-
-    def keep(rows: object) -> str:
-        nonlocal table
-        new = pd.DataFrame(rows)
-        table = new if table is None else pd.concat([table, new], ignore_index=True)
-        write(table, path)
-        return tell(new)
-
-    found = results([[run for run in todo if run not in second], second], work, arguments, workers)
-    collect(found, len(todo), keep, say)
-    return path
-
-
-def missing(table: pd.DataFrame | None, runs: Sequence[Run], keys: Sequence[str]) -> list[Run]:
-    """The runs that a table (None: there is none) has no row of; `keys` as of :func:`resume`."""
-    known = set() if table is None else {_plain(row) for row in table[list(keys)].itertuples(index=False, name=None)}
-    return [run for run in runs if _plain(getattr(run, key) for key in keys) not in known]
-
-
-def _plain(values: Iterable) -> tuple:
-    """Nothing is None, whether it comes from a run or from a table."""
-    return tuple(None if pd.isna(value) or value == "" else value for value in values)

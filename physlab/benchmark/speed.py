@@ -11,24 +11,27 @@ compilation, and the shortest of each is kept: what is compared is a ratio on on
 from __future__ import annotations
 
 import os
-import time
+import statistics
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
 from physlab.benchmark.continuous import VARIABLES
-from physlab.benchmark.table import replace_table
+from physlab.benchmark.study import Context, Study
 from physlab.data import open_dataset
-from physlab.data.assets import asset
 from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
 from physlab.phydl.domain import grid_points
 from physlab.phydl.forecast import HOURS, LEADS, Forecaster
 from physlab.phydl.surrogate import PhyDL
+from physlab.train.timing import alternate
+from physlab.zoo import load_model
 
-RESULTS = "results/speed.csv"
+MODELS = ("forecast-unet-equations-s0", "nature-window-equations-s0")
 
 
 def integration(resolution: str) -> tuple[Callable[[], np.ndarray], str]:
@@ -89,30 +92,13 @@ def compare(
             lambda: field.evaluate(points),
             f"{count_parameters(field.network):,} parameters at {len(points):,} points, float32, {threads}",
         )
-        taken: dict[str, list[float]] = {name: [] for name in methods}
-        for run, _ in methods.values():
-            run()  # compile, touch memory
-        for _ in range(repeats):
-            for name, (run, _) in methods.items():
-                start = time.perf_counter()
-                run()
-                taken[name].append(time.perf_counter() - start)
+        taken = dict(zip(methods, alternate([run for run, _ in methods.values()], repeats), strict=True))
     first = min(next(iter(taken.values())))
     return pd.DataFrame([
-        {"method": name, "settings": methods[name][1], "seconds": min(t), "median": float(np.median(t)),
+        {"method": name, "settings": methods[name][1], "seconds": min(t), "median": statistics.median(t),
          "ratio": first / min(t)}
         for name, t in taken.items()
     ])  # fmt: skip
-
-
-def read_speed() -> pd.DataFrame:
-    """The table that ships, made on the machine that the column `machine` names."""
-    return pd.read_csv(asset(RESULTS))
-
-
-def write_speed(table: pd.DataFrame, path) -> None:
-    """Atomically, with the machine."""
-    return replace_table(table.assign(machine=machine()), path)
 
 
 def machine() -> str:
@@ -125,3 +111,39 @@ def machine() -> str:
 
         name = platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
+
+
+@dataclass(frozen=True)
+class Run:
+    """All methods in turns, on this machine."""
+
+    machine: str
+
+    def __str__(self) -> str:
+        return f"a day on {self.machine}"
+
+
+def one(run: Run, context: Context) -> list[dict]:
+    """Time the models that ship."""
+    return compare(*(load_model(name) for name in MODELS)).assign(machine=run.machine).to_dict("records")
+
+
+#: The table has one line per method, made on the machine that the column `machine` names.
+STUDY = Study(
+    name="speed",
+    title="a day of a region by the atmosphere's own model, a forecast network and a continuous field",
+    keys=("machine",),
+    columns=("method", "settings", "seconds", "median", "ratio", "machine"),
+    plans={"paper": lambda: [Run(machine())]},
+    work=one,
+    summarise=lambda runs: runs,
+    display=lambda runs: [("A day of weather over the North Atlantic", runs)],
+    tell=lambda rows: f"{rows['seconds'].iloc[0]:.2f} s by the model itself",
+    alone=True,
+)
+read_speed = STUDY.read
+
+
+def write_speed(table: pd.DataFrame, path) -> Path:
+    """:meth:`Study.write`, with the machine."""
+    return STUDY.write(table.assign(machine=machine()), path)

@@ -1,130 +1,151 @@
-"""The tidy table of a benchmark: one line for each run, and its summary over seeds."""
+"""A tidy table, one line for what was measured once: as a file, summed up over seeds, and as it is printed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from physlab.data.assets import asset
-from physlab.data.writer import write_table as replace_table
+from physlab.data.writer import write_table
 from physlab.errors import PhysLabError
-
-RESULTS = "results/downscaling.csv"
-KEYS = ("task", "factor", "model", "constraint", "seed", "kind", "preset")
-SCORES = (
-    "mse", "rmse", "mae", "bias", "psnr", "ssim", "ms_ssim", "pearson", "crps", "spread_skill", "member_rmse",
-    "conservation_error", "conservation_error_relative", "negative_count", "spectral_divergence",
-    "spectral_divergence_top", "rmse_extreme", "bias_extreme",
-)  # fmt: skip
-COSTS = ("parameters", "train_s", "s_per_megapixel")
-COLUMNS = (*KEYS, *SCORES, *COSTS, "data")
-KINDS = ("baseline", "statistical", "network", "ensemble", "sequence")
-
-#: Rows of the course report (its experiment numbers) -> (task, factor, model, constraint) here.
-PAPER = {
-    "E1": ("tcw", 2, "srcnn-plain", "none"),
-    "E2": ("tcw", 2, "srcnn-plain", "softmax"),
-    "E3": ("tcw", 4, "srcnn-plain", "none"),
-    "E4": ("tcw", 4, "srcnn-plain", "softmax"),
-    "E5": ("tcw", 4, "convgru-plain", "none"),
-    "E6": ("tcw", 4, "convgru-plain", "softmax"),
-    "E7": ("tcw", 4, "convgru-plain", "soft"),
-    "E8": ("tcw", 4, "gan-report", "none"),
-    "E9": ("tcw", 4, "gan-report", "soft"),
-    "E10": ("tcw", 4, "gan-report", "softmax"),
-    "GAN add": ("tcw", 4, "gan-report", "add"),
-    "E11": ("tcw", 8, "gan-report", "none"),
-    "E12": ("tcw", 8, "gan-report", "softmax"),
-    "E13": ("tcw-t1", 4, "convgru-plain", "none"),
-    "E14": ("tcw-t1", 4, "convgru-plain", "softmax"),
-}
+from physlab.train.tables import percent, summed_up, with_spread
 
 
-def read_table(
-    path: str | Path | None, shipped: str, columns: Sequence[str], empty: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """A tidy table, one line per run.
+@dataclass(frozen=True)
+class By:
+    """A column that a table is ordered by: the names in `known` in their order, others after them; or its values."""
 
-    Parameters
+    column: str
+    known: Iterable[str] = ()
+    falling: bool = False
+
+    def ranks(self, table: pd.DataFrame) -> pd.Series:
+        """Numbers or values that sort like the column."""
+        values, known = table[self.column], list(self.known)
+        if not known:
+            return values
+        names = known + sorted(set(values.dropna()) - set(known))
+        return values.map({name: place for place, name in enumerate(names)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TidyTable:
+    """What is known of a table.
+
+    Attributes
     ----------
-    path : None for the one that ships.  shipped : its name among the assets.
-    columns : that it must have.
-    empty : texts that mean that nothing is there; None for those of pandas.
-
-    Raises
-    ------
-    PhysLabError : the file lacks columns.
+    name : of its file, of the one that ships and of the command that makes it.
+    keys, columns : of the table; by `keys` a run is known.
+    order : of the rows.
+    fill : column -> what an empty cell means.
+    part : columns whose values say what is compared with what, each with the value that is summed up by default.
+    by, averaged : columns of the summary: what a row is about, and the means and spreads over its seeds.
+    gains, against : new column -> score, 1 - score / score of the row that has these values.
+    headline : the scores that are printed.
+    summarise, display : instead of these, a summary of another form: ``summarise(runs)`` gives it, ``display(runs)``
+        title and table of all that is printed.
     """
-    path, blank = asset(shipped) if path is None else Path(path), {}
-    if empty is not None:
-        blank = {"keep_default_na": False, "na_values": list(empty)}
-    runs = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"}, **blank)
-    missing = [name for name in columns if name not in runs]
-    if missing:
-        raise PhysLabError(f"{path} lacks the columns {', '.join(missing)}: make it by `physlab benchmark`")
-    return runs
+
+    name: str
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    order: tuple[By, ...] = ()
+    fill: Mapping[str, str] = field(default_factory=dict)
+    part: Mapping[str, Any] = field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    averaged: tuple[str, ...] = ()
+    gains: Mapping[str, str] = field(default_factory=dict)
+    against: Mapping[str, Any] = field(default_factory=dict)
+    headline: tuple[str, ...] = ()
+    summarise: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    display: Callable[[pd.DataFrame], Iterable[tuple[str, pd.DataFrame]]] | None = None
+
+    @property
+    def file(self) -> str:
+        """Name of the file in an output folder."""
+        return f"{self.name}.csv"
+
+    @property
+    def parts(self) -> list[str]:
+        """Columns of `part` that runs know."""
+        return [column for column in self.part if column in self.keys]
+
+    def read(self, path: str | Path | None = None) -> pd.DataFrame:
+        """The tidy table; None for the one that ships.
+
+        Raises
+        ------
+        PhysLabError : the file lacks columns.
+        """
+        path = asset(f"results/{self.file}") if path is None else Path(path)
+        # an empty cell, and nothing else, is missing: "none" is the name of a constraint
+        table = pd.read_csv(path, dtype={"seed": "Int64", "parameters": "Int64"}, keep_default_na=False, na_values=[""])
+        lacking = [name for name in self.columns if name not in table]
+        if lacking:
+            raise PhysLabError(f"{path} lacks the columns {', '.join(lacking)}: make it by `physlab benchmark`")
+        return table.fillna(dict(self.fill))
+
+    def summary(self, runs: pd.DataFrame, *values: object, **named: object) -> pd.DataFrame:
+        """Means and spreads over seeds, in the order of the table.
+
+        Parameters
+        ----------
+        runs : the tidy table.
+        values, named : of the columns `part`, in their order or by name; those that are missing have their defaults.
+
+        Returns
+        -------
+        DataFrame: `by`, seeds (1 where nothing is random), each of `averaged` as mean and NAME_spread (sample standard
+        deviation over seeds; empty for one), and `gains` (empty without the row that they refer to).
+
+        Raises
+        ------
+        PhysLabError : the table has no such part.
+        """
+        if self.summarise is not None:
+            return self.summarise(runs)
+        wanted = {**self.part, **dict(zip(self.part, values, strict=False)), **named}
+        chosen = runs[_like(runs, wanted)]
+        if chosen.empty:
+            there = runs[list(wanted)].drop_duplicates().to_dict("records")
+            raise PhysLabError(f"no run with {_words(wanted)}: the table has {'; '.join(map(_words, there))}")
+        table = summed_up(chosen, self.by, self.averaged)
+        base = table[_like(table, self.against)]
+        for name, score in self.gains.items():
+            table[name] = 1 - table[score] / float(base[score].iloc[0]) if len(base) else float("nan")
+        return table
+
+    def shown(self, runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Title and table of all that the command prints: the headline of each part."""
+        if self.display is not None:
+            yield from self.display(runs)
+            return
+        parts = runs[self.parts].drop_duplicates().to_dict("records") if self.parts else [{}]
+        for part in parts:
+            table = self.summary(runs, **part)
+            table = table.assign(**{name: percent(table[name]) for name in self.gains})
+            what = _words({**self.part, **part})
+            keys = (*self.by, "seeds", *self.gains)
+            yield f"{what or self.name}; mean and spread over seeds", with_spread(table, keys, self.headline)
+
+    def write(self, table: pd.DataFrame, path: str | Path) -> Path:
+        """In order, 6 significant digits, atomically."""
+        table = table.reset_index(drop=True)
+        if self.order:
+            ranks = pd.DataFrame({by.column: by.ranks(table) for by in self.order})
+            rising = [not by.falling for by in self.order]
+            table = table.loc[ranks.sort_values(list(ranks), ascending=rising, kind="stable").index]
+        return write_table(table.reindex(columns=list(self.columns)), path)
 
 
-def over_seeds(group: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
-    """NAME and NAME_spread of each name: mean and sample standard deviation over the rows; no spread of one row."""
-    found = {}
-    for name in names:
-        values = group[name].astype(float)
-        found |= {name: values.mean(), f"{name}_spread": values.std(ddof=1) if len(values) > 1 else float("nan")}
-    return found
+def _like(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.Series:
+    """Rows that have these values."""
+    return (table[list(wanted)] == pd.Series(wanted, dtype=object)).all(axis=1)
 
 
-def read_runs(path: str | Path | None = None) -> pd.DataFrame:
-    """The tidy table, one line per run; None for the one that ships.
-
-    Columns: task, factor, model, constraint, seed (empty where nothing is random), kind, preset, the scores of
-    :func:`physlab.train.evaluate` on the test split in physical units, RMSE and bias above the 99th percentile,
-    parameters, train_s (seconds), s_per_megapixel (one thread, a million fine points of a member), data (hash).
-
-    Raises
-    ------
-    PhysLabError : the file lacks columns.
-    """
-    runs = read_table(path, RESULTS, COLUMNS)
-    runs["constraint"] = runs["constraint"].fillna("none")
-    return runs
-
-
-def write_runs(runs: pd.DataFrame, path: Path) -> Path:
-    """Sorted, 6 significant digits, atomically."""
-    order = runs.assign(_kind=runs["kind"].map(KINDS.index)).sort_values(
-        ["task", "factor", "_kind", "model", "constraint", "seed"], kind="stable"
-    )
-    return replace_table(order[list(COLUMNS)], path)
-
-
-def summary(runs: pd.DataFrame, task: str = "tcw", factor: int = 4) -> pd.DataFrame:
-    """Mean and spread over seeds, one row for each model and constraint, in the order baselines ... sequences.
-
-    Returns
-    -------
-    DataFrame: model, constraint, kind, preset, seeds (1 where nothing is random), each score and cost as mean,
-    `NAME_spread` as sample standard deviation over seeds (empty for a single run), and gain =
-    1 - rmse / rmse of bicubic+add.
-
-    Raises
-    ------
-    PhysLabError : no run of this task and factor.
-    """
-    chosen = runs[(runs["task"] == task) & (runs["factor"] == factor)]
-    if chosen.empty:
-        known = ", ".join(f"{t} x{f}" for t, f in runs[["task", "factor"]].drop_duplicates().itertuples(index=False))
-        raise PhysLabError(f"no run of {task} x{factor} in the table: it has {known}")
-    rows = []
-    for (model, constraint, kind, preset), group in chosen.groupby(
-        ["model", "constraint", "kind", "preset"], sort=False, dropna=False
-    ):
-        row: dict[str, object] = {"model": model, "constraint": constraint, "kind": kind, "preset": preset}
-        row["seeds"] = len(group)
-        rows.append(row | over_seeds(group, (*SCORES, *COSTS)))
-    table = pd.DataFrame(rows)
-    base = table[(table["model"] == "bicubic") & (table["constraint"] == "add")]
-    table.insert(5, "gain", 1.0 - table["rmse"] / float(base["rmse"].iloc[0]) if len(base) else float("nan"))
-    return table.reset_index(drop=True)
+def _words(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

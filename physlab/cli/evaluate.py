@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from physlab.cli.output import show, with_spread
+from physlab.cli.output import show
 
 
 def evaluate(
@@ -15,6 +15,7 @@ def evaluate(
     all: bool = False,
     split: Literal["test", "val"] = "test",
     output: Path | None = None,
+    fields: int | None = None,
 ) -> None:
     """Score checkpoints on data that they have not seen, beside nearest, bicubic and bicubic+add.
 
@@ -22,14 +23,22 @@ def evaluate(
 
     Args:
         models: names of `physlab list models`, or checkpoint folders.
-        all: all checkpoints that ship with PhysLab.
+        all: all checkpoints that ship with PhysLab; those that are for something else are listed with the study that
+            scores them.
         split: of the data.
         output: folder for one CSV table per task and factor.
+        fields: only the first ones of the split, for a quick look.
     """
-    from physlab.benchmark import benchmark
+    from physlab.benchmark.checkpoints import benchmark, listed
+    from physlab.benchmark.downscaling import SHOWN
     from physlab.train import write_results
+    from physlab.train.tables import percent, with_spread
 
-    for name, table in benchmark(None if all else models, split).items():
-        show(f"{name}, {split} split", with_spread(table))
+    for name, table in benchmark(None if all else models, split, fields).items():
+        shown = table.assign(gain=percent(table["gain"]))
+        show(f"{name}, {split} split", with_spread(shown, ("method", "seeds", "gain"), SHOWN))
         if output is not None:
             print(write_results(table, output / f"{name}.csv"))
+    if all:
+        others = listed()[1]
+        show("Not scored here", others[others["kind"] != "baseline"])

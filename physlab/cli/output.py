@@ -10,10 +10,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-SCORES = ("rmse", "mae", "bias", "psnr", "ssim", "pearson", "crps", "spread_skill", "spectral_divergence",
-          "spectral_divergence_top", "conservation_error_relative", "negative_count")  # fmt: skip
-
-
 def show(title: str, table: pd.DataFrame | Sequence[Mapping[str, object]]) -> None:
     """Print a table, or rows with the same keys; wide where the output is not a terminal, so that nothing is cut in a
     file or a pipe."""
@@ -36,18 +32,6 @@ def show(title: str, table: pd.DataFrame | Sequence[Mapping[str, object]]) -> No
 def show_numbers(title: str, numbers: dict[str, float]) -> None:
     """Print named numbers as a table of two columns."""
     show(title, [{"quantity": name, "value": text(value)} for name, value in numbers.items()])
-
-
-def with_spread(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a table of results that fit a screen, the spread over seeds behind the mean."""
-    import pandas as pd
-
-    shown = table[["method", "seeds"]].assign(gain=[f"{gain:+.1%}" for gain in table["gain"]])
-    for name in (name for name in SCORES if name in table):
-        spreads = table.get(f"{name}_spread", pd.Series(float("nan"), table.index))
-        cells = zip(table[name], spreads, strict=True)
-        shown[name.replace("_", " ")] = [text(m) + (f" ± {s:.1g}" if s == s else "") for m, s in cells]
-    return shown
 
 
 def text(value: object) -> str:

@@ -43,9 +43,10 @@ class Constrained(FieldDownscaler):
         return replace(self.method.spec, name=self.name, title=title, ensemble=False)
 
     @torch.no_grad()
-    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+    def predict(self, coarse: Tensor, weights: Tensor | None = None, static: Tensor | None = None) -> Tensor:
         """(..., h, w) -> (..., h*N, w*N), physical units; see :meth:`FieldDownscaler.predict`."""
-        return self.constrain(self.method.predict(coarse, weights), coarse, weights)
+        extra = {} if static is None else {"static": static}
+        return self.constrain(self.method.predict(coarse, weights, **extra), coarse, weights)
 
     @torch.no_grad()
     def constrain(self, fine: Tensor, coarse: Tensor, weights: Tensor | None = None) -> Tensor:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from physlab.data.writer import write_table as write_results
 from physlab.train.checkpoint import load_checkpoint, save_checkpoint
-from physlab.train.evaluate import evaluate, predict_members, results_table
+from physlab.train.evaluate import evaluate, predict_members, results_table, write_results
 from physlab.train.loop import Report, fit
-from physlab.train.overhead import layer_overhead
 from physlab.train.recipe import Preset, Recipe, get_recipe, list_recipes, make_model
 from physlab.train.run import train, train_all, train_one
 from physlab.train.settings import Settings
+from physlab.train.timing import layer_overhead
 
 __all__ = [
     "Preset",

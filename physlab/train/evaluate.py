@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,21 @@ from torch import Tensor
 
 from physlab import score
 from physlab.data.patches import SRData
+from physlab.data.writer import write_table
 from physlab.downscale import FieldDownscaler, Interpolate
 from physlab.downscale.gan import MEMBERS
 from physlab.downscale.interpolate import InTime
 from physlab.downscale.static import static_fields
 from physlab.errors import PhysLabError
+from physlab.train.tables import summed_up
 
 BATCH = 32
+#: What a table of results in a file holds, with the spread of each; ensembles are compared by `physlab benchmark`.
+KEPT = (
+    "rmse", "mae", "bias", "psnr", "ssim", "pearson", "conservation_error", "negative_count", "spectral_divergence",
+    "spectral_divergence_top", "conservation_error_relative",
+)  # fmt: skip
+COLUMNS = ("method", "seeds", "gain", *(column for name in KEPT for column in (name, f"{name}_spread")))
 OF_A_MEMBER = 2  # members that are scored as fields of their own
 
 
@@ -66,16 +75,16 @@ def predict_members(
     Parameters
     ----------
     at : which samples.
-    members, seed : of the ensemble of a method with `sample`.
+    members, seed : of the ensemble of a method that draws members.
     """
     coarse, longitude = data.coarse[split][at], data.longitude[split][at]
-    statics = getattr(getattr(model, "network", None), "statics", ())
+    statics = model.spec.statics
     generator = torch.Generator().manual_seed(seed)
     parts = []
     for i in range(0, len(coarse), BATCH):
         extra = {"static": static_fields(statics, data.latitude, longitude[i : i + BATCH])} if statics else {}
         x = coarse[i : i + BATCH]
-        if hasattr(model, "sample"):
+        if model.spec.ensemble:
             parts.append(model.sample(x, data.weights, members, generator, **extra))
         else:
             parts.append(model.predict(x, data.weights, **extra)[None])
@@ -118,25 +127,16 @@ def results_table(
     DataFrame: method, seeds (number of runs), each score as mean, and `<score>_spread` as standard deviation over
     seeds (sample, n - 1; empty for a single run), and `gain`, 1 - rmse / rmse of bicubic+add.
     """
-    runs: dict[str, list[dict]] = {}
-    for method in baselines(data):
-        runs[method.name.rsplit("-x", 1)[0]] = [evaluate(method, data, split)]
+    runs = [{"method": method.name.rsplit("-x", 1)[0], **evaluate(method, data, split)} for method in baselines(data)]
     for model in models:
         card = getattr(model, "card", None) or {}
         kept = card.get("scores", {}).get(split) if stored else None
         same = card.get("split_hashes", {}).get(split) == data.hashes[split]
         preset = card.get("preset", "cpu")
         row = row_name(model) + ("" if preset == "cpu" else f" ({preset})")
-        runs.setdefault(row, []).append(kept if kept and same else evaluate(model, data, split))
-    rows = []
-    for name, scores in runs.items():
-        frame = pd.DataFrame(scores)
-        row: dict[str, object] = {"method": name, "seeds": len(scores)}
-        for key in frame:
-            row[key] = frame[key].mean()
-            row[f"{key}_spread"] = frame[key].std(ddof=1) if len(frame) > 1 else float("nan")
-        rows.append(row)
-    table = pd.DataFrame(rows)
+        runs.append({"method": row, **(kept if kept and same else evaluate(model, data, split))})
+    frame = pd.DataFrame(runs)
+    table = summed_up(frame, ("method",), [name for name in frame if name != "method"])
     reference = float(table.loc[table["method"] == "bicubic+add", "rmse"].iloc[0])
     table.insert(2, "gain", 1.0 - table["rmse"] / reference)
     return table
@@ -147,3 +147,8 @@ def row_name(model: FieldDownscaler) -> str:
     card = getattr(model, "card", None) or {}
     label = str(card.get("recipe", "")).removeprefix(f"{card.get('task')}-x{model.factor}").strip("-")
     return f"{label} {getattr(model, 'constraint', model.name)}".strip()
+
+
+def write_results(table: pd.DataFrame, path: str | Path) -> Path:
+    """CSV of :data:`COLUMNS` with 6 significant digits, atomically."""
+    return write_table(table.reindex(columns=list(COLUMNS)), path)

@@ -15,7 +15,7 @@ from apps.address import Address
 from apps.drawing import Drawing
 from apps.latest import Latest
 from apps.state import Choice, State, parse_query
-from physlab.benchmark.table import COSTS, SCORES
+from physlab.benchmark.downscaling import COSTS, SCORES
 from tests.apps.pages import AtOnce, session
 
 

@@ -17,7 +17,7 @@ from physlab.benchmark.assimilation import (
     SCORES,
     SEEDS,
     SETTINGS,
-    TABLE,
+    STUDY,
     Run,
     assimilation_summary,
     benchmark_assimilation,
@@ -30,25 +30,14 @@ from physlab.benchmark.assimilation import (
 )
 from physlab.errors import PhysLabError
 
+TABLE = STUDY.file
 RUNS = [Run("background", None), Run("VAE-Var", 0), Run("SLAM", 0), Run("PhyDA without PRDO", 0)]
 QUICK = {"steps": 2, "batch": 2, "precision": "fp32"}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def data(twin, tmp_path_factory) -> str:
-    """Runs of three and of 27 days: the test split is from day 23 on, every two days."""
-    folder = tmp_path_factory.mktemp("twin")
-    twin.write(folder / "run-8", times=8, seed=8)
-    twin.write(folder / "run-9", times=104, seed=9)
-    return str(folder)
+def data(twin_runs) -> str:
+    return twin_runs
 
 
 def launch(data: str, output, runs=RUNS, **changes) -> list[str]:
@@ -226,7 +215,9 @@ def test_summary_by_hand(tmp_path) -> None:
     assert other.loc["background", "mse"] == pytest.approx(1.1)
     without = assimilation_summary(toy()[lambda t: t["model"] != "background"])
     assert without["mse_gain"].isna().all()
-    with pytest.raises(PhysLabError, match=r"no run with a share of 0.3 and noise 0: the table has 0.02 / 0, 0.1 / 0"):
+    with pytest.raises(
+        PhysLabError, match=r"no run with share 0.3, noise 0.0: the table has share 0.02, noise 0.0; share 0"
+    ):
         assimilation_summary(toy(), 0.3)
 
 

@@ -17,7 +17,7 @@ from physlab.benchmark.divergence import (
     COLUMNS,
     MODELS,
     STEPS,
-    TABLE,
+    STUDY,
     TEMPERATURES,
     Run,
     benchmark_divergence,
@@ -27,6 +27,7 @@ from physlab.benchmark.divergence import (
 )
 from physlab.errors import PhysLabError
 
+TABLE = STUDY.file
 RUNS = [Run("background", 0, 0), Run("PhyDA", 0, 1), Run("PhyDA", 0, 2), Run("Adas", 0, 2)]
 
 
@@ -38,18 +39,11 @@ def small(monkeypatch):
     entries = {"PhyDA": (small, "VAE-Var"), "VAE-Var": (encoder, ""), "Adas": (bench.Adas, "")}
     for name, (make, after) in entries.items():
         monkeypatch.setitem(bench.ENTRIES, name, bench.Entry(make, quick, after))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def data(twin, tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("twin")
-    twin.write(folder / "run-8", times=8, seed=8)
-    twin.write(folder / "run-9", times=104, seed=9)  # the test split is from day 23 on, every two days
-    return str(folder)
+@pytest.fixture
+def data(twin_runs) -> str:
+    return twin_runs
 
 
 def launch(data: str, output, runs=RUNS) -> list[str]:
@@ -66,7 +60,8 @@ def test_the_plan_trains_everybody_as_long() -> None:
 
 def test_a_small_plan_is_run_and_resumed(data, tmp_path, monkeypatch) -> None:
     said = launch(data, tmp_path)
-    assert said[:2] == ["[1/1] VAE-Var, seed 0: trained", f"4 runs, 0 of them known from {tmp_path / TABLE}"]
+    assert said[0] == f"4 runs, 0 of them known from {tmp_path / TABLE}" and len(said) == 1 + 4 + 1
+    assert said[2].startswith("[2/5] VAE-Var, seed 0: ready") and "PhyDA, seed 0, 1 steps: SpecDiv" in said[3]
     table = read_divergence(tmp_path / TABLE)
     assert list(table.columns) == list(COLUMNS) and len(table) == 2 * len(TEMPERATURES) + 2
     one = table.set_index(["model", "steps", "temperature"]).sort_index(ascending=False)
@@ -107,7 +102,7 @@ def test_a_run_that_fails_is_named(data, tmp_path, monkeypatch) -> None:
         return real(method, *arguments, **options)
 
     monkeypatch.setattr(bench, "train_assimilator", fails)
-    with pytest.raises(PhysLabError, match=r"1 of 2 runs failed \(PhyDA, seed 0, 1 steps\): run again to resume"):
+    with pytest.raises(PhysLabError, match=r"1 of 3 runs failed \(PhyDA, seed 0, 1 steps\): run again to resume"):
         launch(data, tmp_path, [RUNS[1], RUNS[3]])
     assert set(read_divergence(tmp_path / TABLE)["model"]) == {"Adas"}
 

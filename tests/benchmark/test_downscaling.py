@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from physlab.benchmark import PAPER, benchmark_downscaling, read_runs, summary
-from physlab.benchmark.downscaling import TABLE, Run, paper
-from physlab.benchmark.table import COLUMNS, SCORES, write_runs
+from physlab.benchmark.downscaling import COLUMNS, SCORES, STUDY, Run, paper, write_runs
 from physlab.errors import PhysLabError
 
+TABLE = STUDY.file
 QUICK = [
     Run("tcw", 4, "bicubic", "add", None, "baseline"),
     Run("tcw", 4, "espcn", "add", 0, "network", "cpu", "tcw-x4-espcn"),
@@ -37,7 +37,7 @@ def test_summary_has_mean_spread_and_gain(tmp_path) -> None:
     assert table.loc["edsr", "seeds"] == 3 and table.loc["edsr", "rmse"] == pytest.approx(1.6)
     assert table.loc["edsr", "rmse_spread"] == pytest.approx(0.1)
     assert table.loc["edsr", "gain"] == pytest.approx(0.2) and np.isnan(table.loc["bicubic", "rmse_spread"])
-    with pytest.raises(PhysLabError, match="it has tcw x4"):
+    with pytest.raises(PhysLabError, match="no run with task tcw, factor 8: the table has task tcw, factor 4"):
         summary(read_runs(path), "tcw", 8)
     (tmp_path / "bad.csv").write_text("task,factor\ntcw,4\n")
     with pytest.raises(PhysLabError, match="lacks the columns model"):
@@ -70,7 +70,7 @@ def test_resumes_after_being_killed(tmp_path, monkeypatch) -> None:
     line = runs[runs["model"] == "espcn"].iloc[0]
     assert line["parameters"] == 24_752 and line["conservation_error_relative"] < 1e-6
     assert line["s_per_megapixel"] > 0 and 1.5 < line["rmse"] < 3.0
-    monkeypatch.setattr("physlab.benchmark.downscaling.one", lambda *a: pytest.fail("nothing is left to do"))
+    monkeypatch.setattr("physlab.benchmark.downscaling.make", lambda *a: pytest.fail("nothing is left to do"))
     benchmark_downscaling(output=tmp_path, runs=QUICK, workers=1, say=said.append)
 
 

@@ -63,10 +63,6 @@ def small(monkeypatch):
     monkeypatch.setattr(bench, "TRUNCATION", 30)
     bench.fields_of.cache_clear()
     bench.balance_cached.cache_clear()
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +117,7 @@ def test_ship_writes_what_the_package_holds(data, output, tmp_path, monkeypatch)
     a, b = (bench.draw(m, fields, 2)[0] for m in (model, whole))
     assert 0 < float((a - b).abs().max()) < 0.1
     assert {p.name for p in (tmp_path / "data").iterdir()} == {"nature-terrain.nc", "nature-terrain-members.nc"}
-    assert len(read_ensemble(tmp_path / bench.RESULTS)) == 8
+    assert len(read_ensemble(tmp_path / "results" / bench.STUDY.file)) == 8
 
 
 def test_a_tuned_model_differs_from_its_control_and_its_base(output):
@@ -134,9 +130,9 @@ def test_a_tuned_model_differs_from_its_control_and_its_base(output):
 def test_failures_are_told_and_cost_their_own_run(data, tmp_path):
     said: list[str] = []
     wrong = [Run("nature-x4", "bicubic"), Run("nature-x4", bench.TUNED, "no-such-law", 1.0, 0)]
-    with pytest.raises(PhysLabError, match=r"1 of 2 runs failed .*no-such-law"):
+    with pytest.raises(PhysLabError, match=r"1 of 3 runs failed .*no-such-law"):
         benchmark_ensemble(data, tmp_path, 1, wrong, said.append)
-    assert len(read_ensemble(tmp_path / bench.TABLE)) == 3
+    assert len(read_ensemble(tmp_path / bench.STUDY.file)) == 3
 
 
 def test_missing_runs_say_how_to_make_them(tmp_path):
@@ -225,7 +221,7 @@ def test_summary_has_spread_over_seeds_and_refuses_other_data(tmp_path):
     assert table.loc[0, "seeds"] == 3
     assert table.loc[0, "rmse"] == 2.0
     assert table.loc[0, "rmse_spread"] == 1.0
-    with pytest.raises(PhysLabError, match="no run on 'nature-x2'"):
+    with pytest.raises(PhysLabError, match="no run with data nature-x2: the table has data nature-x4"):
         ensemble_summary(pd.DataFrame(rows), "nature-x2")
     with pytest.raises(PhysLabError, match="lacks the columns"):
         read_ensemble(_csv_without(rows, tmp_path))

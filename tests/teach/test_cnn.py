@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from physlab.benchmark.table import COLUMNS
+from physlab.benchmark.downscaling import COLUMNS
 from physlab.nn import EDSR, ESPCN, SRCNN, CompactResNet, ResNet
 from physlab.teach import cnn
 
