@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import panel as pn
 from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, HoverTool, Legend, LegendItem
+from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models.annotations import Legend, LegendItem
 from bokeh.plotting import figure
 
 from apps import theme
@@ -30,8 +32,10 @@ class Benchmark:
     """A scatter and its table; `update` draws a summary, `say` a sentence instead."""
 
     def __init__(self) -> None:
-        columns = ("x", "y", "left", "right", "low", "high", "colour", "marker", "label", "kind", "seeds", "rmse_text")
-        columns += ("gain_text", "conservation_error", "spectral_divergence", "speed_text", "name")
+        columns = (
+            "x", "y", "left", "right", "low", "high", "colour", "marker", "label", "kind", "seeds", "rmse_text",
+            "gain_text", "conservation_error", "spectral_divergence", "speed_text", "name",
+        )  # fmt: skip
         self.columns = columns
         self.source = ColumnDataSource({name: [] for name in columns})
         self.figure = figure(
@@ -41,7 +45,7 @@ class Benchmark:
             tools="pan,wheel_zoom,reset",
             margin=(0, 8, 0, 8),
         )
-        bars = {"source": self.source, "line_color": "colour", "line_alpha": 0.6}
+        bars: dict[str, Any] = {"source": self.source, "line_color": "colour", "line_alpha": 0.6}
         self.figure.segment("left", "y", "right", "y", **bars)
         self.figure.segment("x", "low", "x", "high", **bars)
         points = self.figure.scatter(
@@ -63,7 +67,7 @@ class Benchmark:
         """Colours are constraints, shapes are kinds of methods."""
         items = []
         for name, colour in theme.CONSTRAINT_COLOURS.items():
-            mark = self.figure.scatter(
+            mark: Any = self.figure.scatter(
                 [np.nan], [np.nan], marker="circle", fill_color=colour, line_color="white", size=11
             )
             items.append(LegendItem(label=CONSTRAINTS[name].lower(), renderers=[mark]))

@@ -13,7 +13,8 @@ class Drawing:
     """
 
     def __init__(self, next_tick: Callable[[Callable[[], None]], object]) -> None:
-        self.next_tick, self.waiting, self.connected = next_tick, [], False
+        self.next_tick, self.connected = next_tick, False
+        self.waiting: list[Callable[[], None]] = []
 
     def __call__(self, draw: Callable[[], None]) -> None:
         self.next_tick(lambda: draw() if self.connected else self.waiting.append(draw))

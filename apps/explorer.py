@@ -25,16 +25,20 @@ def page() -> pmui.Page:
     """One session's page."""
     store, pool, background = pn.state.as_cached("physlab-explorer", shared)
     document, location = pn.state.curdoc, pn.state.location
-    served = bool(document and document.session_context)
-    drawing = Drawing(document.add_next_tick_callback) if served else lambda draw: draw()
-    session = Session(store, pool, background, drawing, search=(location.search or "") if location else "")
+    drawing = Drawing(document.add_next_tick_callback) if document and document.session_context else None
+    search = (location.search or "") if location else ""
+    session = Session(store, pool, background, drawing or (lambda draw: draw()), search=search)
     if document:
         document.theme = theme.BOKEH_THEME
-    if served:
+    if drawing:
         pn.state.onload(drawing.start)
-    if location:
+    if document and location:
         later = document.add_timeout_callback
-        pn.state.onload(lambda: Address(session.state, location, later, session.notes.extend))
+
+        def follow() -> None:
+            Address(session.state, location, later, session.notes.extend)
+
+        pn.state.onload(follow)
     pn.state.on_session_destroyed(lambda _: session.close())
     return pmui.Page(
         title="PhysLab · Explorer",

@@ -23,8 +23,9 @@ class Latest:
         self, pool: Executor, work: Callable, deliver: Callable, schedule: Callable[[Callable[[], None]], None]
     ) -> None:
         self.pool, self.work, self.deliver, self.schedule = pool, work, deliver, schedule
-        self._newest, self._pending = 0, None
-        self._running, self._next = False, []
+        self._newest, self._running = 0, False
+        self._pending: Future | None = None
+        self._next: list = []
         self._guard = threading.RLock()  # a delivery may ask again
 
     def request(self, key, patient: bool = False) -> Future:
@@ -34,7 +35,7 @@ class Latest:
         a page that is slower than its film skips pictures, but shows some.
         """
         with self._guard:
-            if patient and self._running:
+            if patient and self._running and self._pending is not None:
                 self._next = [key]
                 return self._pending
             self.cancel()

@@ -7,13 +7,13 @@ which takes well under a millisecond a map; figures, axes and tools are made onc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import panel as pn
 from bokeh.core.properties import value
 from bokeh.models import (
     BasicTicker,
-    ColorBar,
     ColumnDataSource,
     CrosshairTool,
     CustomJSHover,
@@ -23,9 +23,9 @@ from bokeh.models import (
     PanTool,
     Range1d,
     ResetTool,
-    Span,
     WheelZoomTool,
 )
+from bokeh.models.annotations import ColorBar, Span
 from bokeh.plotting import figure
 
 from apps import theme
@@ -59,14 +59,13 @@ class LinkedMaps:
         wheel: str = "",
     ) -> None:  # fmt: skip
         self.aspect, self.wheel = aspect, wheel
-        self.x_range, self.y_range = Range1d(-180, 180), Range1d(-90, 90)
+        self.x_range, self.y_range = Range1d(start=-180, end=180), Range1d(start=-90, end=90)
         self.mappers = dict(mappers)
         empty = {"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0.0], "y": [0.0], "dw": [1.0], "dh": [1.0]}
         self.images = {name: ColumnDataSource({**empty}) for name in quantities}
         self.coast = ColumnDataSource({"x": [], "y": []})
-        self.cross = [
-            Span(dimension=d, line_color=theme.INK, line_alpha=0.35, line_width=1) for d in ("width", "height")
-        ]
+        look: dict[str, Any] = {"line_color": theme.INK, "line_alpha": 0.35, "line_width": 1}
+        self.cross = (Span(dimension="width", **look), Span(dimension="height", **look))
         self.lines: list = []
         self.hovers: dict[str, HoverTool] = {}
         self.figures = {name: self._map(name, self.mappers[key]) for name, key in quantities.items()}
@@ -136,9 +135,9 @@ class LinkedMaps:
             aspect_ratio=self.aspect,
             tools=[],
         )
-        image = fig.image(source=self.images[name], color_mapper=mapper)
+        image = fig.image(source=self.images[name], color_mapper=mapper)  # type: ignore[call-arg]  # not in the stubs
         self.lines.append(fig.line("x", "y", source=self.coast, line_color=theme.INK, line_alpha=0.7, line_width=0.8))
-        degrees = {
+        degrees: dict[str, Any] = {
             f"${axis}": CustomJSHover(code=f"const tick = value, digits = 1, axis = '{axis}'\n{DEGREES}")
             for axis in "xy"
         }

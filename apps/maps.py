@@ -6,7 +6,8 @@ Nothing is loaded or computed here.
 from __future__ import annotations
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d, Span
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d
+from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from apps import theme
@@ -77,8 +78,8 @@ class MapGrid(LinkedMaps):
             self.ranks.data = {"rank": np.arange(count), "share": panel.ranks / panel.ranks.sum() * count}
 
     def _ranks(self):
-        fig = figure(sizing_mode="scale_width", aspect_ratio=ASPECT, x_range=Range1d(-0.6, 10.6), tools=[])
-        fig.y_range.start = 0
+        fig = figure(sizing_mode="scale_width", aspect_ratio=ASPECT, x_range=Range1d(start=-0.6, end=10.6), tools=[])
+        fig.y_range.update(start=0)
         bars = fig.vbar("rank", top="share", width=0.8, source=self.ranks, color=theme.CURVES["members"], alpha=0.7)
         fig.add_layout(Span(location=1, dimension="width", line_dash="dashed", line_color=theme.QUIET, line_width=1))
         fig.add_tools(

@@ -184,9 +184,9 @@ class Session:
         views_ = {"downscale": self.downscale, "benchmark": self.benchmark.view}
         if state.view in ("continuous", "assimilate", "ensemble"):
             getattr(self, state.view)  # made now
-        for name, view in self._others.items():
-            view.hide(set(state.hide))
-            views_[name] = view.view
+        for name, other in self._others.items():
+            other.hide(set(state.hide))
+            views_[name] = other.view
         for name, view in views_.items():
             view.visible = name == state.view
         if views_[state.view] not in self.main:  # what nobody has looked at is not sent to the browser
@@ -305,6 +305,7 @@ class Session:
 
     def _show_tests(self, scores) -> None:
         panel = self.shown
+        assert panel is not None  # the whole test set is asked for when its panel is there
         kind, words = "sequences" if panel.hours > 1 else "frames", ""
         if panel.members and scores and scores["this"]:
             words = "Errors of the mean; conservation, negatives and spectrum of the members."

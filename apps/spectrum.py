@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Span
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
+from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from apps import theme
@@ -30,13 +32,13 @@ class Spectrum:
         self.below = below
         self.figure = fig = figure(
             sizing_mode="scale_width", aspect_ratio=aspect, x_axis_type="log", y_axis_type="log",
-            x_range=Range1d(1, 64), y_range=Range1d(1e-8, 1), tools=[],
+            x_range=Range1d(start=1, end=64), y_range=Range1d(start=1e-8, end=1), tools=[],
         )  # fmt: skip
         curves = {}
         for name, label in labels.items():
-            style = {"line_color": colours[name], "line_width": 2.6 if name == "truth" else 1.8}
+            style: dict[str, Any] = {"line_color": colours[name], "line_width": 2.6 if name == "truth" else 1.8}
             curves[name] = fig.line("k", name, source=self.source, legend_label=label, **style)
-        self.items = dict(zip(labels, fig.legend.items, strict=True))
+        self.items: dict[str, Any] = dict(zip(labels, fig.legend.items, strict=True))
         tips = [("k", "@k"), *((label, f"@{{{name}}}{{0.0e+0}}") for name, label in labels.items())]
         self.hover = HoverTool(renderers=[curves["truth"]], mode="vline", tooltips=tips)
         self.curves = curves

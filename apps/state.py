@@ -212,7 +212,7 @@ def parse_query(query: str | Mapping[str, str]) -> tuple[Choice, tuple[str, ...]
         )
     if given.get("view") == "continuous" and "hour" in given and "moment" not in given:
         given["moment"] = given.pop("hour")
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for name in CHOICE_NAMES:
         if name not in given:
             continue

@@ -124,6 +124,12 @@ class Store:
                 return name
         return None
 
+    def _model(self, choice: Choice):
+        """The Downscaler of a resolved selection, without a constraint that is applied afterwards."""
+        name = self.checkpoint(choice)
+        assert name is not None
+        return self.model(name)
+
     def resolve(self, choice: Choice) -> tuple[Choice, str]:
         """What can be shown for a selection, and a sentence if that is not the selection itself."""
         choice = choice.scene().with_(frame=min(choice.frame, self.frames(choice.dataset) - 1))
@@ -167,7 +173,7 @@ class Store:
 
     def is_ensemble(self, choice: Choice) -> bool:
         """Whether the method of a resolved selection has members."""
-        return choice.method == "network" and self.model(self.checkpoint(choice)).spec.ensemble
+        return choice.method == "network" and self._model(choice).spec.ensemble
 
     # -- one frame -----------------------------------------------------------------------------------------------
 
@@ -248,7 +254,7 @@ class Store:
     def method(self, choice: Choice):
         """The Downscaler of a resolved selection."""
         data = self.data(choice.dataset, choice.factor)
-        method = self.model(self.checkpoint(choice))
+        method = self._model(choice)
         if choice.mode == "applied" and choice.constraint != "none":
             method = Constrained(method, choice.constraint, **_options(choice, data))
         if choice.method != "network" and len(data.given) < data.fine[SPLIT].shape[1]:
@@ -269,13 +275,13 @@ class Store:
             return torch.stack([method.constrain(member, full, data.weights) for member in drawn])
         if not method.spec.ensemble:
             return predict_members(method, data, SPLIT, at)
-        generator, drawn = torch.Generator().manual_seed(SEED), []
+        generator, members = torch.Generator().manual_seed(SEED), []
         for _ in range(MEMBERS):  # one by one, as predict_members draws them, so that it can be stopped
             if cancelled():
                 raise Overtaken
             with self._drawing:
-                drawn.append(method.sample(data.coarse[SPLIT][at], data.weights, 1, generator))
-        return torch.cat(drawn)
+                members.append(method.sample(data.coarse[SPLIT][at], data.weights, 1, generator))
+        return torch.cat(members)
 
     def _table(self, result: torch.Tensor, truth: torch.Tensor, coarse: torch.Tensor, data) -> dict[str, float]:
         return score.table(result, truth, coarse, data.factor, data_range=data.data_range(SPLIT), weights=data.weights)
@@ -316,9 +322,10 @@ class Store:
         """
         scores = {}
         for name, selection in self._tested(choice).items():
-            scores[name] = self._test_table(selection, cancelled)
-            if scores[name] is None:
+            table = self._test_table(selection, cancelled)
+            if table is None:
                 return None
+            scores[name] = table
         return scores
 
     def cached_test_scores(self, choice: Choice) -> dict[str, dict[str, float]] | None:
@@ -334,7 +341,7 @@ class Store:
     def _test_table(self, choice: Choice, cancelled: Callable[[], bool]) -> dict[str, float] | None:
         table, data = self._tests.peek(choice), self.data(choice.dataset, choice.factor)
         if table is None and choice.method == "network" and choice.mode == "trained":
-            card = self.card(choice)
+            card = self.card(choice) or {}
             if card.get("split_hashes", {}).get(SPLIT) == data.hashes[SPLIT] and card.get("task") == data.task:
                 table = card.get("scores", {}).get(SPLIT)
         if table is None and self.is_ensemble(choice):
@@ -389,13 +396,14 @@ class Store:
         """The card of the checkpoint behind a resolved selection; None for what has no checkpoint."""
         if choice.method != "network":
             return None
-        return dict(getattr(self.model(self.checkpoint(choice)), "card", None) or {})
+        return dict(getattr(self._model(choice), "card", None) or {})
 
     def code(self, choice: Choice) -> str:
         """A script that prints the scores of a resolved selection from the library alone."""
         data = self.data(choice.dataset, choice.factor)
-        model = self.model(self.checkpoint(choice))
-        return script(choice, self.checkpoint(choice), model, _options(choice, data), data, SPLIT, SEED)
+        name = self.checkpoint(choice)
+        assert name is not None  # of a resolved selection
+        return script(choice, name, self.model(name), _options(choice, data), data, SPLIT, SEED)
 
 
 def ensemble_scores(members: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> dict[str, float]:

@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from physlab.downscale import CNN, FieldDownscaler
 from physlab.nn import ResNet
+from physlab.nn.parts import lay_out
 from physlab.train.loop import precision_of
 from physlab.train.timing import alternate, seconds_per_megapixel
 
@@ -96,11 +97,10 @@ def throughput(
     truth = (0.5 + torch.rand(batch, 1, size, size, generator=generator)).to(device)
     plain = Plain(network).to(device)
     ours = CNN(network, "softmax", 1.0).to(device)
-    frozen = copy.deepcopy(ours).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
-    frozen.eval().requires_grad_(False)
+    frozen = lay_out(copy.deepcopy(ours), torch.channels_last).eval().requires_grad_(False)
     if precision == "bf16":
         frozen.network.to(torch.bfloat16)  # once, not at each call
-        ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # with float32 it gains nothing in training
+        lay_out(ours, torch.channels_last)  # with float32 it gains nothing in training
 
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, LinearColorMapper
@@ -45,7 +46,7 @@ class TwinMaps(LinkedMaps):
             "field": theme.VARIABLE_PALETTES["z"], "error": theme.ERROR_PALETTE, "spread": theme.SPREAD_PALETTE,
             "balance": theme.RESIDUAL_PALETTE,
         }  # fmt: skip
-        blank = {"low": -1, "high": 1, "nan_color": theme.GROUND}
+        blank: dict[str, Any] = {"low": -1, "high": 1, "nan_color": theme.GROUND}
         mappers = {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()}
         super().__init__(QUANTITY, mappers, ASPECT, wheel="ctrl")
         self.columns, self.own = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))

@@ -157,9 +157,12 @@ class Analyses:
     def _analyse(self, setup: Setup, cancelled: Callable[[], bool], progress: Progress) -> tuple[Tensor, float]:
         """Members (M, C, H, W) of the analysis and the seconds that it took."""
         case, start = self.case(setup), time.perf_counter()
-        options = {"members": setup.members, "seed": setup.seed, "progress": progress, "cancel": cancelled}
+        model = self.model(setup.assimilator)
         try:
-            made = self.model(setup.assimilator).analyse(case.background, case.observations, **options)
+            made = model.analyse(
+                case.background, case.observations, members=setup.members, seed=setup.seed, progress=progress,
+                cancel=cancelled,
+            )  # fmt: skip
         except Cancelled as error:
             raise Overtaken from error
         if cancelled():

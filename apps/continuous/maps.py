@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import panel as pn
@@ -35,7 +36,7 @@ class MomentMaps(LinkedMaps):
             "residual": theme.RESIDUAL_PALETTE,
             "force": theme.FORCE_PALETTE,
         }
-        blank = {"low": -1, "high": 1, "nan_color": theme.GROUND}
+        blank: dict[str, Any] = {"low": -1, "high": 1, "nan_color": theme.GROUND}
         super().__init__(QUANTITY, {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()})
         self.dots = ColumnDataSource({"x": [], "y": []})
         for name in DOTTED:
@@ -96,8 +97,9 @@ class Locator:
         (west, east, _), (south, north, _) = NUMBERS["east"], NUMBERS["north"]
         x, y = load_coastline((west - 1, east + 1), (south - 1, north + 1))
         fig = figure(
-            x_range=Range1d(west - 1, east + 1), y_range=Range1d(south - 1, north + 1), height=160, tools=[],
-            sizing_mode="stretch_width", min_border_left=0, min_border_right=0, outline_line_color=theme.LINE,
+            x_range=Range1d(start=west - 1, end=east + 1), y_range=Range1d(start=south - 1, end=north + 1), height=160,
+            tools=[], sizing_mode="stretch_width", min_border_left=0, min_border_right=0,
+            outline_line_color=theme.LINE,
         )  # fmt: skip
         fig.axis.visible = fig.grid.visible = False
         fig.line(x, y, line_color=theme.INK, line_alpha=0.7, line_width=0.8)

@@ -221,12 +221,12 @@ def _misses(window: Window, variable: str) -> np.ndarray:
 
 def _edges(ds) -> Edges:
     """Of an image with a pixel around each point."""
-    edges = []
-    for name in ("longitude", "latitude"):
-        x = ds[name].values
+
+    def ends(x: np.ndarray) -> tuple[float, float]:
         half = (x[-1] - x[0]) / (len(x) - 1) / 2
-        edges += [float(x[0] - half), float(x[-1] + half)]
-    return tuple(edges)
+        return float(x[0] - half), float(x[-1] + half)
+
+    return (*ends(ds["longitude"].values), *ends(ds["latitude"].values))
 
 
 def _moment(when) -> str:

@@ -49,7 +49,7 @@ def numbers_html(moment: Moment, selection: str) -> str:
         values = {c: moment.numbers[c][key] for c in COLUMNS if key in moment.numbers[c]}
         if not values:
             continue
-        best = min(values, key=values.get) if key in LOW_IS_BEST and len(values) > 1 else ""
+        best = min(values, key=lambda c: values[c]) if key in LOW_IS_BEST and len(values) > 1 else ""
         cells = []
         for c in COLUMNS:
             kind = " ".join(filter(None, ["this" if c == moment.look.field else "", "best" if c == best else ""]))

@@ -92,4 +92,5 @@ class Continuous(Panes):
             self._show_laws(value)
 
     def _show_laws(self, laws) -> None:
+        assert self.shown is not None
         self.coefficients.object = tables.laws_html(laws, self.shown.look.variable)

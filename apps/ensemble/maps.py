@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bokeh.models import ColumnDataSource, LinearColorMapper
 
 from apps import theme
@@ -27,7 +29,7 @@ class EnsembleMaps(LinkedMaps):
             "field": theme.VARIABLE_PALETTES["t"], "error": theme.ERROR_PALETTE, "spread": theme.SPREAD_PALETTE,
             "probability": theme.PROBABILITY_PALETTE, "law": theme.RESIDUAL_PALETTE,
         }  # fmt: skip
-        blank = {"low": -1, "high": 1, "nan_color": theme.GROUND}
+        blank: dict[str, Any] = {"low": -1, "high": 1, "nan_color": theme.GROUND}
         mappers = {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()}
         super().__init__(QUANTITY, mappers, ASPECT)
         self.spectrum = Spectrum(CURVES, theme.DRAW_CURVES, "waves per longer side of the map", ASPECT, below=100)

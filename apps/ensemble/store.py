@@ -180,13 +180,12 @@ class Ensembles:
 
     def _scores(self, fields: Tensor, now: TerrainFields) -> dict[str, float]:
         """Of (M, H, W) at one time."""
-        wind = tuple(x[0] for x in now.wind)
-        law = self.truth()[1]
+        wind, law = _wind(now), self.truth()[1]
         return detail_scores(fields, now.truth[0, 0], now.coarse[0, 0], now.grid, FACTOR, law, wind, TRUNCATION)
 
     def _residual(self, t: Tensor, now: TerrainFields) -> Tensor:
         """Of a field (H, W), K per day."""
-        return PER_DAY * self.truth()[1].residual(t.double(), *(x[0].double() for x in now.wind))
+        return PER_DAY * self.truth()[1].residual(t.double(), *(x.double() for x in _wind(now)))
 
     def _draw(self, draw: Draw, made: tuple[int, Tensor, float] | None, note: str = "") -> Picture:
         day, raw, seconds = (0 if draw.weight != "live" else draw.day, None, 0.0) if made is None else made
@@ -200,8 +199,8 @@ class Ensembles:
             members, own, spectra = self._tied.get(key, lambda: self._finished(draw, raw, day))
             scores = {"ensemble": own} | scores
             one = members[min(draw.which, count) - 1]
-            wind = tuple(x[0].double() for x in now.wind)
-            ratio = float((law.relative(one.double(), *wind) / law.relative(truth.double(), *wind)).sqrt())
+            u, v = (x.double() for x in _wind(now))
+            ratio = float((law.relative(one.double(), u, v) / law.relative(truth.double(), u, v)).sqrt())
             maps |= {"mean": members.mean(0), "member": one, "error": members.mean(0) - truth,
                      "spread": members.std(0), "probability": (members > draw.threshold).float().mean(0),
                      "law": self._residual(one, now)}  # fmt: skip
@@ -266,6 +265,12 @@ def _key(draw: Draw) -> Draw:
     return replace(resolve(draw), consistency=Draw.consistency, threshold=Draw.threshold, which=Draw.which)
 
 
+def _wind(fields: TerrainFields) -> tuple[Tensor, Tensor]:
+    """Eastward and northward (H, W), m s-1."""
+    u, v = fields.true_wind()
+    return u[0], v[0]
+
+
 def _power(x: Tensor) -> Tensor:
     """(K,) power spectrum of (H, W), or the mean of those of (M, H, W), without the zonal mean, as SpecDiv has it."""
     return radial_spectrum(eddies(x.double()))[1].reshape(-1, max(x.shape[-2:]) // 2).mean(0)[:TRUNCATION]
@@ -281,7 +286,7 @@ def _isotherm(x: np.ndarray, window: tuple[float, float, float, float], t: float
     west, east, south, north = window
     (rows, columns), centre = x.shape, np.arange(max(x.shape)) + 0.5
     longitude, latitude = west + (east - west) * centre / columns, south + (north - south) * centre / rows
-    lines = contour_generator(longitude[:columns], latitude[:rows], x).lines(t)
+    lines = [np.asarray(line) for line in contour_generator(longitude[:columns], latitude[:rows], x).lines(t)]
     return [line[:, 0] for line in lines], [line[:, 1] for line in lines]
 
 

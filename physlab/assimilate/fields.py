@@ -38,6 +38,7 @@ Cancel = Callable[[], bool]
 LARGEST = 6000  # numbers of a state whose covariance is written down
 
 
+@dataclass(frozen=True)
 class FieldMethod:
     """Base of the methods that correct your own fields; made by name with :func:`FieldAssimilator`.
 
@@ -133,7 +134,7 @@ class FieldMethod:
     def settings(self) -> dict[str, float | str]:
         """The options as attributes of a file: radius_m in metres, errors as NAME=VALUE."""
         made: dict[str, float | str] = {}
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Mapping):
                 made[f"{field.name}s"] = " ".join(f"{k}={v:g}" for k, v in value.items())

@@ -82,7 +82,9 @@ def compare(
     given = torch.from_numpy(values.astype(np.float32))[None]
     points = grid_points(field.domain, ds.longitude.values, ds.latitude.values, 3600.0 * np.array(LEADS))
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} threads"
-    methods = {f"integration, {name.upper()}": integration(name) for name in resolutions}
+    methods: dict[str, tuple[Callable[[], object], str]] = {
+        f"integration, {name.upper()}": integration(name) for name in resolutions
+    }
     with torch.inference_mode():
         methods[f"forecast, {forecaster.kind}"] = (
             lambda: forecaster(given),

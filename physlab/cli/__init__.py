@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tyro
 
@@ -32,7 +33,7 @@ EXTRAS = {
     "matplotlib": "book", "cartopy": "book", "IPython": "book", "ipywidgets": "book", "contourpy": "explorer",
 }  # fmt: skip
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "list": list_,
     "fetch": fetch,
     "simulate": simulate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
@@ -51,7 +52,7 @@ def assimilate(
     from physlab.data.writer import write_dataset
     from physlab.train.progress import Bar
 
-    options = {name: number(value) for name, value in pairs(option).items()}
+    options: dict[str, Any] = {name: number(value) for name, value in pairs(option).items()}
     options |= {} if radius is None else {"radius": 1e3 * radius}
     options |= {} if inflation is None else {"inflation": inflation}
     options |= {"error": {name: float(value) for name, value in pairs(error).items()}} if error else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -37,7 +37,7 @@ def train(
     from physlab.train import list_recipes, train
     from physlab.train.devices import processes
 
-    changes = {} if steps is None else {"steps": steps}
+    changes: dict[str, Any] = {} if steps is None else {"steps": steps}
     with processes(device) as here:
         for name in list_recipes() if recipe == "all" else [recipe]:
             train(

@@ -78,7 +78,7 @@ def onnx_bytes(model: CNN, shape: tuple[int, int] | None = None) -> bytes:
             torch.onnx.export(
                 Physical(model).eval(),
                 (coarse, weights),
-                buffer,
+                buffer,  # type: ignore[arg-type]  # its older exporter takes a buffer too
                 dynamo=False,  # the newer exporter needs onnxscript and gives the same operators here
                 opset_version=OPSET,
                 input_names=["coarse", "weights"],
@@ -156,9 +156,9 @@ def largest_difference(model: CNN, content: bytes, shape: tuple[int, int]) -> fl
 
 def check_kind(model: CNN) -> None:
     """Refuse what is not a network from one frame to one frame, without noise or static fields."""
-    network = getattr(model, "network", None)
     if not isinstance(model, CNN):
         raise PhysLabError(f"{type(model).__name__} is not a network: pass a CNN, for example from physlab.load_model")
+    network = model.network
     coarse = torch.zeros(1, network.frames[0], *(model.domain or (8, 8)))
     if tuple(network.frames) != (1, 1) or network.statics or network.noise_shape(coarse) is not None:
         raise PhysLabError(

@@ -33,6 +33,8 @@ from physlab.compact.session import OnnxDownscaler
 from physlab.downscale import CNN, FieldDownscaler
 from physlab.downscale.base import BATCH, batched
 from physlab.errors import FieldError, PhysLabError
+from physlab.grid import Grid
+from physlab.nn.parts import lay_out
 
 WAYS = ("bf16", "int8")
 
@@ -43,10 +45,9 @@ class Bf16Downscaler(FieldDownscaler):
     def __init__(self, model: CNN) -> None:
         check_kind(model)
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.model.network.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
+        lay_out(self.model.network.to(torch.bfloat16), torch.channels_last)
         self.name, self.factor, self.variable, self.domain = model.name, model.factor, model.variable, model.domain
         self.constraint, self.card, self.scale = model.constraint, model.card, model.scale
-        self.refine_grid, self.check_grid = self.model.refine_grid, self.model.check_grid
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """Physical units, (..., h, w) -> (..., h*N, w*N), in the dtype of `coarse`."""
@@ -58,6 +59,14 @@ class Bf16Downscaler(FieldDownscaler):
         with torch.inference_mode():
             fine = batched(lambda part: self._fine(part / self.scale, weights) * self.scale, x)
         return fine.reshape(*coarse.shape[:-2], *fine.shape[-2:]).to(coarse.device, coarse.dtype).clone()
+
+    def refine_grid(self, grid: Grid) -> Grid:
+        """As the model does."""
+        return self.model.refine_grid(grid)
+
+    def check_grid(self, grid: Grid) -> None:
+        """As the model does."""
+        self.model.check_grid(grid)
 
     def _fine(self, x: Tensor, weights: Tensor | None) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16):

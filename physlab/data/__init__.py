@@ -6,6 +6,7 @@ Names are imported on first use, so that ``import physlab.data`` stays light.
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 _HOME = {
     "open_dataset": "catalog",
@@ -23,7 +24,7 @@ _HOME = {
 __all__ = list(_HOME)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

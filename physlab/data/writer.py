@@ -39,7 +39,7 @@ def write_dataset(ds: xr.Dataset, path: str | Path, encoding: Mapping[str, Mappi
             ds.to_zarr(part, mode="w", zarr_format=2)  # which every reader knows, metadata in one file
         return path
     if encoding is None:
-        encoding = {name: {"zlib": True, "complevel": 1} for name, da in ds.data_vars.items() if da.dtype.kind == "f"}
+        encoding = {str(k): {"zlib": True, "complevel": 1} for k, da in ds.data_vars.items() if da.dtype.kind == "f"}
     return write_file(path, ds.to_netcdf(engine="h5netcdf", encoding=dict(encoding)))
 
 

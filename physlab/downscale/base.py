@@ -97,6 +97,19 @@ class GriddedDownscaler:
             factors=(self.factor,), grid=grid,
         )  # fmt: skip
 
+    def downscale(
+        self,
+        coarse: xr.DataArray | xr.Dataset,
+        *,
+        statics: xr.Dataset | None = None,
+        members: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> xr.Dataset:
+        """See :meth:`Downscaler.downscale`."""
+        raise NotImplementedError
+
     def check_members(self, members: int | None) -> None:
         """Refuse a number of members that the method cannot give.
 
@@ -211,9 +224,8 @@ class FieldDownscaler(GriddedDownscaler):
                 continue
             check_finite(da)
             fine = self.in_tiles(to_tensor(da), weights, grid.periodic, watch)
-            parts.append(to_dataset(fine, da.to_dataset(name=name), [name], grid=fine_grid))
-        fine = xr.merge(parts)
-        return fine.assign_attrs({**coarse.attrs, "title": f"downscaled by {self.factor} with {self.name}"})
+            parts.append(to_dataset(fine, da.to_dataset(name=name), str(name), grid=fine_grid))
+        return xr.merge(parts).assign_attrs({**coarse.attrs, "title": f"downscaled by {self.factor} with {self.name}"})
 
     def _lazily(self, da: xr.DataArray, weights: Tensor, grid: Grid, periodic: bool) -> xr.Dataset:
         """The result of a field in dask chunks, none of them computed yet; errors of the data come when they are."""
@@ -226,12 +238,15 @@ class FieldDownscaler(GriddedDownscaler):
             return self.in_tiles(x, weights, periodic).float().numpy()
 
         lead, n = da.shape[:-2], self.factor
+        assert da.chunks is not None
         chunks = (*da.chunks[:-2], (da.shape[-2] * n,), (da.shape[-1] * n,))
         fine = da.data.map_blocks(refined, chunks=chunks, dtype=np.float32, meta=np.empty((0,) * da.ndim, np.float32))
         if "level" not in order:
             lead = (*lead, 1)
         # coordinates and attributes are those of an eager result: of one number, repeated without memory
-        frame = to_dataset(torch.zeros(1).expand(*lead, *grid.shape), da.to_dataset(name=da.name), [da.name], grid=grid)
+        frame = to_dataset(
+            torch.zeros(1).expand(*lead, *grid.shape), da.to_dataset(name=da.name), str(da.name), grid=grid
+        )
         return frame.assign({da.name: frame[da.name].copy(data=fine)})
 
     def in_tiles(

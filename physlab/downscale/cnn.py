@@ -134,14 +134,14 @@ class CNN(nn.Module, FieldDownscaler):
     ) -> xr.Dataset:  # fmt: skip
         """As for every method; sequence networks work along time, and static fields that are not given are looked up
         on the fine grid."""
-        options = {"progress": progress, "cancel": cancel}
         if self.network.frames != (1, 1):
             self.check_members(members)
-            return downscale_sequence(self, coarse, **options)
+            return downscale_sequence(self, coarse, progress, cancel)
         if self.network.statics:
             self.check_members(members)
-            return AtPlace(self, Grid.from_dataset(self._dataset(coarse)), statics).downscale(coarse, **options)
-        return super().downscale(coarse, statics=statics, members=members, seed=seed, **options)
+            here = AtPlace(self, Grid.from_dataset(self._dataset(coarse)), statics)
+            return here.downscale(coarse, progress=progress, cancel=cancel)
+        return super().downscale(coarse, statics=statics, members=members, seed=seed, progress=progress, cancel=cancel)
 
 
 class AtPlace(FieldDownscaler):
@@ -149,7 +149,7 @@ class AtPlace(FieldDownscaler):
 
     def __init__(self, model: CNN, grid: Grid, statics: xr.Dataset | None = None) -> None:
         self.model, self.name, self.factor, self.variable = model, model.name, model.factor, model.variable
-        self.domain = tuple(grid.shape)
+        self.domain = grid.shape
         fine = model.refine_grid(grid)
         self.static = statics_on(model.network.statics, fine, statics)
 

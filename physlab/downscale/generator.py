@@ -305,8 +305,8 @@ def gamma_quantiles(dispersion: np.ndarray | float, score: np.ndarray) -> np.nda
     -------
     (..., Q); ones where the dispersion is zero.
     """
-    dispersion = torch.as_tensor(np.asarray(dispersion, dtype=np.float64))[..., None]
-    shape = 1.0 / dispersion.clamp_min(1e-6)
+    variance = torch.as_tensor(np.asarray(dispersion, dtype=np.float64))[..., None]
+    shape = 1.0 / variance.clamp_min(1e-6)
     wanted = torch.special.ndtr(torch.as_tensor(np.asarray(score, dtype=np.float64)))
     shape, wanted = torch.broadcast_tensors(shape, wanted)
     low, high = torch.full_like(wanted, -400.0), torch.full_like(wanted, 10.0)  # of the logarithm
@@ -314,4 +314,4 @@ def gamma_quantiles(dispersion: np.ndarray | float, score: np.ndarray) -> np.nda
         middle = 0.5 * (low + high)
         below = torch.special.gammainc(shape, shape * middle.exp()) < wanted
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return torch.where(dispersion > 1e-6, (0.5 * (low + high)).exp(), torch.ones_like(low)).numpy()
+    return torch.where(variance > 1e-6, (0.5 * (low + high)).exp(), torch.ones_like(low)).numpy()

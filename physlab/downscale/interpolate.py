@@ -6,6 +6,7 @@ conserves exactly: most of what published tables credit to a trained network wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -18,7 +19,7 @@ from physlab.grid import refine
 from physlab.nn import bicubic
 from physlab.registry import Spec
 
-METHODS = {"nearest": refine, "bicubic": bicubic}
+METHODS: dict[str, Callable[[Tensor, int], Tensor]] = {"nearest": refine, "bicubic": bicubic}
 
 
 class Interpolate(FieldDownscaler):

@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 import xarray as xr
@@ -64,11 +65,12 @@ class Conditioner(nn.Module):
         self.periodic = periodic
         options = {"periodic": periodic, "normalise": False}
         if mixing == "afno":
-            blocks = [AFNOBlock(width, 4, 2, periodic) for _ in range(2)]
+            blocks: list[nn.Module] = [AFNOBlock(width, 4, 2, periodic) for _ in range(2)]
         else:
             blocks = [ResBlock(width, width, **options)]
         self.dynamics = nn.Sequential(nn.Conv2d(drivers, width, 1), *blocks)
-        steps, ground = factor.bit_length() - 1, []
+        steps = factor.bit_length() - 1
+        ground: list[nn.Module] = []
         for k in range(steps if statics else 0):
             ground += [GridConv(statics if k == 0 else width, width, stride=2, periodic=periodic), nn.SiLU()]
         self.ground = nn.Sequential(*ground) if statics else None
@@ -117,6 +119,12 @@ class LatentDownscaler(Stored, GriddedDownscaler):
     """
 
     title = "latent diffusion"
+    variable: str
+    mean: Tensor
+    std: Tensor
+    detail: Tensor
+    rho: Tensor
+    static: Tensor | None
     kept = ("unet.", "vae.", "conditioner.", "denoiser.")  # not the units: 98000 Pa is beyond half precision
 
     def __init__(
@@ -139,7 +147,7 @@ class LatentDownscaler(Stored, GriddedDownscaler):
             raise PhysLabError(f"autoencoder of widths {vae}: factor {factor} in patches of {patch} has {count} levels")
         if static is not None and longitude is None:
             raise PhysLabError("static fields of one's own bind the method to its place: pass its longitude, too")
-        self.arguments = {
+        self.arguments: dict[str, Any] = {
             "variable": variable, "drivers": list(drivers), "statics": list(statics), "factor": factor,
             "latitude": [float(x) for x in latitude], "periodic": bool(periodic),
             "longitude": None if longitude is None else [float(x) for x in longitude],
@@ -253,10 +261,10 @@ class LatentDownscaler(Stored, GriddedDownscaler):
             tell = None if progress is None else lambda n, of, _, k=k: progress(k * of + n, len(parts) * of)
             z = sampler(start=top * start, generator=generator, condition=feature, progress=tell, cancel=cancel)
             made.append(self.field(mean, z))
-        made = torch.cat(made)[:, 0].unflatten(0, (len(coarse), members)).transpose(0, 1)
+        drawn = torch.cat(made)[:, 0].unflatten(0, (len(coarse), members)).transpose(0, 1)
         if self.constraint == "none":
-            return made
-        return make_constraint(self.constraint, self.factor)(made, coarse[:, 0].expand(members, -1, -1, -1), weights)
+            return drawn
+        return make_constraint(self.constraint, self.factor)(drawn, coarse[:, 0].expand(members, -1, -1, -1), weights)
 
     def check_constraint(self) -> None:
         """Refuse to tie members to a coarse field that is not the block mean of the fine one."""
@@ -312,10 +320,10 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         if (grid.latitude[0] < grid.latitude[-1]) != (rows[0] < rows[-1]):  # the networks know north from south
             turn = {"latitude": slice(None, None, -1)}
             statics = None if statics is None else standardise(statics).isel(turn)
-            made = self.downscale(
+            turned = self.downscale(
                 coarse.isel(turn), statics=statics, members=members, seed=seed, progress=progress, cancel=cancel
             )
-            return made.isel(turn)
+            return turned.isel(turn)
         self.check_grid(grid)
         fine = self.refine_grid(grid)
         x = to_tensor(coarse, self.drivers)
@@ -367,6 +375,7 @@ class Tiled(PosteriorMean):
         self.denoiser, self.tiled = denoiser, model.tiled
 
     def forward(self, x: Tensor, t: float | Tensor, condition: Tensor | None = None) -> Tensor:
+        assert condition is not None  # the features
         return self.tiled(lambda a, c: self.denoiser(a, t, c), [x, condition], [1, 1])
 
 

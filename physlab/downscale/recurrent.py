@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
 from physlab.downscale.base import Cancel, FieldDownscaler, Progress
 from physlab.errors import Cancelled, FieldError
@@ -63,7 +64,7 @@ def downscale_sequence(
             raise FieldError(f"'{name}' has no time axis: {model.name} refines sequences")
         series = to_tensor(da.transpose("time", ..., "latitude", "longitude"))
         x = torch.cat([series[..., -halo:], series, series[..., :halo]], -1) if halo else series
-        fine = None
+        fine: Tensor | None = None
         plan = windows(len(series), (given, made))
         for k, (taken, put) in enumerate(plan):
             if cancel is not None and cancel():
@@ -74,8 +75,9 @@ def downscale_sequence(
             y = y[..., halo * model.factor : y.shape[-1] - halo * model.factor]
             fine = y.new_empty(length, *y.shape[1:]) if fine is None else fine
             fine[put] = y
+        assert fine is not None  # there is a window
         template = _with_times(da.transpose("time", ..., "latitude", "longitude"), length)
-        parts.append(to_dataset(fine, template.to_dataset(name=name), [name], grid=fine_grid))
+        parts.append(to_dataset(fine, template.to_dataset(name=name), str(name), grid=fine_grid))
     return xr.merge(parts).assign_attrs({**coarse.attrs, "title": f"downscaled by {model.factor} with {model.name}"})
 
 

@@ -62,7 +62,8 @@ def forward_selection(x: np.ndarray, y: np.ndarray, most: int, least_gain: float
     residual = y - y.mean(0)
     left = x - x.mean(0)
     size = (left**2).sum(0)
-    total, chosen = (residual**2).sum(), []
+    total = (residual**2).sum()
+    chosen: list[int] = []
     while len(chosen) < min(most, x.shape[1]):
         norm = (left**2).sum(0)
         usable = norm > 1e-10 * np.maximum(size, 1e-300)

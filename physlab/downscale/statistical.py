@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ class Statistical(FieldDownscaler):
     """
 
     registry: ClassVar[str] = "methods"
+    entry: ClassVar[Spec]  # by the decorator
     kinds: ClassVar[dict[str, type[Statistical]]] = {}
 
     share: float = 0.9
@@ -68,7 +70,7 @@ class Statistical(FieldDownscaler):
             raise PhysLabError(f"share {self.share} of the training block: pass a number in (0, 1]")
 
     # --- learning -----------------------------------------------------------------------------------------------------
-    def fit(self, data: SRData, split: str = "train", seed: int = 0) -> Statistical:
+    def fit(self, data: SRData, split: str = "train", seed: int = 0) -> Self:
         """Learn from the pairs of a split.
 
         Parameters
@@ -120,6 +122,9 @@ class Statistical(FieldDownscaler):
     def _fields(self, coarse: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
+    def _members(self, coarse: np.ndarray, members: int, generator: torch.Generator | None) -> np.ndarray:
+        raise NotImplementedError
+
     # --- use ----------------------------------------------------------------------------------------------------------
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., h, w) -> (..., h*N, w*N), physical units, dtype of `coarse`; `weights` are not needed.
@@ -152,7 +157,7 @@ class Statistical(FieldDownscaler):
         return False
 
     @property
-    def training_grid(self) -> dict:
+    def training_grid(self) -> Mapping:  # type: ignore[override]  # it follows from the card and is never set
         """The fine rows that were learned; the place is checked below, where rows alone may matter."""
         return {"latitude": self.card["latitude"]} if self.card.get("latitude") else {}
 
@@ -211,8 +216,8 @@ class Statistical(FieldDownscaler):
         return made
 
 
-class Stochastic:
-    """Mixed into a :class:`Statistical` that implements `_members(coarse, members, generator) -> (M, S, H, W)`."""
+class Stochastic(Statistical):
+    """Base of those that draw; a subclass implements `_members(coarse, members, generator) -> (M, S, H, W)`."""
 
     @property
     def spec(self) -> Spec:

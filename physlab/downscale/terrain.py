@@ -125,7 +125,7 @@ class TerrainFields:
                 raise FieldError("the coarse fields have other times than the fine ones: select those of both")
         mine = [] if static is None else [name for name in statics if name in static.data_vars]
         ground = static_fields([n for n in statics if n not in mine], grid.latitude, grid.longitude)
-        if mine:
+        if static is not None and mine:
             static = standardise(static).isel(latitude=slice(grid.shape[0]), longitude=slice(grid.shape[1]))
             yours = to_tensor(static, mine)[0]
             if yours.shape[-2:] != grid.shape:
@@ -158,6 +158,17 @@ class TerrainFields:
     def wind(self) -> tuple[Tensor, Tensor] | None:
         """True fine wind, (T, H, W) each, where the truth has it: the second and third driver."""
         return (self.fine[:, 1], self.fine[:, 2]) if self.fine.shape[1] >= 3 else None
+
+    def true_wind(self) -> tuple[Tensor, Tensor]:
+        """The same where it must be there.
+
+        Raises
+        ------
+        FieldError : the truth has none.
+        """
+        if self.wind is None:
+            raise FieldError("no true fine wind: pass it as the second and third driver")
+        return self.wind
 
     @property
     def height(self) -> Tensor:

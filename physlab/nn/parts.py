@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from physlab.errors import FieldError, PhysLabError
 
+M = TypeVar("M", bound=nn.Module)
 Padding = Literal["zeros", "reflect", "replicate", "circular"]
 
 
@@ -49,6 +50,11 @@ class SubPixel(nn.Sequential):
             layers += [same(channels, channels * step**2), nn.PixelShuffle(step)]
             layers += [activation()] if activation else []
         super().__init__(*layers)
+
+
+def lay_out(module: M, layout: torch.memory_format) -> M:
+    """The module with its weights in another order in memory, in place: ``torch.channels_last`` for convolutions."""
+    return module.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs leave the argument out
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:

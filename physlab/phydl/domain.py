@@ -50,8 +50,8 @@ class Domain:
         if ds["time"].size < 2 or min(x.size, y.size) < 2:
             raise FieldError("a domain needs at least two times, rows and columns")
         seconds, start = seconds_of(ds["time"].values)
-        limits = [(float(a.min()), float(a.max())) for a in (x, y)]
-        return cls(*limits, (0.0, float(seconds[-1])), start, plane)
+        east, north = ((float(a.min()), float(a.max())) for a in (x, y))
+        return cls(east, north, (0.0, float(seconds[-1])), start, plane)
 
     @property
     def limits(self) -> tuple[tuple[float, float], ...]:

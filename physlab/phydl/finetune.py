@@ -31,6 +31,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from physlab.equations.operators import Order
 from physlab.errors import PhysLabError
 from physlab.grid import Grid
 from physlab.phydl.domain import Domain
@@ -57,7 +58,7 @@ class GridResidual:
 
     def __init__(
         self, equations: Sequence[Equation], variables: Sequence[str], coefficients: dict[str, np.ndarray],
-        longitude: np.ndarray, latitude: np.ndarray, force: Tensor, spread: Tensor, order: int = 2, border: int = 1,
+        longitude: np.ndarray, latitude: np.ndarray, force: Tensor, spread: Tensor, order: Order = 2, border: int = 1,
     ) -> None:  # fmt: skip
         self.equations, self.variables = tuple(equations), tuple(variables)
         self.coefficients, self.order, self.border = coefficients, order, border
@@ -68,7 +69,7 @@ class GridResidual:
     @classmethod
     def learn(
         cls, ds: xr.Dataset, variables: Sequence[str], hours: int = 2, every: int = 6,
-        equations: Sequence[Equation] | None = None, order: int = 2, border: int = 1,
+        equations: Sequence[Equation] | None = None, order: Order = 2, border: int = 1,
     ) -> GridResidual:  # fmt: skip
         """Coefficients and force by one least squares, from data (time, latitude, longitude) of every hour.
 
@@ -133,7 +134,8 @@ class GridResidual:
             index = index % size
         elif int(index.min()) < 0 or int(index.max()) >= size:
             raise PhysLabError(f"windows from {min(first):g} E: the equations were learned from {start:g} E on only")
-        return tuple(part[:, :, index].permute(2, 0, 1, 3)[:, None] for part in (self.force, self.spread))
+        force, spread = (part[:, :, index].permute(2, 0, 1, 3)[:, None] for part in (self.force, self.spread))
+        return force, spread
 
 
 def _least_squares(e: Equation, columns: Tensor, left: Tensor, weight: Tensor) -> Tensor:

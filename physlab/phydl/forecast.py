@@ -60,6 +60,9 @@ class Forecaster(Stored):
     """
 
     title, kept = "forecaster", "network."
+    climatology: Tensor
+    std: Tensor
+    change: Tensor
 
     def __init__(
         self, kind: str, variables: Sequence[str], latitude: np.ndarray, climatology: Tensor, std: Tensor,

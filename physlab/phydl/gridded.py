@@ -43,7 +43,7 @@ def gridded_state(
     ------
     FieldError : unequal steps, values that are missing, or too small a grid.
     """
-    variables = tuple(v for v in ds.data_vars if v not in amounts) if variables is None else tuple(variables)
+    variables = tuple(str(v) for v in ds.data_vars if v not in amounts) if variables is None else tuple(variables)
     seconds, _ = seconds_of(ds["time"].values)
     steps = np.diff(seconds)
     if len(steps) < 1 or np.ptp(steps) > 1e-6 * steps[0]:
@@ -98,7 +98,8 @@ def difference_state(
         raise FieldError(f"a grid of {grid.shape} is too small for differences of order {order} within the border")
     rows, columns = _inner(grid, border)
     curvature = np.tan(np.deg2rad(grid.latitude)) / grid.radius if not grid.is_plane else np.zeros(grid.shape[0])
-    value, first, second, middle = {}, {}, {}, None
+    value, first, second = {}, {}, {}
+    middle = next(iter(fields.values()))
     for name, x in fields.items():
         middle = time_mean(x)
         y = operators.ddy(middle, grid, order)

@@ -36,7 +36,14 @@ class State:
     value, first, second : variable -> (N,), (3, N) by x, y, t and (3, N) by xx, yy, tt, on the tangent plane.
     """
 
-    def __init__(self, points: Tensor, domain: Domain, value: Mapping, first: Mapping, second: Mapping) -> None:
+    def __init__(
+        self,
+        points: Tensor,
+        domain: Domain,
+        value: dict[str, Tensor],
+        first: dict[str, Tensor],
+        second: dict[str, Tensor],
+    ) -> None:
         self.points, self.domain = points, domain
         self.value, self.first, self.second = value, first, second
 

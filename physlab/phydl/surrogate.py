@@ -52,10 +52,10 @@ class PhyDL(ContinuousField):
         plane: bool = False,
     ) -> PhyDL:
         """For the box and the variables of a Dataset; None takes all variables, and the equations that fit them."""
-        variables = tuple(ds.data_vars) if variables is None else tuple(variables)
+        variables = tuple(map(str, ds.data_vars)) if variables is None else tuple(variables)
         missing = [v for v in variables if v not in ds]
         if missing:
-            raise FieldError(f"no variable {', '.join(missing)}: the data hold {', '.join(ds.data_vars)}")
+            raise FieldError(f"no variable {', '.join(missing)}: the data hold {', '.join(map(str, ds.data_vars))}")
         domain = Domain.of(ds, plane)
         names = ("x", "y") if plane else ("longitude", "latitude")
         points = grid_points(domain, ds[names[0]].values, ds[names[1]].values, ds["time"].values)

@@ -111,11 +111,13 @@ def thin(data: SRData, **samples: int) -> SRData:
     The statistics stay those of the whole training block; the hash is marked, so that no card can pass for one of
     the full data.
     """
-    kept = {name: slice(None, None, max(1, len(data.fine[name]) // number)) for name, number in samples.items()}
-    kept = {name: range(len(data.fine[name]))[part][: samples[name]] for name, part in kept.items()}
+    kept = {}
+    for name, number in samples.items():
+        count = len(data.fine[name])
+        kept[name] = list(range(0, count, max(1, count // number)))[:number]
 
     def cut(parts: dict) -> dict:
-        return {name: part[list(kept[name])] if name in kept else part for name, part in parts.items()}
+        return {name: part[kept[name]] if name in kept else part for name, part in parts.items()}
 
     return dataclasses.replace(
         data, fine=cut(data.fine), coarse=cut(data.coarse), time=cut(data.time), longitude=cut(data.longitude),

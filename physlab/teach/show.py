@@ -141,7 +141,9 @@ def slider(draw: Callable[[Any], Figure], values: Sequence[Any], start: Any, lab
 
     def redraw(change: dict) -> None:
         # not `with out`: that swallows the errors of `draw`, and nbclient may wait for its messages until its limit
-        data, metadata = InteractiveShell.instance().display_formatter.format(draw(change["new"]))
+        formatter = InteractiveShell.instance().display_formatter
+        assert formatter is not None
+        data, metadata = formatter.format(draw(change["new"]))
         out.outputs = ({"output_type": "display_data", "data": data, "metadata": metadata},)
 
     control.observe(redraw, names="value")

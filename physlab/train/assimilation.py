@@ -139,7 +139,8 @@ def train_assimilator(
 
     report = take_steps(method, loss, settings, seed, progress=progress, watch=watch)
     with torch.no_grad():
-        method.finish(tuple(x.to(device) for x in pairs.take(slice(k, k + 16))) for k in range(0, len(pairs), 16))
+        taken = (pairs.take(slice(k, k + 16)) for k in range(0, len(pairs), 16))
+        method.finish((background.to(device), increment.to(device)) for background, increment in taken)
     numbers = asdict(settings) | {"rate": rate_of(method, settings)}
     method.card["training"] = {**numbers, "seed": seed, "pairs": len(pairs)}
     return report

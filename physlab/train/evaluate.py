@@ -109,7 +109,7 @@ def baselines(data: SRData) -> list[FieldDownscaler]:
     factor = data.factor
     methods = [Interpolate("nearest", factor), Interpolate("bicubic", factor), Interpolate("bicubic", factor, "add")]
     complete = len(data.given) == data.fine[next(iter(data.fine))].shape[1]
-    return methods if complete else [InTime(method) for method in methods]
+    return [*methods] if complete else [InTime(method) for method in methods]
 
 
 def results_table(

@@ -257,7 +257,7 @@ def held_law(fields: TerrainFields, kind: str = "balance") -> Law:
     if kind != "balance":
         return _registered_law(fields, kind)
     balance = balance_of(fields)
-    return lambda t, at: balance.relative(t, *(x[at].to(t) for x in fields.wind))
+    return lambda t, at: balance.relative(t, *(x[at].to(t) for x in fields.true_wind()))
 
 
 def penalties() -> tuple[str, ...]:

@@ -37,6 +37,7 @@ class WaterBudget:
 
     def __init__(self, data: SRData, scale: float) -> None:
         check_budget(data)
+        assert data.step is not None  # of sequences, as checked
         self.scale, self.factor = float(scale), data.factor
         self.seconds = float(data.step.astype("timedelta64[s]").astype(float))
         # operators need even longitudes, not their place

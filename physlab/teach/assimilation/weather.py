@@ -53,7 +53,7 @@ class Weather:
         made = {f"{v}_fc": v for v in FIELDS}
         return cls(ds[list(FIELDS)].load(), ds[list(made)].rename(made).load())
 
-    def __getitem__(self, split: str) -> Weather:
+    def __getitem__(self, split: str | int) -> Weather:
         """One split; or, of an index, one time."""
         which = np.flatnonzero(self.truth["split"] == split) if isinstance(split, str) else split
         return Weather(*(ds.isel(time=which).drop_vars("split", errors="ignore") for ds in (self.truth, self.forecast)))
@@ -74,12 +74,12 @@ class Weather:
 
     def rms(self, ds: xr.Dataset) -> xr.Dataset:
         """Root of the area-weighted mean square over the map, of each field and time."""
-        return np.sqrt((ds**2).weighted(self.weights).mean(("latitude", "longitude")))
+        return xr.ufuncs.sqrt((ds**2).weighted(self.weights).mean(("latitude", "longitude")))
 
     @cached_property
     def sizes(self) -> xr.Dataset:
         """Standard deviation of the errors, (level,) of each variable; the mean error, hardly known, is left in."""
-        return np.sqrt((self.rms(self.errors) ** 2).mean("time"))
+        return xr.ufuncs.sqrt((self.rms(self.errors) ** 2).mean("time"))
 
     def size(self, name: str, level: int = 500) -> float:
         """Of one field."""
@@ -166,8 +166,8 @@ def alike(known: Weather, edges: np.ndarray | None = None) -> pd.DataFrame:
     for name in ("z", "u"):
         e = known.errors[name].sel(level=500)
         e = e / np.sqrt((e**2).mean(("time", "longitude")))  # errors are larger in the storm tracks
-        e = e.transpose("time", "latitude", "longitude").values.reshape(len(e["time"]), -1)[:, some.numpy()]
-        found[name] = [(e.T @ e / len(e))[pairs].mean() for pairs in bins]
+        x = e.transpose("time", "latitude", "longitude").values.reshape(len(e["time"]), -1)[:, some.numpy()]
+        found[name] = [(x.T @ x / len(x))[pairs].mean() for pairs in bins]
     return pd.DataFrame(found, index=pd.Index([distance[pairs].mean() for pairs in bins], name="km"))
 
 

@@ -33,7 +33,7 @@ def edge_inputs() -> dict[str, tuple[Tensor, Tensor]]:
 
 def edge_table(layers: tuple[str, ...] = LAYERS) -> pd.DataFrame:
     """Each layer on each case: "exact" or the relative block error, and the number of negative cells."""
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for case, (raw, coarse) in edge_inputs().items():
         rows[case] = {}
         for name in layers:
@@ -41,6 +41,7 @@ def edge_table(layers: tuple[str, ...] = LAYERS) -> pd.DataFrame:
             raw_ = raw.clone().requires_grad_()
             fine = make_constraint(name, 2, **options)(raw_, coarse)
             fine.float().square().sum().backward()
+            assert raw_.grad is not None
             if not (torch.isfinite(fine).all() and torch.isfinite(raw_.grad).all()):
                 rows[case][name] = "not finite"
                 continue

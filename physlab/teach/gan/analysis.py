@@ -168,6 +168,7 @@ def hourly_motion(data: SRData) -> Tensor:
     """
     flux = torch.hypot(data.budget["ivt_u"][:, 1], data.budget["ivt_v"][:, 1])
     speed = flux / data.all_coarse("train")[:, 1].clamp_min(1e-3)
+    assert data.step is not None  # of sequences, which alone have fluxes
     seconds = 2 * float(data.step / np.timedelta64(1, "s"))
     cell = EARTH_RADIUS * np.deg2rad(abs(float(np.diff(data.latitude).mean()))) * data.factor
     return speed * seconds / cell

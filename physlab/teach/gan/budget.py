@@ -64,8 +64,8 @@ def closure(data: SRData) -> pd.DataFrame:
             torch.nn.functional.interpolate(q / water.clamp_min(1e-3), size=size, mode="bilinear")
             for q in (flux_u, flux_v)
         )
-        sources = [x if name == "coarse" else refine(x, data.factor) for x in (e, tp)]
-        parts = moisture.budget(w, c_u * w, c_v * w, *sources, grid, law.seconds)
+        source, sink = (x if name == "coarse" else refine(x, data.factor) for x in (e, tp))
+        parts = moisture.budget(w, c_u * w, c_v * w, source, sink, grid, law.seconds)
         storage, transport = parts["storage"], parts["divergence"]
         found = storage + transport - (parts["evaporation"] - parts["precipitation"])
         rows[f"corrected, {name}"] = _closure_row(storage, transport, found)
@@ -73,7 +73,7 @@ def closure(data: SRData) -> pd.DataFrame:
         u, v = (0.5 * (c[:, 1:] + c[:, :-1]) for c in (c_u, c_v))
         along_x, along_y = torch.gradient(gone, dim=(-1, -2))
         storage, transport = w.diff(dim=1) / (law.seconds / HOUR), 2 * (u * along_x + v * along_y)
-        rows[f"published, {name}"] = _closure_row(storage, transport, -storage - transport + sources[0][:, 1:])
+        rows[f"published, {name}"] = _closure_row(storage, transport, -storage - transport + source[:, 1:])
     return pd.DataFrame(rows).T
 
 

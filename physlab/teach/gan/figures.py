@@ -17,8 +17,8 @@ from physlab.teach.gan.analysis import moving_filament
 def draw_ranks(ranks: Mapping[str, Tensor], width: float = 8.0) -> Figure:
     """Rank histograms (M + 1,) as shares of the flat one; all panels share their axis."""
     figure, axes = plt.subplots(1, len(ranks), figsize=(width, 2.6), sharey=True, squeeze=False, layout="constrained")
-    for ax, (name, counts) in zip(axes.flat, ranks.items(), strict=True):
-        counts = np.asarray(counts, dtype=float)
+    for ax, (name, found) in zip(axes.flat, ranks.items(), strict=True):
+        counts = np.asarray(found, dtype=float)
         ax.bar(np.arange(len(counts)), counts / counts.mean(), color="C0", width=0.9)
         ax.axhline(1.0, color="black", lw=1, ls="--")
         ax.set_title(name, fontsize=9)

@@ -17,7 +17,7 @@ def explained(scene: Scene) -> float:
     """Share of the mean square of u . grad T - S that the fitted terrain and mixing terms take off, all times."""
     fields, law = scene.fields, scene.law
     bare = EffectiveBalance(law.grid, law.factor, law.height, 0.0, 0.0)
-    t, u, v = (x.double() for x in (fields.truth[:, 0], *fields.wind))
+    t, u, v = (x.double() for x in (fields.truth[:, 0], *fields.true_wind()))
     area = fields.area.double()
     return 1 - law.scale**2 / float((bare.residual(t, u, v).square() * area).mean())
 
@@ -56,7 +56,7 @@ def invariances(scene: Scene) -> pd.DataFrame:
     """
     t, (u, v) = scene.truth.double(), (x.double() for x in scene.wind)
     coarse, law = scene.now.coarse[0, 0].double(), scene.law
-    other = [x[(scene.time + 1) % len(scene.fields)].double() for x in scene.fields.wind]
+    other = [x[(scene.time + 1) % len(scene.fields)].double() for x in scene.fields.true_wind()]
     base = float(law.relative(t, u, v).sqrt()), float(flux_ratio_misfit(t, coarse))
     shifted = scene.bicubic[0].double()
     rows = {

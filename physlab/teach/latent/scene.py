@@ -86,7 +86,8 @@ class Scene:
     @property
     def wind(self) -> tuple[Tensor, Tensor]:
         """(H, W) each, m s-1."""
-        return tuple(x[0] for x in self.now.wind)
+        u, v = self.now.true_wind()
+        return u[0], v[0]
 
     @cached_property
     def bicubic(self) -> Tensor:

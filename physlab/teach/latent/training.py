@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ def leak(hourly: xr.DataArray, last: int = 72, gap: float = 48.0) -> pd.Series:
     coarse = torch.nn.functional.avg_pool2d(x[:, None], FACTOR)
     detail = x - bicubic(coarse, FACTOR)[:, 0]
     like = torch.cdist(*(coarse.flatten(1),) * 2)
-    found = {"bicubic": [], "random split": [], "split by blocks": []}
+    found: dict[str, list[float]] = {"bicubic": [], "random split": [], "split by blocks": []}
     for k in range(len(x) - last, len(x)):
         for name, near in (("random split", 0.5), ("split by blocks", gap)):
             allowed = torch.from_numpy(np.abs(hours - hours[k]) >= near)
@@ -52,7 +53,7 @@ def leak(hourly: xr.DataArray, last: int = 72, gap: float = 48.0) -> pd.Series:
 
 # ---- a small training -----------------------------------------------------------------------------------------------
 
-TINY = {"unet": (8, 16), "vae": (8, 16), "levels": (16, 24), "features": 8, "latent": 3}
+TINY: dict[str, Any] = {"unet": (8, 16), "vae": (8, 16), "levels": (16, 24), "features": 8, "latent": 3}
 
 
 SHORT = LatentSettings(
@@ -85,14 +86,15 @@ def train_tiny(
         model = make_latent(train, **TINY)
     model.steps = 8
     train_latent(model, train, settings, seed)
-    law, wind = balance_of(train), tuple(x[0] for x in held.wind)
+    law, (u, v) = balance_of(train), held.true_wind()
+    last = (u[0], v[0])
     made = {"bicubic": model.upsample(held.coarse[:, :1])[0]}
     with torch.no_grad():
         made["U-Net"] = model.regress(held.coarse, held.static)[0]
     for name, lam in (("40 more steps", 0.0), (f"40 more with λ = {weight:g}", weight)):
         tuned = tune_latent(copy.deepcopy(model), train, lam, "balance", settings, seed)
         made[f"4 members, {name}"] = tuned.sample(held.coarse, None, 4, static=held.static)[:, 0]
-    rows = {name: detail_scores(x, held.truth[0, 0], held.coarse[0, 0], held.grid, FACTOR, law, wind, TRUNCATION)
+    rows = {name: detail_scores(x, held.truth[0, 0], held.coarse[0, 0], held.grid, FACTOR, law, last, TRUNCATION)
             for name, x in made.items()}  # fmt: skip
     columns = [c for c in NAMES if c != "conservation"]
     return pd.DataFrame(rows).T[columns].rename(columns=NAMES), time.perf_counter() - began

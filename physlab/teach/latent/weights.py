@@ -51,8 +51,10 @@ def draw_steps(gradients: Sequence[float] = (1.0, 1e-2)) -> Figure:
     left.legend(fontsize=7, frameon=False)
     weights, losses = np.array(list(LOGGED)), np.array(list(LOGGED.values()))
     right.plot(weights, losses, "o", color="C3", label="logged")
-    line = np.geomspace(weights.min(), weights.max(), 200)
-    right.plot(line, losses.min() + implied_penalty().mean() * line, color="0.5", label="a penalty that never changes")
+    along = np.geomspace(weights.min(), weights.max(), 200)
+    right.plot(
+        along, losses.min() + implied_penalty().mean() * along, color="0.5", label="a penalty that never changes"
+    )
     right.set(xscale="log", xlabel="weight λ", ylabel="logged test loss")
     right.legend(fontsize=8, frameon=False)
     plt.close(fig)

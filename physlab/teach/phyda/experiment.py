@@ -147,7 +147,9 @@ def ablation_words(runs: pd.DataFrame) -> list[str]:
         without = part[part["model"] == model]
         if without.empty or full.empty:
             continue
-        worse, better, numbers = [], [], []
+        worse: list[str] = []
+        better: list[str] = []
+        numbers = []
         for column, title in ABLATED.items():
             name, change = title.split(" /")[0], without[column].mean() - full[column].mean()
             spread = np.nanmax([0.0, full[column].std(), without[column].std()])

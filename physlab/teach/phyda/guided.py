@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,12 +67,12 @@ class Ring:
         return float(off), float((P - right).norm() / right.norm()), float(ratio)
 
 
-GUIDES = {
-    "moment matching": lambda p, *seen: MMPS(p, *seen, trust=math.inf),
-    "SDA, γ = 0.01": lambda p, *seen: SDA(p, *seen, gamma=0.01),
-    "SDA, γ = 1": lambda p, *seen: SDA(p, *seen, gamma=1.0),
+GUIDES: dict[str, Callable[..., Guided]] = {
+    "moment matching": functools.partial(MMPS, trust=math.inf),
+    "SDA, γ = 0.01": functools.partial(SDA, gamma=0.01),
+    "SDA, γ = 1": functools.partial(SDA, gamma=1.0),
     "ΠGDM": PiGDM,
-    "DPS, ζ = 1": lambda p, *seen: DPS(p, *seen, zeta=1.0),
+    "DPS, ζ = 1": functools.partial(DPS, zeta=1.0),
 }
 
 

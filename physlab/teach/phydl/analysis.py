@@ -39,7 +39,7 @@ def fit_blobs(case: Blobs, free: bool = False, seed: int = 0, steps: int = LIVE.
     network = {"width": 64, "depth": 4, "omega": 4.0}
     none = SmoothForce((0, 0, 0))
     model = PhyDL.at_points(("u", "v", "c"), case.domain, points, values, [case.equation], none, network, seed, True)
-    model.report = model.fit((points, values), dataclasses.replace(LIVE, steps=steps, free=free), seed)
+    model.fit((points, values), dataclasses.replace(LIVE, steps=steps, free=free), seed)
     return model
 
 
@@ -49,7 +49,7 @@ def against_truth(case: Blobs, models: Mapping[str, PhyDL]) -> pd.DataFrame:
     for name, model in models.items():
         found = dict(zip(case.equation.names, model.solution["c"][0], strict=True))
         rows[name] = {term: value / case.truth[term] for term, value in found.items()}
-        rows[name]["residual in the loss"] = model.report.history[-1]["physics"]
+        rows[name]["residual in the loss"] = model.card["training"]["history"][-1]["physics"]
     return pd.DataFrame(rows).T
 
 
@@ -66,7 +66,7 @@ def find_terms(case: Blobs, model: PhyDL) -> pd.DataFrame:
 
 def water(ds: xr.Dataset):
     """The gridded state of the column's water and of humidity, with evaporation minus rain as the rate "E - R"."""
-    ds = ds.assign(**{"E - R": ds["e"] - ds["tp"]})
+    ds = ds.assign({"E - R": ds["e"] - ds["tp"]})
     return gridded_state(ds, ("tcw", "ivt_u", "ivt_v", "u", "v", "q"), ("E - R",), order=2)
 
 

@@ -177,7 +177,7 @@ def _grade_penalty(answer, generator: torch.Generator) -> str:
     zero = torch.zeros(5, dtype=torch.float64, requires_grad=True)
     call(answer, zero * 1.0).backward()
     require(
-        bool(torch.isfinite(zero.grad).all()),
+        zero.grad is not None and bool(torch.isfinite(zero.grad).all()),
         "the gradient is not a number where the law holds: the root of the square has no slope at zero",
     )
     return "bounded below by zero, reached only where the law holds, with a gradient that vanishes there"

@@ -84,7 +84,7 @@ def draw_forecast(
     frames = ds.isel(time=[hour + lead - k for k in (6, 4, 2, 0)])
     fields["truth"] = ds[name].isel(time=hour + lead)
     below["truth"] = residuals(law, frames.isel(time=[0]), frames.isel(time=[1, 2, 3]))
-    below = {k: np.sqrt((v**2).mean(("time", "equation"))) for k, v in below.items()}
+    below = {k: xr.ufuncs.sqrt((v**2).mean(("time", "equation"))) for k, v in below.items()}
     shared = float(min(f.min() for f in fields.values())), float(max(f.max() for f in fields.values()))
     fig, axes = map_axes(2, len(fields), ds.latitude, ds.longitude, width=9.5)
     for row, (parts, limits, label) in enumerate((

@@ -89,7 +89,7 @@ def _grade_order(answer, generator: torch.Generator) -> str:
         f"hand in a list with the three names {', '.join(names)}, worst first",
     )
     scores = {name: interpolation_rmse(name, 4) for name in names}
-    order = sorted(scores, key=scores.get, reverse=True)
+    order = sorted(scores, key=lambda name: scores[name], reverse=True)
     shown = ", ".join(f"{name} {scores[name]:.2f}" for name in order)
     require(
         list(answer) == order,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ def _lottery() -> tuple[float, str]:
     values = {name: runs_of(runs, "tcw", 4, "compact", name)["rmse"].to_numpy(float) for name in HARD}
     best = min(values, key=lambda name: values[name].mean())
     draws = [dict(zip(HARD, drawn, strict=True)) for drawn in itertools.product(*values.values())]
-    return 100 * sum(min(draw, key=draw.get) == best for draw in draws) / len(draws), best
+    winners = [min(draw.items(), key=lambda pair: pair[1])[0] for draw in draws]
+    return 100 * winners.count(best) / len(draws), best
 
 
 def lottery_share() -> float:
@@ -43,6 +44,8 @@ def _near(low: float, high: float) -> float:
 
 class _Live(float):
     """A number that is computed when it is used: the right answer depends on the shipped table."""
+
+    make: Callable[[], float]
 
     def __new__(cls, make):
         self = super().__new__(cls, 0.0)
@@ -257,7 +260,8 @@ def _grade_loss(answer, generator: torch.Generator) -> str:
         made = uniform((2, 1, 8, 8), 0.0, 5.0, generator)
         truth, coarse = uniform((2, 1, 8, 8), 0.0, 5.0, generator), uniform((2, 1, 2, 2), 0.0, 5.0, generator)
         verdict = uniform((2, 1), -1.0, 1.0, generator)
-        slopes, wanted = [], []
+        slopes: list[Tensor] = []
+        wanted: list[Tensor] = []
         for soft in (False, True):
             for loss, kept in ((answer, slopes), (mended_loss, wanted)):
                 x = made.clone().requires_grad_()

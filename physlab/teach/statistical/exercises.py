@@ -204,6 +204,7 @@ def _grade_inflation(answer, generator: torch.Generator) -> str:
     """two numbers, in units of the variance of the truth, for a correlation of 0.8"""
     got = [number(value) for value in answer] if isinstance(answer, (list, tuple)) and len(answer) == 2 else None
     require(got is not None, "hand in two numbers: the error of the regression, and that after inflation")
+    assert got is not None
     r = 0.8
     x = normal((400_000,), generator)
     y = r * x + (1 - r**2) ** 0.5 * normal((400_000,), generator)
