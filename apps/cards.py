@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def card_rows(card: Mapping) -> dict[str, object]:
     """The entries of a checkpoint's card that a reader needs, in words."""
 
     def at(*path, default=None):
-        value = card
+        value: Any = card
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
         return default if value is None else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import panel as pn
 
@@ -26,7 +27,7 @@ class Panes:
         self, state: State, say: Callable[[list[str], str], None], status: Callable[[Choice, str, str], None]
     ) -> None:
         self.state, self.say, self.status = state, say, status
-        self.shown = None
+        self.shown: Any = None  # the picture
         self.moment, self.prompt = text_pane(""), text_pane("", margin=(0, 4))
         self.numbers, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(3))
 

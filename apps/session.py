@@ -67,7 +67,8 @@ class Session:
     @cached_property
     def continuous(self) -> Continuous:
         """The Continuous view, made when somebody first looks at it."""
-        view = Continuous(self.store.moments, *self._workers, self._background, *self._hooks)
+        (pool, schedule), hooks = self._workers, self._hooks
+        view = Continuous(self.store.moments, pool, schedule, self._background, *hooks)
         return self._beside("continuous", view, where=view.locator.pane, moment=view.moment)
 
     @cached_property

@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlencode
 
 import param
@@ -267,7 +267,9 @@ def _read(name: str, text: str) -> tuple[object, str]:
         return None, f"{name} is {_quote(text)}; it is a number from {low:g} to {high:g} in steps of {step:g}."
     known = State.param[name]
     if isinstance(known, param.Integer):
+        assert known.bounds is not None
         largest = known.bounds[1]
+        assert largest is not None  # all whole numbers are declared with both
         if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= largest:
             return int(text), ""
         return None, f"{name} is {_quote(text)}; it is a whole number from 0 to {largest}."

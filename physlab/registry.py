@@ -234,7 +234,7 @@ def unknown(noun: str, name: object, known: Mapping | tuple | list) -> str:
     )
 
 
-class Registered(Mapping[str, Any]):
+class Registered(Mapping[str, Part]):
     """A group as a mapping from name to class, each imported when it is asked for.
 
     Parameters
@@ -246,7 +246,7 @@ class Registered(Mapping[str, Any]):
     def __init__(self, group: str, wanted: Callable[[Spec], bool] | None = None) -> None:
         self.group, self.wanted = group, wanted
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Part:
         if name not in self:
             raise KeyError(name)
         return load(self.group, name)

@@ -79,7 +79,7 @@ def card_html(card: Mapping, name: str) -> str:
     """Provenance of a method."""
     if not card:
         return missing_html(ASSIMILATORS[name], name)
-    training, settings = (card.get(k) if isinstance(card.get(k), Mapping) else {} for k in ("training", "settings"))
+    training, settings = (part if isinstance(part := card.get(k), Mapping) else {} for k in ("training", "settings"))
     rows = {
         "Class": card.get("class"),
         "Parameters": f"{card['parameters']:,}",

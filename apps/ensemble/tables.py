@@ -47,7 +47,7 @@ def card_html(card: Mapping) -> str:
     """Provenance of the model."""
     if not card:
         return missing_html(SHIPPED, SHIPPED)
-    training = card.get("training") if isinstance(card.get("training"), Mapping) else {}
+    training = part if isinstance(part := card.get("training"), Mapping) else {}
     stages = {name: part for name, part in training.items() if isinstance(part, Mapping) and "steps" in part}
     rows = {
         "Class": card.get("class"),

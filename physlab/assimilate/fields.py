@@ -276,7 +276,7 @@ def FieldAssimilator(method: str = "letkf", **options: Any) -> FieldMethod:
 
 
 #: Name -> class of the methods for your own fields.
-FIELD_METHODS: Mapping[str, type[FieldMethod]] = Registered("methods", lambda s: s.kind == "field assimilation")
+FIELD_METHODS: Registered[type[FieldMethod]] = Registered("methods", lambda s: s.kind == "field assimilation")
 
 
 def _points(one: xr.Dataset) -> torch.Tensor:

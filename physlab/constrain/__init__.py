@@ -8,7 +8,6 @@ Each layer is one file in this folder, entered by :func:`physlab.registry.regist
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from physlab import registry
@@ -21,7 +20,7 @@ from physlab.constrain.softmax import Softmax
 from physlab.errors import PhysLabError
 
 #: Name -> class of the layers.
-LAYERS: Mapping[str, type[Constraint]] = registry.Registered("constraints", lambda s: s.facts.get("layer", True))
+LAYERS: registry.Registered[type[Constraint]] = registry.Registered("constraints", lambda s: s.facts.get("layer", True))
 
 __all__ = [
     "ALPHA",

@@ -6,8 +6,6 @@ and `child` for patches from anywhere, where the place within a coarse cell is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from physlab.data.patches import SRData
@@ -16,7 +14,7 @@ from physlab.errors import PhysLabError
 from physlab.registry import Registered, unknown
 
 #: Name -> class of the methods that stand in tables; others (`table=False`) answer other questions.
-STATISTICAL: Mapping[str, type[Statistical]] = Registered(
+STATISTICAL: Registered[type[Statistical]] = Registered(
     "methods", lambda spec: spec.kind == "statistical" and spec.facts.get("table", True)
 )
 

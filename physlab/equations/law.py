@@ -23,7 +23,7 @@ from physlab.errors import PhysLabError
 from physlab.registry import Registered, unknown
 
 #: Name -> residual(...) of the registered laws.
-LAWS: Mapping[str, Callable] = Registered("laws")
+LAWS: Registered[Callable] = Registered("laws")
 
 
 def laws_of(known: Collection[str]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from physlab.nn.afno import AFNO
 from physlab.nn.compact import CompactResNet
 from physlab.nn.convgru import ConvGRU
@@ -26,7 +24,7 @@ from physlab.nn.voxelflow import FlowConvGRU, VoxelFlow, warp
 from physlab.registry import Registered
 
 #: Name -> class of the super-resolution networks.
-NETWORKS: Mapping[str, type[Upscaler]] = Registered("networks")
+NETWORKS: Registered[type[Upscaler]] = Registered("networks")
 
 __all__ = [
     "AFNO",

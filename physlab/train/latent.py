@@ -274,9 +274,8 @@ def _registered_law(fields: TerrainFields, name: str) -> Law:
     def square(t: Tensor, at: Tensor) -> Tensor:
         wind = {} if fields.wind is None else {n: x[at].to(t) for n, x in zip("uv", fields.wind, strict=True)}
         given = {"t": t, **wind, "height": fields.height.to(t), "grid": fields.grid}
-        return sum(
-            (torch.nan_to_num(part).square() * fields.area.to(t)).mean((-2, -1)) for part in residual_of(name, given)
-        )
+        parts = (torch.nan_to_num(part).square() * fields.area.to(t) for part in residual_of(name, given))
+        return sum((part.mean((-2, -1)) for part in parts), t.new_zeros(()))
 
     everything = torch.arange(len(fields))
     size = float(torch.cat([square(fields.truth[k, 0], k) for k in everything.split(16)]).mean())

@@ -175,7 +175,7 @@ class Case:
         members = self._members(analysis)
         parts = {"background": self.known["background"], "analysis": members.mean(0)}
         parts |= {"members": members} if len(members) > 1 else {}
-        out = {name: {} for name in parts}
+        out: dict[str, dict] = {name: {} for name in parts}
         for law in laws():
             truth = residual(self.known["truth"], law, self.space)
             for name, x in parts.items():

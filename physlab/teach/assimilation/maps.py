@@ -79,8 +79,8 @@ def draw_weather(now: Weather, known: Weather, share: float) -> Figure:
     panels = {f"truth - forecast, RMSE {before:.0f} m² s⁻²": true - first,
               f"increment, {100 * share:g} % of the columns": made - first,
               f"truth - analysis, RMSE {after:.0f} m² s⁻²": true - made}  # fmt: skip
-    fig, axes = map_axes(2, 2, true.latitude, true.longitude, width=8.0, share=0.85)
-    axes = list(axes.flat)
+    fig, grid = map_axes(2, 2, true.latitude, true.longitude, width=8.0, share=0.85)
+    axes = list(grid.flat)
     mesh = draw_map(axes[0], true / 9806.65)
     axes[0].set_title("truth", fontsize=9)
     fig.colorbar(mesh, ax=axes[0], shrink=0.8, pad=0.01).set_label("height, km", fontsize=8)

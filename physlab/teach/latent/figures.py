@@ -147,7 +147,7 @@ def draw_decoded(scene: Scene, ratio: float) -> Figure:
     made, (rows, columns) = decoded(scene, ratio), _window(scene)
     right, published = made["clean latents + U-Net"], made["velocity alone, as published"]
     fig, (axes,) = _panels(scene, 1, 3, 10.5)
-    limits = tuple(float(x) for x in (scene.truth[rows, columns].min(), scene.truth[rows, columns].max()))
+    limits = (float(scene.truth[rows, columns].min()), float(scene.truth[rows, columns].max()))
     top = float(published[rows, columns].abs().quantile(0.99))
     for ax, x, title in (
         (axes[0], scene.truth, "truth, K"),
