@@ -14,12 +14,13 @@ from physlab.cli.output import show
 
 def declared() -> dict[str, dict[str, str]]:
     """Name -> what a study says of itself in words, read from its file: importing all of them takes seconds."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for path in sorted((Path(__file__).parents[1] / "benchmark").glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 if getattr(node.value.func, "id", "") == "Study":
-                    said = {k.arg: k.value.value for k in node.value.keywords if isinstance(k.value, ast.Constant)}
+                    words = {k.arg: getattr(k.value, "value", None) for k in node.value.keywords}
+                    said = {str(k): word for k, word in words.items() if isinstance(word, str)}
                     found[said["name"]] = said
     return found
 
