@@ -22,6 +22,7 @@ from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.diffusion import Denoiser, Heun, NoiseSchedule, PredictorCorrector, Sampler
 from physlab.errors import PhysLabError
 from physlab.nn.parts import choose
+from physlab.nn.share import mean
 from physlab.nn.unet import UNet
 from physlab.nn.vae import VAE
 
@@ -98,7 +99,7 @@ class LatentDiffusion(LatentMethod):
         miss = z - centre.float()
         if self.training:  # rho follows the centre while that is learned
             with torch.no_grad():
-                self.rho.lerp_(miss.square().mean((0, 2, 3)).sqrt()[:, None, None], 0.05)
+                self.rho.lerp_(mean(miss.square(), (0, 2, 3)).sqrt()[:, None, None], 0.05)
         u = miss.detach() / self.rho
 
         def penalty(D: Tensor, ratio: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from physlab.assimilate.latent import LatentDiffusion
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.errors import PhysLabError
 from physlab.nn.parts import choose
+from physlab.nn.share import least
 from physlab.nn.vre import VirtualReconstruction
 from physlab.registry import register
 
@@ -95,7 +96,9 @@ class PhyDA(LatentDiffusion):
             return cost
         if self.proxy is None:
             raise PhysLabError("training with physics needs laws: set `proxy` to a fitted PhysicsProxy or physics to 0")
-        at = ratio.argsort()[: max(1, len(ratio) // 4)]
+        at = least(ratio, 4)
+        if not len(at):  # others have the clearest quarter of the batch
+            return cost
         increment = self.vae.decode(latents[at], self.space.shape[1:]).float()
         space = self.space
         x = space.mean.to(increment) + space.std.to(increment) * background[at] + space.error.to(increment) * increment

@@ -25,6 +25,7 @@ from physlab.data.observe import Interpolation, checked, fields_of
 from physlab.errors import FieldError, PhysLabError
 from physlab.fields import to_tensor
 from physlab.grid import Grid
+from physlab.nn.share import whole
 
 LEVELS = (200, 300, 400, 500, 700, 850, 925)  # hPa
 UPPER = ("u", "v", "t", "q", "z")
@@ -198,11 +199,13 @@ def observe_columns(
     count = (torch.as_tensor(share, dtype=torch.float32).expand(B) * H * W).round().long().clamp(min=1)
     weights = area.expand(H, W).flatten().float().cpu()
     # the largest of weight-scaled exponential races (Efraimidis and Spirakis 2006) are a draw without replacement
-    race = torch.rand(B, H * W, generator=generator).clamp(min=1e-30).log() / weights
+    rows, mine = whole(B, generator)
+    race = torch.rand(rows, H * W, generator=generator)[mine].clamp(min=1e-30).log() / weights
     rank = race.argsort(1, descending=True).argsort(1)
     mask = (rank < count[:, None]).reshape(B, 1, H, W).to(increment)
     noise = torch.as_tensor(noise, dtype=torch.float32).expand(B).to(increment)
-    error = torch.randn(increment.shape, generator=generator).to(increment) * noise.reshape(-1, 1, 1, 1)
+    error = torch.randn((rows, *increment.shape[1:]), generator=generator)[mine].to(increment)
+    error = error * noise.reshape(-1, 1, 1, 1)
     return Columns((increment + error) * mask, mask, noise)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pandas as pd
+import torch
 
 from physlab.benchmark.study import studies
 from physlab.data import sr_pairs
@@ -40,7 +41,10 @@ def listed() -> tuple[list[str], pd.DataFrame]:
 
 
 def benchmark(
-    models: Iterable[str] | None = None, split: str = "test", fields: int | None = None
+    models: Iterable[str] | None = None,
+    split: str = "test",
+    fields: int | None = None,
+    device: torch.device | str | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Score trained models anew on the data of their task.
 
@@ -50,6 +54,7 @@ def benchmark(
         for pairs of coarse and fine fields (:func:`listed` names the others).
     split : "test" or "val".
     fields : only the first ones of the split, for a quick look; None for all.
+    device : where the networks compute; None for the CPU.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def benchmark(
     names, others = listed()
     tasks: dict[tuple[str, int], list] = {}
     for name in names if models is None else models:
-        model = load_model(name)
+        model = load_model(name, device)
         card = getattr(model, "card", None) or {}
         if not isinstance(model, FieldDownscaler) or not {"task", "factor"} <= set(card):
             kinds = others.set_index("name")["kind"]

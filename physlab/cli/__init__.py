@@ -1,5 +1,5 @@
-"""The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent | evaluate |
-benchmark | export | downscale | assimilate``.
+"""The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent |
+train-assimilation | train-forecast | train-field | evaluate | benchmark | export | downscale | assimilate``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
 needs when it runs. Mistakes of the user (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and
@@ -25,6 +25,9 @@ from physlab.cli.fit import fit
 from physlab.cli.listing import list_
 from physlab.cli.simulate import simulate
 from physlab.cli.train import train
+from physlab.cli.train_assimilation import train_assimilation
+from physlab.cli.train_field import train_field
+from physlab.cli.train_forecast import train_forecast
 from physlab.cli.train_latent import train_latent
 
 #: Package that the core does without -> extra that brings it.
@@ -40,6 +43,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit,
     "train": train,
     "train-latent": train_latent,
+    "train-assimilation": train_assimilation,
+    "train-forecast": train_forecast,
+    "train-field": train_field,
     "evaluate": evaluate,
     "benchmark": benchmark,
     "export": export,

@@ -25,6 +25,7 @@ def assimilate(
     mapping: tuple[str, ...] = (),
     members: int | None = None,
     seed: int = 0,
+    device: str = "cpu",
 ) -> None:
     """Correct a background of yours by observations of yours and write the analysis.
 
@@ -45,13 +46,16 @@ def assimilate(
         mapping: your names and the library's, as in lat_name=latitude.
         members: of the analysis, for trained methods; without it 8 where members differ.
         seed: of what is random.
+        device: for trained methods: cpu, cuda, cuda:1, mps, or auto (a CUDA device if there is one).
     """
     from physlab import load_model, open_dataset
     from physlab.assimilate import FIELD_METHODS, FieldAssimilator, Learned
     from physlab.data import read_stations
     from physlab.data.writer import write_dataset
+    from physlab.train.devices import choose_device
     from physlab.train.progress import Bar
 
+    there = choose_device(device)
     options: dict[str, Any] = {name: number(value) for name, value in pairs(option).items()}
     options |= {} if radius is None else {"radius": 1e3 * radius}
     options |= {} if inflation is None else {"inflation": inflation}
@@ -65,7 +69,7 @@ def assimilate(
     if method in FIELD_METHODS:
         chosen = FieldAssimilator(method, **options)
     else:
-        chosen = load_model(method)
+        chosen = load_model(method, there)
         if not isinstance(chosen, Learned):
             known = ", ".join(FIELD_METHODS)
             raise ValueError(f"{method} is not a method of data assimilation: choose {known} or a trained one")

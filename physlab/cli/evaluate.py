@@ -16,6 +16,7 @@ def evaluate(
     split: Literal["test", "val"] = "test",
     output: Path | None = None,
     fields: int | None = None,
+    device: str = "cpu",
 ) -> None:
     """Score checkpoints on data that they have not seen, beside nearest, bicubic and bicubic+add.
 
@@ -28,13 +29,15 @@ def evaluate(
         split: of the data.
         output: folder for one CSV table per task and factor.
         fields: only the first ones of the split, for a quick look.
+        device: cpu, cuda, cuda:1, mps, or auto: a CUDA device if there is one.
     """
     from physlab.benchmark.checkpoints import benchmark, listed
     from physlab.benchmark.downscaling import SHOWN
     from physlab.train import write_results
+    from physlab.train.devices import choose_device
     from physlab.train.tables import percent, with_spread
 
-    for name, table in benchmark(None if all else models, split, fields).items():
+    for name, table in benchmark(None if all else models, split, fields, choose_device(device)).items():
         shown = table.assign(gain=percent(table["gain"]))
         show(f"{name}, {split} split", with_spread(shown, ("method", "seeds", "gain"), SHOWN))
         if output is not None:

@@ -27,6 +27,7 @@ def train_latent(
     steps: int | None = None,
     seed: int = 0,
     mapping: tuple[str, ...] = (),
+    device: str = "auto",
 ) -> None:
     """Train latent diffusion on fields of yours: an ensemble of fine fields from coarse ones; run again to resume.
 
@@ -50,12 +51,14 @@ def train_latent(
         steps: of the denoiser; the other stages follow in proportion.
         seed: of the weights and of the order of the fields.
         mapping: your names and the library's, as in lat_name=latitude.
+        device: cpu, cuda, cuda:1, mps, or auto: a CUDA device if there is one.
     """
     import xarray as xr
 
     from physlab import open_dataset
     from physlab.benchmark import compare_on
     from physlab.downscale.terrain import TerrainFields, ground_of, hold_out
+    from physlab.train.devices import processes, rank
     from physlab.train.latent import LatentSettings, train_in_folder
 
     names = pairs(mapping) or None
@@ -81,6 +84,8 @@ def train_latent(
                               opened(coarse).load() if coarse else None, statics, static)  # fmt: skip
     training, rest = hold_out(fields, held_out, gap)
     settings = LatentSettings() if steps is None else LatentSettings().scaled(steps)
-    model = train_in_folder(training, output, settings, seed, weight, penalty, progress=True)
-    show(f"{len(rest)} times that were held out", compare_on(model, rest))
-    print(output)
+    with processes(device) as here:
+        model = train_in_folder(training, output, settings, seed, weight, penalty, progress=True, device=here)
+        if rank() == 0:
+            show(f"{len(rest)} times that were held out", compare_on(model.to("cpu"), rest))
+            print(output)

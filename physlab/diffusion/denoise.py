@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from physlab.diffusion.noise import NoiseSchedule
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn.parts import choose
+from physlab.nn.share import whole
 
 PARAMETERISATIONS = ("eps", "x0", "v", "edm")
 
@@ -149,7 +150,8 @@ class Denoiser(PosteriorMean):
         Scalar.
         """
         t = self.schedule.draw_times(len(x0), generator)
-        eps = torch.randn(x0.shape, generator=generator).to(x0)
+        count, mine = whole(len(x0), generator)
+        eps = torch.randn((count, *x0.shape[1:]), generator=generator)[mine].to(x0)
         x = self.schedule.add_noise(x0, t, eps)
         named = self.call(x, t, condition)
         if self.parameterisation == "edm":

@@ -35,6 +35,7 @@ from torch import Tensor
 
 from physlab.errors import PhysLabError
 from physlab.nn.parts import choose
+from physlab.nn.share import whole
 
 KINDS = ("linear", "cosine", "sda", "edm")
 #: What a network may predict, and what :meth:`NoiseSchedule.convert` converts.
@@ -172,7 +173,8 @@ class NoiseSchedule:
 
         Shares instead of independent draws lower the variance of the loss (Kingma et al. 2021, appendix I.1).
         """
-        u = (torch.rand(1, generator=generator, dtype=torch.float64) + torch.arange(batch)) / batch
+        count, mine = whole(batch, generator)
+        u = ((torch.rand(1, generator=generator, dtype=torch.float64) + torch.arange(count)) / count)[mine]
         if self.kind != "edm":
             return self.t_min + (self.t_max - self.t_min) * u
         mean, deviation = self.log_normal

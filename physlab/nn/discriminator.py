@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from physlab.nn.parts import same
+from physlab.nn.share import BatchNorm2d
 
 
 class Discriminator(nn.Module):
@@ -68,7 +69,7 @@ class SRGANDiscriminator(nn.Module):
         for n in range(8):
             width, normed = channels * 2 ** (n // 2), norm and n > 0
             layers.append(nn.Conv2d(inputs, width, 3, stride=1 + n % 2, padding=1, bias=not normed))
-            layers += [nn.BatchNorm2d(width)] if normed else []
+            layers += [BatchNorm2d(width)] if normed else []
             layers.append(nn.LeakyReLU(0.2))
             inputs = width
         self.layers = nn.Sequential(*layers)

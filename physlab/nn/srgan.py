@@ -12,6 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from physlab.nn.parts import SubPixel, same, zero
+from physlab.nn.share import BatchNorm2d
 from physlab.nn.trunk import CoarseTrunk
 from physlab.registry import register
 
@@ -28,7 +29,7 @@ class NormedBlock(nn.Sequential):
 
 def normed(channels: int, norm: bool) -> list[nn.Module]:
     layer = same(channels, channels, bias=not norm)
-    return [layer, nn.BatchNorm2d(channels)] if norm else [layer]
+    return [layer, BatchNorm2d(channels)] if norm else [layer]
 
 
 @register("SRResNet", title="SRGAN", order=7, reference="Ledig et al. (2017)")

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn.parts import choose, zero
+from physlab.nn.share import whole
 from physlab.nn.unet import GridConv, ResBlock, pad_grid
 
 
@@ -156,7 +157,8 @@ class VAE(nn.Module):
         if self.calibrated:
             raise PhysLabError("the latents are calibrated: train first, or call calibrate(None) to go on training")
         mean, log_variance = self.posterior(x)
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        count, mine = whole(len(x), generator)
+        noise = torch.randn((count, *mean.shape[1:]), generator=generator)[mine].to(mean)
         difference = self.decode(mean + (0.5 * log_variance).exp() * noise, x.shape[-2:]) - x
         difference = difference.abs() if error == "l1" else difference.square()
         if area is not None:

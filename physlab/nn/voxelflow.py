@@ -21,6 +21,7 @@ from torch.nn import functional
 from physlab.errors import PhysLabError
 from physlab.nn.convgru import ConvGRU
 from physlab.nn.parts import pad_to, same, zero
+from physlab.nn.share import BatchNorm2d
 from physlab.registry import register
 
 
@@ -51,7 +52,7 @@ def between(first: Tensor, last: Tensor, displacement: Tensor, share: Tensor) ->
 
 def layer(inputs: int, outputs: int, kernel: int, norm: bool) -> nn.Sequential:
     convolution = same(inputs, outputs, kernel, bias=not norm)
-    return nn.Sequential(convolution, *([nn.BatchNorm2d(outputs)] if norm else []), nn.ReLU())
+    return nn.Sequential(convolution, *([BatchNorm2d(outputs)] if norm else []), nn.ReLU())
 
 
 class VoxelFlow(nn.Module):

@@ -72,12 +72,14 @@ class ContinuousField:
     def evaluate(self, points: Tensor) -> Tensor:
         """(N, 3) of x, y (degrees or metres) and seconds -> (N, V), SI units."""
         with torch.no_grad():
-            parts = [self.base(p) + self.std * self.network(self.domain.scaled(p)) for p in points.split(CHUNK)]
-        return torch.cat(parts)
+            there = (p.to(self.std.device) for p in points.split(CHUNK))
+            parts = [self.base(p) + self.std * self.network(self.domain.scaled(p)) for p in there]
+        return torch.cat(parts).to(points.device)
 
     def base(self, points: Tensor) -> Tensor:
         """(N, V): the base state at (N, 3) points."""
-        return (basis(self.domain.scaled(points).double(), self.degrees).value @ self.background).float()
+        z = self.domain.scaled(points).double()
+        return (basis(z, self.degrees).value @ self.background.to(z.device)).float()
 
     def state(self, points: Tensor) -> State:
         """All variables and derivatives at (N, 3) points, followed by autograd."""
@@ -97,6 +99,11 @@ class ContinuousField:
         own = {"network": network, "solution": dict(self.solution), "tendency": dict(self.tendency)}
         other.__dict__ = {**self.__dict__, **own}
         return other
+
+    def to(self, device: torch.device | str) -> Self:
+        """Compute there from now on; what is evaluated stays where the points are."""
+        self.network, self.std = self.network.to(device), self.std.to(device)
+        return self
 
 
 def frequencies(points: int, share: float = 1.0) -> tuple[float, float, float]:

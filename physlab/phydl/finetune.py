@@ -20,11 +20,10 @@ border, and with them false slopes; x and y exchanged. `signed` is there to comp
 
 from __future__ import annotations
 
-import copy
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -34,12 +33,15 @@ from torch import Tensor
 from physlab.equations.operators import Order
 from physlab.errors import PhysLabError
 from physlab.grid import Grid
+from physlab.nn.share import Draws
 from physlab.phydl.domain import Domain
 from physlab.phydl.forecast import Forecaster
 from physlab.phydl.gridded import difference_state, gridded_state
 from physlab.phydl.library import Equation, atmosphere
-from physlab.train.loop import precision_of, schedule, update_average
-from physlab.train.progress import Bar
+from physlab.train.batches import Drawn
+from physlab.train.loop import Report, optimise
+from physlab.train.objective import Objective
+from physlab.train.settings import Steps
 
 FORCES = ("place", "none")
 
@@ -156,45 +158,32 @@ def _least_squares(e: Equation, columns: Tensor, left: Tensor, weight: Tensor) -
 
 
 @dataclass(frozen=True)
-class ForecastSettings:
-    """The numbers that decide a training or a fine-tuning.
+class ForecastSettings(Steps):
+    """The numbers that decide a training or a fine-tuning, beside those of :class:`~physlab.train.settings.Steps`.
 
     Attributes
     ----------
-    steps, batch, rate, warm_up, decay, clip, ema : of AdamW, and of the averaged weights.
     physics : mu, 0 for data alone;  force : latent force: that of the "place", or "none";  signed : the published
         penalty, a mean without a square.
     width : columns of the windows that are drawn from the circle of latitude.
-    precision : bf16, fp32 or auto.
     """
 
     steps: int = 1000
     batch: int = 16
     rate: float = 2e-3
-    warm_up: float = 0.05
-    decay: float = 1e-4
-    clip: float = 1.0
-    ema: float = 0.99
     physics: float = 0.0
     force: str = "place"
     signed: bool = False
     width: int = 33
-    precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.width) < 1 or not self.rate > 0:
-            raise PhysLabError("steps, batch and width must be at least 1 and the rate positive")
-        if self.force not in FORCES or not self.physics >= 0:
-            raise PhysLabError(f"force {self.force!r}, physics {self.physics}: one of {', '.join(FORCES)}, and >= 0")
+        super().__post_init__()
+        if self.force not in FORCES or not self.physics >= 0 or self.width < 1:
+            raise PhysLabError(f"force {self.force!r}, physics {self.physics}, width {self.width}: one of "
+                               f"{', '.join(FORCES)}, >= 0, and at least 1")  # fmt: skip
 
 
-@dataclass
-class ForecastReport:
-    """`history` holds dicts of step, data and physics (mean squares, relative)."""
-
-    steps: int = 0
-    wall_time_s: float = 0.0
-    history: list[dict] = field(default_factory=list)
+ForecastReport = Report
 
 
 class Windows:
@@ -233,10 +222,12 @@ class Windows:
             asked.append(self.values[int(hour) + self.leads][..., at])
         return torch.stack(given), torch.stack(asked)
 
-    def draw(self, batch: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor, list[float]]:
-        """History and future of random windows, and the longitude of the first column of each."""
-        hours = torch.randint(self.starts.start, self.starts.stop, (batch,), generator=generator).tolist()
-        columns = torch.randint(self.values.shape[-1], (batch,), generator=generator).tolist()
+    def draw(
+        self, batch: int, width: int, generator: torch.Generator, mine: slice = slice(None)
+    ) -> tuple[Tensor, Tensor, list[float]]:
+        """History and future of random windows, and the longitude of the first column of each; `mine` of them."""
+        hours = torch.randint(self.starts.start, self.starts.stop, (batch,), generator=generator).tolist()[mine]
+        columns = torch.randint(self.values.shape[-1], (batch,), generator=generator).tolist()[mine]
         return *self.take(hours, columns, width), [float(self.longitude[c]) for c in columns]
 
 
@@ -248,60 +239,62 @@ def finetune(
     seed: int = 0,
     progress: bool = False,
     watch: Callable[[int, Forecaster], None] | None = None,
-) -> ForecastReport:
+    state: str | Path | None = None,
+) -> Report:
     """Train `model` in place, from where it is; with `settings.physics` > 0 by data and equations.
+
+    Parameters
+    ----------
+    watch, state : see :func:`physlab.train.loop.optimise`.
 
     Raises
     ------
     PhysLabError : physics without equations, leads that are not equally spaced, or a loss that is not a number.
     """
-    steps = np.diff((0, *model.leads))
-    if settings.physics and equations is None:
-        raise PhysLabError("physics > 0 needs equations: pass a GridResidual, learned from the training data")
-    if settings.physics and np.ptp(steps):
-        raise PhysLabError(f"leads {model.leads}: the equations need frames at equal distances from the last given one")
-    device = model.std.device
-    precision = precision_of(settings.precision, device)
-    grid, dt = data.grid(settings.width), 3600.0 * float(steps[0])
-    model.train()
-    average = copy.deepcopy(model).requires_grad_(False)
-    optimiser = torch.optim.AdamW(model.network.parameters(), lr=settings.rate, weight_decay=settings.decay)
-    report, losses, start = ForecastReport(), [], time.perf_counter()
-    with Bar(model.kind, settings.steps, enabled=progress) as bar:
-        for step in range(settings.steps):
-            generator = torch.Generator().manual_seed((seed << 24) + step)
-            for group in optimiser.param_groups:
-                group["lr"] = settings.rate * schedule(step / settings.steps, settings.warm_up)
-            given, asked, first = data.draw(settings.batch, settings.width, generator)
-            given, asked = given.to(device), asked.to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                relative = model.relative(given)
-            now = given[:, -1:]
+    report = optimise(Forecasts(model, data, settings, equations, seed), state, progress, watch=watch)
+    model.card["training"] = [*model.card.get("training", []), {**asdict(settings), "seed": seed}]
+    return report
+
+
+class Forecasts(Objective):
+    """Data, and the equations between consecutive frames."""
+
+    first = 0
+    advice = " or the weight of the physics"
+
+    def __init__(
+        self, model: Forecaster, data: Windows, settings: ForecastSettings, equations: GridResidual | None, seed: int
+    ) -> None:
+        steps = np.diff((0, *model.leads))
+        if settings.physics and equations is None:
+            raise PhysLabError("physics > 0 needs equations: pass a GridResidual, learned from the training data")
+        if settings.physics and np.ptp(steps):
+            raise PhysLabError(
+                f"leads {model.leads}: the equations need frames at equal distances from the last given one"
+            )
+        self.grid, self.dt, self.equations = data.grid(settings.width), 3600.0 * float(steps[0]), equations
+        at = model.std.device
+
+        def drawn(generator: Draws, mine: slice) -> tuple[Tensor, Tensor, list[float]]:
+            given, asked, first = data.draw(settings.batch, settings.width, generator, mine)
+            return given.to(at), asked.to(at), first
+
+        super().__init__(model, settings, Drawn(settings.batch, seed, drawn), model.kind)
+        self.fingerprint = {"settings": asdict(settings), "seed": seed, "hours": len(data.values), "kind": model.kind}
+
+    def losses(self, given: Tensor, asked: Tensor, first: list[float], _: torch.Generator) -> Iterator[Tensor]:
+        model, settings = self.model, self.settings
+        relative, now = model.relative(given), given[:, -1:]
+        with torch.autocast(given.device.type, enabled=False):
             misfit = (relative - (asked - now) / model.change).square().mean()
             physics = misfit.new_zeros(())
             if settings.physics:
-                residual = equations(torch.cat([now, now + model.change * relative], 1), grid, dt)
-                force, spread = (x.to(residual) for x in equations.at(first, settings.width))
+                residual = self.equations(torch.cat([now, now + model.change * relative], 1), self.grid, self.dt)
+                force, spread = (x.to(residual) for x in self.equations.at(first, settings.width))
                 residual = (residual - (force if settings.force == "place" else 0)) / spread
                 physics = residual.mean() if settings.signed else residual.square().mean()
-            optimiser.zero_grad(set_to_none=True)
-            (misfit + settings.physics * physics).backward()
-            torch.nn.utils.clip_grad_norm_(model.network.parameters(), settings.clip)
-            optimiser.step()
-            update_average(average, model, min(settings.ema, (1 + step) / (10 + step)))
-            losses.append((misfit.item(), physics.item()))
-            bar.advance(step + 1)
-            if (step + 1) % 50 == 0 or step + 1 == settings.steps:
-                part = [sum(x) / len(losses) for x in zip(*losses, strict=True)]
-                if not all(map(math.isfinite, part)):
-                    raise PhysLabError(f"the loss is not a number at step {step + 1}: lower rate or physics")
-                report.history.append({"step": step + 1, "data": part[0], "physics": part[1]})
-                bar.note(f"misfit {part[0]:.3f}, residual {part[1]:.2f}")
-                losses = []
-                if watch is not None:
-                    watch(step + 1, average)
-    model.load_state_dict(average.state_dict())
-    model.eval()
-    report.steps, report.wall_time_s = settings.steps, time.perf_counter() - start
-    model.card["training"] = [*model.card.get("training", []), {**asdict(settings), "seed": seed}]
-    return report
+        self.terms = {"data": misfit, "physics": physics}
+        yield misfit + settings.physics * physics
+
+    def note(self, entry: Mapping[str, float]) -> str:
+        return f"misfit {entry['data']:.3f}, residual {entry['physics']:.2f}"

@@ -13,11 +13,9 @@ The published loss weighs mu = 10 and takes each residual at points of the train
 
 from __future__ import annotations
 
-import copy
 import math
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,56 +23,50 @@ import torch
 from torch import Tensor, nn
 
 from physlab.errors import PhysLabError
+from physlab.nn.share import Draws, mean, processes, rows
 from physlab.phydl.continuous import ContinuousField
 from physlab.phydl.force import FreeForce
 from physlab.phydl.identify import Normal, normal_equations
-from physlab.train.loop import read_state, schedule, write_state
-from physlab.train.progress import Bar
+from physlab.train.batches import Drawn
+from physlab.train.loop import Report, optimise
+from physlab.train.objective import Objective, adamw
+from physlab.train.settings import Steps
 
 Field = TypeVar("Field", bound=ContinuousField)
 
+FitReport = Report
+
 
 @dataclass(frozen=True)
-class FitSettings:
-    """The numbers that decide a fit.
+class FitSettings(Steps):
+    """The numbers that decide a fit, beside those of :class:`~physlab.train.settings.Steps`.
 
     Attributes
     ----------
-    steps, batch : optimiser steps and data points of each (all of them if there are fewer).
+    batch : data points of a step (all of them if there are fewer).
     collocation : points of each step at which the equations are asked.
-    rate : peak of Adam's learning rate;  clip : gradient norm;  ema : of the averaged weights.
     physics : mu, 0 for none;  warm_up : share of the steps before the equations are asked.
     solve_every, solve_points : how often coefficients and force are solved for, and at how many points.
     free : the published latent force, for comparison.
-    save_every : steps between states of an interrupted run.
     """
 
     steps: int = 3000
     batch: int = 2048
-    collocation: int = 512
     rate: float = 4e-3
-    clip: float = 1.0
-    ema: float = 0.99
-    physics: float = 0.01
     warm_up: float = 0.25
+    decay: float = 0.0
+    precision: str = "fp32"  # second derivatives
+    validate_every: int = 100
+    collocation: int = 512
+    physics: float = 0.01
     solve_every: int = 100
     solve_points: int = 8192
     free: bool = False
-    save_every: int = 500
 
     def __post_init__(self) -> None:
-        counts = (self.steps, self.batch, self.collocation, self.solve_every, self.solve_points, self.save_every)
-        if min(counts) < 1 or not self.physics >= 0 or not 0 <= self.warm_up < 1 or not self.rate > 0:
-            raise PhysLabError("counts must be at least 1, physics >= 0, 0 <= warm_up < 1 and the rate positive")
-
-
-@dataclass
-class FitReport:
-    """What a fit did: `history` holds dicts of step, data and physics (root mean squares, relative)."""
-
-    steps: int = 0
-    wall_time_s: float = 0.0
-    history: list[dict] = field(default_factory=list)
+        super().__post_init__()
+        if min(self.collocation, self.solve_every, self.solve_points) < 1 or not self.physics >= 0:
+            raise PhysLabError("collocation, solve_every and solve_points must be at least 1, and physics >= 0")
 
 
 def fit(
@@ -87,107 +79,113 @@ def fit(
     progress: bool = False,
     stop_after: int | None = None,
     watch: Callable[[int, Field], None] | None = None,
-) -> FitReport:
+) -> Report:
     """Fit `model` in place to (N, 3) points with (N, V) values, NaN where a variable was not observed.
 
     Parameters
     ----------
-    state : file for interrupted runs: read if it is there, removed at the end.
-    stop_after : leave after this step with the state written.
+    state, stop_after : see :func:`physlab.train.loop.optimise`.
     watch : called with step and averaged model now and then.
 
     Raises
     ------
     PhysLabError : no data, a state of other settings, or a loss that is not a number.
     """
-    points, values = points.float(), values.float()
-    known = torch.isfinite(values)
-    if not bool(known.any(0).all()):
-        raise PhysLabError("a variable has no value at all: leave it out, or pass data for it")
-    y = torch.where(known, (values - model.base(points)) / model.std, torch.zeros_like(values))
-    z = model.domain.scaled(points)
-    network, equations = model.network, model.equations if settings.physics else ()
-    average = copy.deepcopy(network).requires_grad_(False)
-    learned, free = list(network.parameters()), None
-    if settings.free and equations:
-        free = _Free(equations, seed)
-        learned += list(free.parameters())
-    optimiser = torch.optim.Adam(learned, lr=settings.rate, betas=(0.9, 0.99))
-    report, step, before = FitReport(), 0, 0.0
-    fingerprint = {"settings": asdict(settings), "seed": seed, "points": len(points), "sum": float(y.double().sum()),
-                   "equations": [list(e.names) for e in equations]}  # fmt: skip
-    state = None if state is None else Path(state)
-    if state is not None and state.exists():
-        saved = read_state(state, fingerprint, torch.device("cpu"))
-        for module, key in ((network, "network"), (average, "average"), (optimiser, "optimiser")):
-            module.load_state_dict(saved[key])
-        if free is not None:
-            free.load_state_dict(saved["free"])
-        report, step, before = FitReport(**saved["report"]), saved["step"], saved["report"]["wall_time_s"]
-        model.solution = {k: (v[0].numpy(), v[1].numpy()) for k, v in saved["solution"].items()}
-        model.tendency = saved["tendency"]
-    start, losses, physics_from = time.perf_counter(), [], round(settings.warm_up * settings.steps)
-    with Bar(model.name, settings.steps, enabled=progress) as bar:
-        while step < settings.steps:
-            generator = torch.Generator().manual_seed((seed << 24) + step)
-            for group in optimiser.param_groups:
-                group["lr"] = settings.rate * schedule(step / settings.steps, 0.02)
-            asked = bool(equations) and step >= physics_from
-            if asked and ((step - physics_from) % settings.solve_every == 0 or not model.solution):
-                solve(model, settings.solve_points, seed + 1)
-            rows = slice(None)
-            if settings.batch < len(z):
-                rows = torch.randint(len(z), (settings.batch,), generator=generator)
-            error = ((network(z[rows]) - y[rows]) * known[rows]).square()
-            data = (error.sum(0) / known[rows].sum(0).clamp_min(1)).mean()
-            loss, physics = data, torch.zeros(())
-            if asked:
-                at = model.domain.sample(settings.collocation, generator)
-                physics = free(model, at) if free is not None else relative_residuals(model, at).square().mean()
-                loss = data + settings.physics * physics
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(learned, settings.clip)
-            optimiser.step()
-            step += 1
-            with torch.no_grad():
-                decay = min(settings.ema, (1 + step) / (10 + step))
-                for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
-                    mean.lerp_(parameter, 1 - decay)
-            losses.append((data.item(), physics.item()))
-            bar.advance(step)
-            leaving = stop_after is not None and step >= stop_after
-            if step % 100 == 0 or step == settings.steps or leaving:
-                part = [math.sqrt(sum(x) / len(losses)) for x in zip(*losses, strict=True)]
-                if not all(map(math.isfinite, part)):
-                    raise PhysLabError(f"the loss is not a number at step {step}: lower rate or physics")
-                report.history.append({"step": step, "data": part[0], "physics": part[1]})
-                bar.note(f"misfit {part[0]:.3f}, residual {part[1]:.2f}")
-                losses = []
-                if watch is not None:
-                    watch(step, model.with_network(average))
-            report.steps, report.wall_time_s = step, before + time.perf_counter() - start
-            if state is not None and (step % settings.save_every == 0 or leaving) and step < settings.steps:
-                content = {"network": network.state_dict(), "average": average.state_dict(), "step": step,
-                           "optimiser": optimiser.state_dict(), "report": asdict(report), "fingerprint": fingerprint,
-                           "free": None if free is None else free.state_dict(), "tendency": model.tendency,
-                           "solution": {k: tuple(map(torch.tensor, v)) for k, v in model.solution.items()}}  # fmt: skip
-                write_state(state, content)
-            if leaving:
-                return report
-    network.load_state_dict(average.state_dict())
-    if equations and free is None:
-        solve(model, settings.solve_points, seed + 1)
-    elif free is not None:
-        model.solution = {e.variable: (free.coefficients(e).numpy(), torch.zeros(0).numpy()) for e in equations}
-    if state is not None:
-        state.unlink(missing_ok=True)
-    return report
+    objective = Points(model, points, values, settings, seed)
+    seen = None if watch is None else lambda step, network: watch(step, model.with_network(network))
+    return optimise(objective, state, progress, stop_after, seen)
+
+
+class Points(Objective):
+    """Data at points, and the equations at others."""
+
+    advice = " or the weight of the physics"
+    warm_up = 0.02
+
+    def __init__(
+        self, model: ContinuousField, points: Tensor, values: Tensor, settings: FitSettings, seed: int
+    ) -> None:
+        points, values = points.float(), values.float()
+        self.known = torch.isfinite(values)
+        if not bool(self.known.any(0).all()):
+            raise PhysLabError("a variable has no value at all: leave it out, or pass data for it")
+        at, total = model.std.device, float(values.nan_to_num().double().sum())
+        points, values, self.known = points.to(at), values.to(at), self.known.to(at)
+        y = torch.where(self.known, (values - model.base(points)) / model.std, torch.zeros_like(values))
+        self.y, self.z = y, model.domain.scaled(points)
+        self.field, self.seed, self.asked = model, seed, False
+        self.equations = model.equations if settings.physics else ()
+        self.free = _Free(self.equations, seed).to(at) if settings.free and self.equations else None
+        batches = Drawn(min(settings.batch, len(points)), seed, self.draw)
+        super().__init__(model.network, settings, batches, model.name)
+        self.fingerprint = {"settings": asdict(settings), "seed": seed, "points": len(points),
+                            "sum": total,
+                            "equations": [list(e.names) for e in self.equations]}  # fmt: skip
+
+    def draw(self, generator: Draws, mine: slice) -> tuple[Tensor | slice, slice, Tensor]:
+        """Rows of a batch, those of this process among them, and its points for the equations."""
+        batch: Tensor | slice = slice(None)
+        if self.settings.batch < len(self.z):
+            batch = torch.randint(len(self.z), (self.settings.batch,), generator=generator)
+        asked = self.field.domain.sample(self.settings.collocation, generator)
+        return batch, mine, asked[rows(len(asked))].to(self.z)
+
+    def optimisers(self) -> list[torch.optim.Optimizer]:
+        learned = [p for module in (self.model, *self.modules().values()) for p in module.parameters()]
+        return [adamw(learned, self.rate, self.settings.clip, self.settings.decay, (0.9, 0.99))]
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {} if self.free is None else {"free": self.free}
+
+    def weight(self, rank: int, world: int) -> float:
+        return 1.0  # the parts know their share themselves: there are two kinds of points
+
+    def begin(self, step: int) -> None:
+        settings, first = self.settings, round(self.settings.warm_up * self.settings.steps)
+        self.asked = bool(self.equations) and step >= first
+        if self.asked and ((step - first) % settings.solve_every == 0 or not self.field.solution):
+            solve(self.field, settings.solve_points, self.seed + 1)
+
+    def losses(self, batch: Tensor | slice, mine: slice, at: Tensor, _: torch.Generator) -> Iterator[Tensor]:
+        world, known, y, z = processes()[1], self.known[batch], self.y[batch], self.z[batch]
+        error = ((self.model(z[mine]) - y[mine]) * known[mine]).square()
+        data = world * (error.sum(0) / known.sum(0).clamp_min(1)).mean()
+        loss, physics = data, data.new_zeros(())
+        if self.asked:
+            residual = self.free(self.field, at) if self.free is not None else relative_residuals(self.field, at)
+            physics = residual.square().mean() * (len(at) * world / self.settings.collocation)
+            loss = data + self.settings.physics * physics
+        self.terms = {"data": data, "physics": physics}
+        yield loss
+
+    def entry(self, means: Mapping[str, float]) -> dict[str, float]:
+        return {name: math.sqrt(value) if value >= 0 else value for name, value in means.items()}
+
+    def note(self, entry: Mapping[str, float]) -> str:
+        return f"misfit {entry['data']:.3f}, residual {entry['physics']:.2f}"
+
+    def extra(self) -> dict:
+        solution = {k: tuple(map(torch.tensor, v)) for k, v in self.field.solution.items()}
+        return {"solution": solution, "tendency": self.field.tendency, "scales": self.free.scales if self.free else {}}
+
+    def resume(self, extra: Mapping) -> None:
+        self.field.solution = {k: (v[0].numpy(), v[1].numpy()) for k, v in extra["solution"].items()}
+        self.field.tendency = extra["tendency"]
+        if self.free is not None:
+            self.free.scales = extra["scales"]
+
+    def finish(self) -> None:
+        """Coefficients and force of the averaged field."""
+        if self.free is not None:
+            self.field.solution = {e.variable: (self.free.coefficients(e).numpy(), torch.zeros(0).numpy())
+                                   for e in self.equations}  # fmt: skip
+        elif self.equations:
+            solve(self.field, self.settings.solve_points, self.seed + 1)
 
 
 def solve(model: ContinuousField, count: int, seed: int) -> dict[str, Normal]:
     """Coefficients, force and scale of each equation from the field as it is, at `count` random points."""
-    points = model.domain.sample(count, torch.Generator().manual_seed(seed))
+    points = model.domain.sample(count, torch.Generator().manual_seed(seed)).to(model.std.device)
     with torch.no_grad():
         states = [model.state(part) for part in points.split(2048)]
     found = {}
@@ -222,21 +220,21 @@ class _Free(nn.Module):
         self.scales: dict[str, tuple[Tensor, float]] = {}
 
     def forward(self, model: ContinuousField, points: Tensor) -> Tensor:
+        """(N, E) relative residuals."""
         state = model.state(points)
         force = self.force(model.domain.scaled(points))
-        total = torch.zeros(())
+        parts = []
         for at, equation in enumerate(self.equations):
             columns, left = equation.columns(state), equation.tendency(state)
             if equation.variable not in self.scales:
-                scale = columns.detach().square().mean(0).sqrt().clamp_min(1e-30)
-                self.scales[equation.variable] = scale, float(left.detach().square().mean().sqrt())
+                scale = mean(columns.detach().square(), (0,)).sqrt().clamp_min(1e-30)
+                self.scales[equation.variable] = scale, float(mean(left.detach().square(), (0,)).sqrt())
             scale, tendency = self.scales[equation.variable]
-            residual = left / tendency - (columns / scale) @ self.relative[at] - force[:, at]
-            total = total + residual.square().mean() / len(self.equations)
-        return total
+            parts.append(left / tendency - (columns / scale.to(columns)) @ self.relative[at] - force[:, at])
+        return torch.stack(parts, dim=1)
 
     def coefficients(self, equation) -> Tensor:
         """(terms,) in SI units."""
         at = [e.variable for e in self.equations].index(equation.variable)
         scale, tendency = self.scales[equation.variable]
-        return (self.relative[at] * tendency / scale).detach().double()
+        return (self.relative[at].cpu() * tendency / scale.cpu()).detach().double()

@@ -105,9 +105,9 @@ def normal_equations(
     blocks : of x, y and t, the units of the bootstrap.
     """
     force = force if equation.force else SmoothForce((0, 0, 0), force.penalty)
-    columns = torch.cat([equation.columns(s.detach()) for s in states]).double()
-    left = torch.cat([equation.tendency(s.detach()) for s in states]).double()
-    points = torch.cat([s.points for s in states])
+    columns = torch.cat([equation.columns(s.detach()) for s in states]).double().cpu()
+    left = torch.cat([equation.tendency(s.detach()) for s in states]).double().cpu()
+    points = torch.cat([s.points for s in states]).cpu()
     domain = states[0].domain
     tendency = float(left.square().mean().sqrt())
     if not tendency > 0 or not bool(torch.isfinite(columns).all()):

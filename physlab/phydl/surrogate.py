@@ -101,7 +101,8 @@ class PhyDL(ContinuousField):
         settings = settings or FitSettings()
         points, values = coarse if isinstance(coarse, tuple) else self.data(coarse)
         report = fit(self, points, values, settings, seed, state, progress, **options)
-        self.card |= {"settings": asdict(settings), "seed": seed, "points": len(points), "training": asdict(report)}
+        took = {key: getattr(report, key) for key in ("steps", "wall_time_s", "history")}
+        self.card |= {"settings": asdict(settings), "seed": seed, "points": len(points), "training": took}
         return report
 
     def data(self, ds: xr.Dataset) -> tuple[Tensor, Tensor]:
@@ -178,7 +179,8 @@ class PhyDL(ContinuousField):
     def residual_at(self, points: Tensor) -> dict[str, Tensor]:
         """Equation -> (N,) residual relative to the root mean square of its tendency."""
         with torch.no_grad():
-            parts = torch.cat([relative_residuals(self, p) for p in points.float().split(4096)])
+            there = (p.to(self.std.device) for p in points.float().split(4096))
+            parts = torch.cat([relative_residuals(self, p) for p in there]).to(points.device)
         return {e.variable: parts[:, at] for at, e in enumerate(self.equations)}
 
     def _solved(self, variable: str) -> tuple[np.ndarray, np.ndarray]:

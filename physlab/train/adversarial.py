@@ -17,10 +17,9 @@ to the course report's discriminator throughout.
 
 from __future__ import annotations
 
-import copy
 import math
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -32,20 +31,11 @@ from physlab.downscale import CNN
 from physlab.errors import PhysLabError
 from physlab.grid import refine
 from physlab.nn import DISCRIMINATORS, bicubic
-from physlab.train.batches import Batches
+from physlab.nn.share import mean
 from physlab.train.law import WaterBudget
-from physlab.train.loop import (
-    Objective,
-    Report,
-    precision_of,
-    read_state,
-    schedule,
-    training_tensors,
-    update_average,
-    validation_rmse,
-    write_state,
-)
-from physlab.train.progress import Bar
+from physlab.train.loop import Report, optimise
+from physlab.train.objective import adamw
+from physlab.train.pixels import Pixels
 from physlab.train.settings import Settings
 
 
@@ -119,13 +109,14 @@ def fit_adversarial(
     state: str | Path | None = None,
     progress: bool = False,
     report: Report | None = None,
+    stop_after: int | None = None,
 ) -> Report:
     """Train `model` in place against a discriminator; it ends with averaged weights.
 
     Parameters
     ----------
     settings : of the pixel stage: its batches, pixel loss and average go on.
-    state : file for interrupted runs, as in :func:`physlab.train.loop.fit`.
+    state, stop_after : see :func:`physlab.train.loop.optimise`.
     report : of the pixel stage, continued; the history gains d_loss, d_right (share of fields judged rightly) and
         adversarial loss.
 
@@ -133,121 +124,97 @@ def fit_adversarial(
     ------
     PhysLabError : a state file of other settings, or a loss that is not a number.
     """
-    device = torch.device(device)
-    precision = precision_of(settings.precision, device)
-    model.to(device).train()
-    error = Objective(model, data, settings)
-    fine, coarse = training_tensors(model, data, device)
-    frames, weights = model.network.frames[1], data.weights.to(device)
-    own = data.all_coarse("train").to(device) / model.scale
-    if plan.physics:
-        if settings.crop is not None or settings.flips:
+    if report is not None:
+        report.best_rmse = math.inf  # the weights of the pixel stage are not among those that are compared
+    report = optimise(Duel(model, data, settings, plan, seed, device), state, progress, stop_after, report=report)
+    model.to(memory_format=torch.contiguous_format)
+    report.stopped = "end of the adversarial schedule"
+    return report
+
+
+class Duel(Pixels):
+    """Two losses a step: that of the discriminator, and then that of the generator."""
+
+    advice = ", or the weight"
+
+    def __init__(
+        self, model: CNN, data: SRData, settings: Settings, plan: Adversarial, seed: int, device: torch.device | str
+    ) -> None:
+        if plan.physics and (settings.crop is not None or settings.flips):
             raise PhysLabError(
                 "the water budget needs whole fields as they lie: pass crop=None and flips='' with physics"
             )
-        own = torch.cat([own, WaterBudget.terms(data).to(device)], dim=1)
-    fine = torch.cat([fine, refine(own, data.factor)], dim=1)  # what belongs to a field is cut and flipped with it
-    behind = own.shape[1]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1000)
-        judge = Judge(model, data, plan, error.unit).to(device)
-    average = copy.deepcopy(model).requires_grad_(False)
-    optimisers = [
-        torch.optim.Adam(module.parameters(), lr=rate, betas=(0.5, 0.99))
-        for module, rate in ((model, plan.rate), (judge, plan.rate_d))
-    ]
-    batches = Batches(len(fine), data.factor, settings, seed + 1, tuple(fine.shape[-2:]))
-    report, step = report or Report(precision=precision), 0
-    before, offset = report.wall_time_s, report.steps
-    best, best_rmse = None, math.inf
-    modules = {"model": model, "average": average, "judge": judge, "g": optimisers[0], "d": optimisers[1]}
-    fingerprint = {"plan": asdict(plan), "settings": asdict(settings), "seed": seed, "data": data.data_hash}
-    fingerprint["constraint"] = model.constraint
-    state = None if state is None else Path(state)
-    if state is not None and state.exists():
-        saved = read_state(state, fingerprint, device)
-        for key, module in modules.items():
-            module.load_state_dict(saved[key])
-        report, step, offset = Report(**saved["report"]), saved["step"], saved["offset"]
-        before, best, best_rmse = report.wall_time_s, saved["best"], saved["best_rmse"]
+        self.plan, self.keep_last = plan, plan.best == "last"
+        own = data.all_coarse("train") / model.scale
+        self.own = torch.cat([own, WaterBudget.terms(data)], dim=1) if plan.physics else own
+        length = {"steps": plan.steps, "rate": plan.rate, "patience": plan.steps, "budget_s": None}
+        super().__init__(model, data, replace(settings, **length), seed + 1, device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1000)
+            self.judge = Judge(model, data, plan, self.unit).to(self.device)
+        self.title += " (adversarial)"
+        self.fingerprint |= {"plan": asdict(plan), "settings": asdict(settings)}
 
-    def loss_of(logits: Tensor, other: Tensor, real: bool) -> Tensor:
-        if plan.loss == "relativistic":
-            logits = logits - other.mean()
-        return functional.softplus(-logits if real else logits).mean()
+    def tensors(self, model: CNN, device: torch.device) -> tuple[Tensor, Tensor]:
+        fine, coarse = super().tensors(model, device)
+        own = refine(self.own.to(device), self.data.factor)  # what belongs to a field is cut and flipped with it
+        return torch.cat([fine, own], dim=1), coarse
 
-    start, logs = time.perf_counter(), []
-    with Bar(f"{model.name or 'training'} (adversarial)", plan.steps, enabled=progress) as bar:
-        while step < plan.steps:
-            share = schedule(step / plan.steps, settings.warm_up)
-            for optimiser, rate in zip(optimisers, (plan.rate, plan.rate_d), strict=True):
-                for group in optimiser.param_groups:
-                    group["lr"] = rate * share
-            x, y, w = batches.take(step, fine, coarse, weights)
-            y, own = y[:, :-behind], y[:, -behind:, :: data.factor, :: data.factor]
-            truth, static, given = y[:, :frames], y[:, frames:], (own[:, :frames], own[:, frames:])
-            members = settings.members if settings.loss == "crps" else 1
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                drawn = error.draw(model, x, w, static, members, batches.generator(step, 3)).float()
-                # the discriminator learns first
-                penalised = plan.penalty > 0 and step % 2 == 0
-                seen = truth.clone().requires_grad_(penalised)
-                real, fake = judge(seen, *given), judge(drawn[0].detach(), *given)
-                d_loss = loss_of(real.float(), fake.float(), True) + loss_of(fake.float(), real.float(), False)
-            seen_real, seen_fake = real.detach().float(), fake.detach().float()
-            # a relativistic discriminator ranks: its zero lies between the two means
-            middle = 0.5 * (seen_real.mean() + seen_fake.mean()) if plan.loss == "relativistic" else 0.0
-            total = d_loss
-            if penalised:
+    def optimisers(self) -> list[torch.optim.Optimizer]:
+        plan = self.plan
+        return [
+            adamw(self.judge.parameters(), plan.rate_d, None, betas=(0.5, 0.99)),
+            adamw(self.model.parameters(), plan.rate, self.settings.clip, betas=(0.5, 0.99)),
+        ]
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"judge": self.judge}
+
+    def begin(self, step: int) -> None:
+        self.penalised = self.plan.penalty > 0 and step % 2 == 0
+
+    def losses(self, x: Tensor, y: Tensor, w: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        behind, factor, judge = self.own.shape[1], self.data.factor, self.judge.requires_grad_(True)
+        y, own = y[:, :-behind], y[:, -behind:, ::factor, ::factor]
+        truth, static, given = y[:, : self.frames], y[:, self.frames :], (own[:, : self.frames], own[:, self.frames :])
+        drawn = self.draw(x, w, static, generator)
+        # the discriminator learns first
+        seen = truth.clone().requires_grad_(self.penalised)
+        real, fake = judge(seen, *given), judge(drawn[0].detach(), *given)
+        d_loss = self.verdict(real.float(), fake.float(), True) + self.verdict(fake.float(), real.float(), False)
+        right = self.right(real.detach().float(), fake.detach().float())
+        total = d_loss
+        if self.penalised:
+            with torch.autocast(x.device.type, enabled=False):
                 slope = torch.autograd.grad(real.float().flatten(1).mean(1).sum(), seen, create_graph=True)[0]
                 # twice the weight, since every second step; fields in units of the error of nearest neighbour
-                total = total + plan.penalty * (slope * error.unit).square().sum((1, 2, 3)).mean()
-            optimisers[1].zero_grad(set_to_none=True)
-            total.backward()
-            optimisers[1].step()
-            # then the generator
-            judge.requires_grad_(False)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                fake = judge(drawn[0], *given).float()
-                real = judge(truth, *given).float() if plan.loss == "relativistic" else fake
-                g_adv = loss_of(fake, real, True)
-                if plan.loss == "relativistic":
-                    g_adv = g_adv + loss_of(real, fake, False)
-            pixel = error.error(drawn, x, truth, w) + model.network.penalty(x, drawn[0]) / error.unit**2
-            loss = pixel + plan.weight * g_adv
-            optimisers[0].zero_grad(set_to_none=True)
-            loss.backward()
-            judge.requires_grad_(True)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-            optimisers[0].step()
-            step += 1
-            update_average(average, model, min(settings.ema, (1 + step) / (10 + step)))
-            right = 0.5 * ((seen_real > middle).float().mean() + (seen_fake < middle).float().mean())
-            logs.append(torch.stack([pixel.detach(), d_loss.detach(), g_adv.detach(), right]))
-            bar.advance(step)
-            if step % settings.validate_every and step < plan.steps:
-                continue
-            pixel_mean, d_mean, g_mean, d_right = torch.stack(logs).mean(0).tolist()
-            if not math.isfinite(pixel_mean + d_mean):
-                raise PhysLabError(f"adversarial loss is {pixel_mean + d_mean} at step {step}: lower rate or weight")
-            score = validation_rmse(average, data, precision, device)
-            report.history.append({
-                "step": offset + step, "train_loss": pixel_mean, "val_rmse": score, "rate": plan.rate * share,
-                "d_loss": d_mean, "g_adversarial": g_mean, "d_right": d_right,
-            })  # fmt: skip
-            logs = []
-            if plan.best == "last" or score < best_rmse:
-                best, best_rmse = copy.deepcopy(average.state_dict()), score
-                report.best_rmse, report.best_step = score, offset + step
-            report.steps, report.wall_time_s = offset + step, before + time.perf_counter() - start
-            bar.note(f"val RMSE {score:.4g} {data.units}, D right {d_right:.2f}")
-            if state is not None:
-                content = {key: module.state_dict() for key, module in modules.items()}
-                content |= {"fingerprint": fingerprint, "step": step, "offset": offset, "best": best}
-                write_state(state, content | {"best_rmse": best_rmse, "report": asdict(report)})
-    model.load_state_dict(best)
-    model.to(memory_format=torch.contiguous_format)
-    report.stopped = "end of the adversarial schedule"
-    if state is not None:
-        state.unlink(missing_ok=True)
-    return report
+                total = total + self.plan.penalty * (slope * self.unit).square().sum((1, 2, 3)).mean()
+        yield total
+        # then the generator
+        judge.requires_grad_(False)
+        fake = judge(drawn[0], *given).float()
+        real = judge(truth, *given).float() if self.plan.loss == "relativistic" else fake
+        g_adv = self.verdict(fake, real, True)
+        if self.plan.loss == "relativistic":
+            g_adv = g_adv + self.verdict(real, fake, False)
+        with torch.autocast(x.device.type, enabled=False):
+            pixel = self.pixel(drawn, x, truth, w)
+        self.terms = {"train_loss": pixel, "d_loss": d_loss, "g_adversarial": g_adv, "d_right": right}
+        yield pixel + self.plan.weight * g_adv
+
+    def verdict(self, logits: Tensor, other: Tensor, real: bool) -> Tensor:
+        """What is lost where these logits are not of real fields, or not of others; relative to the mean of others."""
+        if self.plan.loss == "relativistic":
+            logits = logits - mean(other, tuple(range(other.ndim)))
+        return functional.softplus(-logits if real else logits).mean()
+
+    def right(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Share of fields that are judged rightly; a relativistic discriminator ranks: its zero lies between the two
+        means."""
+        middle = 0.0
+        if self.plan.loss == "relativistic":
+            middle = 0.5 * sum(mean(x, tuple(range(x.ndim))) for x in (real, fake))
+        return 0.5 * ((real > middle).float().mean() + (fake < middle).float().mean())
+
+    def note(self, entry: Mapping[str, float]) -> str:
+        return f"{super().note(entry)}, D right {entry['d_right']:.2f}"

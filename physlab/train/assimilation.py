@@ -19,12 +19,23 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from physlab import registry
+from physlab.assimilate.latent import LatentDiffusion
 from physlab.assimilate.learned import Learned
-from physlab.assimilate.statespace import StateSpace, observe_columns
+from physlab.assimilate.proxy import PhysicsProxy
+from physlab.assimilate.statespace import Columns, StateSpace, observe_columns
 from physlab.data.pairs import open_pairs
 from physlab.errors import PhysLabError
+from physlab.nn.share import Draws
 from physlab.store import write_file
-from physlab.train.steps import StepReport, Steps, rate_of, take_steps
+from physlab.train.batches import Drawn
+from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.devices import agreed, by_one, processes
+from physlab.train.loop import Report
+from physlab.train.objective import rate_of
+from physlab.train.settings import Steps
+from physlab.train.state import state_file
+from physlab.train.steps import take_steps
 
 Part = tuple[str | Path, tuple[float, float] | None]  # folder of a nature run, first and last day
 
@@ -89,7 +100,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class AssimilationSettings(Steps):
-    """The numbers that decide a training, beside those of :class:`~physlab.train.steps.Steps`.
+    """The numbers that decide a training, beside those of :class:`~physlab.train.settings.Steps`.
 
     Attributes
     ----------
@@ -113,7 +124,8 @@ def train_assimilator(
     seed: int = 0,
     progress: bool = False,
     watch: Callable[[int, Learned], None] | None = None,
-) -> StepReport:
+    state: str | Path | None = None,
+) -> Report:
     """Train `method` in place, from where it is; what has no gradient (a finished autoencoder) stays as it is.
 
     Step k of a seed sees the same pairs and stations whatever the method.
@@ -121,26 +133,101 @@ def train_assimilator(
     Parameters
     ----------
     watch : called with the step and the averaged method every 50 steps.
+    state : file for interrupted runs.
 
     Raises
     ------
-    PhysLabError : a loss that is not a number.
+    PhysLabError : a loss that is not a number, or a state file of another run.
     """
     device = method.area.device
     low, high = (math.log(s) for s in settings.shares)
 
-    def loss(method: Learned, generator: torch.Generator) -> Tensor:
+    def observed(generator: Draws, mine: slice) -> tuple[Tensor, Tensor, Columns]:
         at = torch.randint(len(pairs), (settings.batch,), generator=generator)
-        background, increment = (x.to(device) for x in pairs.take(at))
         share = (low + (high - low) * torch.rand(len(at), generator=generator)).exp()
         noise = settings.noise * (2 * torch.rand(len(at), generator=generator) - 1).clamp(min=0)
-        columns = observe_columns(increment, share, noise, pairs.space.area, generator)
-        return method.loss(background, increment, columns, generator)
+        background, increment = (x.to(device) for x in pairs.take(at[mine]))
+        columns = observe_columns(increment, share[mine], noise[mine], pairs.space.area, generator)
+        return background, increment, columns
 
-    report = take_steps(method, loss, settings, seed, progress=progress, watch=watch)
+    def loss(method: Learned, *batch) -> Tensor:
+        return method.loss(*batch)
+
+    batches = Drawn(settings.batch, seed, observed)
+    known = {"method": type(method).__name__, "arguments": method.arguments, "pairs": len(pairs)}
+    report = take_steps(method, loss, settings, seed, progress=progress, watch=watch, batches=batches, state=state,
+                        fingerprint=known)  # fmt: skip
     with torch.no_grad():
         taken = (pairs.take(slice(k, k + 16)) for k in range(0, len(pairs), 16))
         method.finish((background.to(device), increment.to(device)) for background, increment in taken)
     numbers = asdict(settings) | {"rate": rate_of(method, settings)}
     method.card["training"] = {**numbers, "seed": seed, "pairs": len(pairs)}
     return report
+
+
+def train_by_name(
+    name: str,
+    runs: Sequence[str | Path],
+    folder: str | Path,
+    settings: AssimilationSettings | None = None,
+    seed: int = 0,
+    autoencoder: str | Path | None = None,
+    progress: bool = False,
+    device: str | torch.device | None = "cpu",
+) -> Learned:
+    """A method of the registry, trained on nature runs and written to a folder; what is interrupted goes on.
+
+    Parameters
+    ----------
+    name : of a method of data assimilation, for example "phyda".
+    runs : folders of nature runs with forecasts, all days of which are the training block.
+    autoencoder : folder of a trained "vaevar", for methods that work on its latents.
+    device : see :func:`physlab.train.devices.choose_device`; under torchrun all processes train together.
+
+    Raises
+    ------
+    PhysLabError : an unknown method, an autoencoder that is missing or too much, or a folder that is taken.
+    """
+    settings = AssimilationSettings() if settings is None else settings
+    learned = [n for n, spec in registry.specs("methods").items() if spec.kind == "assimilation" and not spec.problem]
+    if name not in learned:
+        raise PhysLabError(registry.unknown("method", name, learned))
+    kind = registry.load("methods", name)
+    latent = issubclass(kind, LatentDiffusion)
+    if latent != (autoencoder is not None):
+        raise PhysLabError(
+            f"{name} works on the latents of an autoencoder: train vaevar first, and pass its folder (--autoencoder)"
+            if latent else f"{name} has no autoencoder: leave it out"
+        )  # fmt: skip
+    with processes(device) as here:
+        if agreed(Path(folder).exists):
+            raise PhysLabError(f"{folder} is there already: choose another folder, or remove it to train again")
+        pairs = Pairs.read([(run, None) for run in runs])
+        if hasattr(kind, "from_increments"):  # estimated, not trained
+            method = kind.from_increments(pairs.increment.float(), pairs.space)
+        else:
+            method = untrained(kind, pairs, seed, autoencoder, here)
+            report = train_assimilator(
+                method, pairs, settings, seed, progress, state=state_file(name.replace(" ", "-"), Path(folder))
+            )
+            method.card |= {"seed": seed, "train_s": report.wall_time_s, "history": report.history,
+                            "commit": commit(), "versions": versions(), "device": device_name(here)}  # fmt: skip
+        by_one(lambda: method.save(folder))
+    return method.eval()
+
+
+def untrained(
+    kind: type[Learned], pairs: Pairs, seed: int, autoencoder: str | Path | None, device: torch.device
+) -> Learned:
+    """A method before its training, on a device, with the autoencoder and the laws that it builds on."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        method = kind(pairs.space).to(device)
+    if autoencoder is not None:
+        method.adopt(Learned.load(autoencoder))
+        method.calibrate((b.to(device), e.to(device)) for b, e in
+                         (pairs.take(slice(k, k + 16)) for k in range(0, len(pairs), 16)))  # fmt: skip
+    if getattr(method, "physics", 0):
+        truths = (pairs.truth(slice(k, k + 8)) for k in range(0, len(pairs), 8))
+        method.proxy = PhysicsProxy(pairs.space).fit(truths).to(device)
+    return method

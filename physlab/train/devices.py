@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from physlab.errors import PhysLabError
+from physlab.nn import share
 
 ALLOWED = "cpu, cuda, cuda:N, mps or auto (a CUDA device if there is one)"
 
@@ -68,19 +69,22 @@ def processes(wanted: str | torch.device | None = "auto") -> Iterator[torch.devi
 
 def rank() -> int:
     """Number of this process among those that train together; 0 writes and speaks."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return share.processes()[0]
 
 
 def wait() -> None:
     """Until all processes are here."""
-    if dist.is_available() and dist.is_initialized():
+    if share.processes()[1] > 1:
         dist.barrier()
 
 
 def agreed(ask: Callable[[], bool]) -> bool:
     """What process 0 finds, for all: files may lie on its machine alone."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return ask()
-    found = [ask() if dist.get_rank() == 0 else None]
-    dist.broadcast_object_list(found)
-    return bool(found[0])
+    return bool(share.told(ask() if rank() == 0 else None))
+
+
+def by_one(write: Callable[[], object]) -> None:
+    """Process 0 writes, and all go on when it has: the next one may build on what is written."""
+    if rank() == 0:
+        write()
+    wait()

@@ -28,7 +28,8 @@ from physlab.downscale import CNN
 from physlab.downscale.base import BATCH
 from physlab.errors import PhysLabError
 from physlab.nn import Upscaler
-from physlab.train.loop import Report, fit
+from physlab.train.loop import Report
+from physlab.train.pixels import fit
 from physlab.train.settings import Settings
 
 

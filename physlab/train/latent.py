@@ -29,7 +29,14 @@ from physlab.equations.surface_temperature import EffectiveBalance, flux_ratio_m
 from physlab.errors import CheckpointError, FieldError
 from physlab.grid import coarsen
 from physlab.nn.parts import choose
-from physlab.train.steps import Steps, take_steps
+from physlab.nn.share import Draws, least
+from physlab.nn.vae import VAE
+from physlab.train.batches import Drawn
+from physlab.train.devices import agreed, by_one, processes
+from physlab.train.loop import Report
+from physlab.train.settings import Steps
+from physlab.train.state import state_file
+from physlab.train.steps import take_steps
 
 GIVEN = ("t", "u", "v", "height", "grid")  # what a registered law may take here: temperature, true fine wind, terrain
 STAGES = ("unet", "vae", "denoiser")
@@ -84,7 +91,7 @@ def make_latent(fields: TerrainFields, bound: bool = False, **arguments) -> Late
 
 def train_latent(
     model: LatentDownscaler, fields: TerrainFields, settings: LatentSettings | None = None, seed: int = 0,
-    progress: bool = False, stages: tuple[str, ...] = STAGES,
+    progress: bool = False, stages: tuple[str, ...] = STAGES, state: str | Path | None = None,
 ) -> LatentDownscaler:  # fmt: skip
     """Train the stages in order, in place; returns the model.
 
@@ -92,6 +99,7 @@ def train_latent(
     ----------
     fields : the training block.
     stages : "unet", "vae", "denoiser"; those left out stay as they are.
+    state : file for a stage that is interrupted.
 
     Raises
     ------
@@ -102,55 +110,62 @@ def train_latent(
     static, area = fields.static.to(device), fields.area.to(device)
     took = model.card.setdefault("training", {"fields": len(fields), "seed": seed})
 
-    def run(name: str, part: torch.nn.Module, loss: Callable) -> None:
+    def take(name: str, part: torch.nn.Module, loss: Callable[..., Tensor]) -> None:
         if name not in stages:
             return
         model.requires_grad_(False)
         part.requires_grad_(True)
-        steps = getattr(settings, name)
-        report = take_steps(part, functools.partial(loss, steps.batch), steps, seed, name, progress)
-        took[name] = {"steps": report.steps, "batch": steps.batch, "s": round(report.wall_time_s, 1),
-                      "history": report.history}  # fmt: skip
+        steps, known = getattr(settings, name), {"stage": name, "fields": len(fields), "beta": settings.beta}
+        report = take_steps(part, loss, steps, seed, name, progress, None, drawn(fields, steps, seed), state, known)
+        took[name] = told_of(report, steps)
 
-    def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        at = torch.randint(len(fields), (batch,), generator=generator)
-        return fields.coarse[at].to(device), fields.truth[at].to(device)
-
-    def error(batch: int, _: torch.nn.Module, generator: torch.Generator) -> Tensor:
-        coarse, truth = draw(batch, generator)
+    def error(_: torch.nn.Module, at: Tensor, generator: torch.Generator) -> Tensor:
+        coarse, truth = fields.coarse[at].to(device), fields.truth[at].to(device)
         return (((model.regress(coarse, static) - truth) / model.detail).square() * area).mean()
 
-    run("unet", model.unet, error)
+    take("unet", model.unet, error)
     missed = torch.cat([fields.truth[k : k + 16].to(device) - mean for k, mean in _means(model, fields, static)])
     if "unet" in stages or "vae" in stages:
         model.rho.copy_((missed.square() * area).mean().sqrt())
 
-    def rebuilt(batch: int, vae: torch.nn.Module, generator: torch.Generator) -> Tensor:
-        at = torch.randint(len(fields), (batch,), generator=generator)
+    def rebuilt(vae: VAE, at: Tensor, generator: torch.Generator) -> Tensor:
         return vae.loss(missed[at] / model.rho, settings.beta, generator, area=area)
 
     if "vae" in stages:
         model.vae.calibrate(None)
-    run("vae", model.vae, rebuilt)
+    take("vae", model.vae, rebuilt)
     if "vae" in stages:
         model.vae.calibrate(missed[k : k + 16] / model.rho for k in range(0, len(missed), 16))
     with torch.no_grad():
         latents = torch.cat([model.encode(missed[k : k + 16]) for k in range(0, len(missed), 16)])
     weights = coarsen(area.expand(fields.grid.shape), fields.factor)[:, :1]
 
-    def diffusion(batch: int, _: torch.nn.Module, generator: torch.Generator) -> Tensor:
-        at = torch.randint(len(fields), (batch,), generator=generator)
+    def diffusion(_: torch.nn.Module, at: Tensor, generator: torch.Generator) -> Tensor:
         given = model.features(fields.coarse[at].to(device), static)
         return model.denoiser.loss(latents[at], given, generator, area=weights)
 
-    run("denoiser", torch.nn.ModuleList([model.denoiser, model.conditioner]), diffusion)
+    take("denoiser", torch.nn.ModuleList([model.denoiser, model.conditioner]), diffusion)
     model.requires_grad_(True)
     return model.eval()
 
 
+def drawn(fields: TerrainFields, steps: Steps, seed: int) -> Drawn:
+    """Batches of random times: their indices, and the generator of the noise."""
+
+    def some(generator: Draws, mine: slice) -> tuple[Tensor]:
+        return (torch.randint(len(fields), (steps.batch,), generator=generator)[mine],)
+
+    return Drawn(steps.batch, seed, some)
+
+
+def told_of(report: Report, steps: Steps) -> dict:
+    """What the card says of a stage."""
+    return {"steps": report.steps, "batch": steps.batch, "s": round(report.wall_time_s, 1), "history": report.history}
+
+
 def tune_latent(
     model: LatentDownscaler, fields: TerrainFields, weight: float, kind: str = "balance",
-    settings: LatentSettings | None = None, seed: int = 0, progress: bool = False,
+    settings: LatentSettings | None = None, seed: int = 0, progress: bool = False, state: str | Path | None = None,
 ) -> LatentDownscaler:  # fmt: skip
     """Some more steps of a trained denoiser, with a penalty; in place, returns the model.
 
@@ -176,31 +191,34 @@ def tune_latent(
         latents = torch.cat([model.encode(fields.truth[k : k + 16].to(device) - base[k : k + 16])
                              for k in range(0, len(fields), 16)])  # fmt: skip
 
-    def loss(denoiser: Denoiser, generator: torch.Generator) -> Tensor:
-        at = torch.randint(len(fields), (steps.batch,), generator=generator)
+    def loss(denoiser: Denoiser, at: Tensor, generator: torch.Generator) -> Tensor:
         held = functools.partial(penalty, model, base[at], law, at, weight) if weight else None
         return denoiser.loss(latents[at], given[at], generator, area=weights, penalty=held)
 
     model.requires_grad_(False)
     model.denoiser.requires_grad_(True)
-    report = take_steps(model.denoiser, loss, steps, (seed << 8) + 1, f"lambda {weight:g}", progress)
+    seed = (seed << 8) + 1
+    known = {"stage": "tuning", "fields": len(fields), "weight": weight, "kind": kind}
+    report = take_steps(model.denoiser, loss, steps, seed, f"lambda {weight:g}", progress, None,
+                        drawn(fields, steps, seed), state, known)  # fmt: skip
     model.requires_grad_(True)
-    model.card["training"] = {**model.card.get("training", {}), "tuning": {
-        "steps": report.steps, "batch": steps.batch, "s": round(report.wall_time_s, 1), "history": report.history,
-        "weight": weight, "kind": kind if weight else "none"}}  # fmt: skip
+    tuned = {**told_of(report, steps), "weight": weight, "kind": kind if weight else "none"}
+    model.card["training"] = {**model.card.get("training", {}), "tuning": tuned}
     return model.eval()
 
 
 def train_in_folder(
     fields: TerrainFields, folder: str | Path, settings: LatentSettings | None = None, seed: int = 0,
-    weight: float = 0.0, kind: str = "balance", progress: bool = False, **arguments,
+    weight: float = 0.0, kind: str = "balance", progress: bool = False,
+    device: str | torch.device | None = "cpu", **arguments,
 ) -> LatentDownscaler:  # fmt: skip
-    """A method for fields of one's own, trained stage by stage; what is interrupted goes on at the stage it was in.
+    """A method for fields of one's own, trained stage by stage; what is interrupted goes on where it was.
 
     Parameters
     ----------
     folder : holds the model after each stage.
     weight, kind : of the penalty in some last steps; 0 for none.
+    device : see :func:`physlab.train.devices.choose_device`; under torchrun all processes train together.
     arguments : of :class:`LatentDownscaler`.
 
     Raises
@@ -212,27 +230,39 @@ def train_in_folder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = make_latent(fields, **arguments)
-    if Path(folder).exists():
-        known = LatentDownscaler.load(folder)
-        took, wanted = known.card.get("training", {}), {"weight": weight, "kind": kind if weight else "none"}
-        mine = {**model.arguments, "seed": seed, **wanted, "number of fields": len(fields)}
-        theirs = {**known.arguments, "seed": took.get("seed"), **{k: took.get("tuning", wanted)[k] for k in wanted},
-                  "number of fields": took.get("fields")}  # fmt: skip
-        for stage in (s for s in (*STAGES, "tuning") if s in took):
-            name = f"length of {stage}"
-            mine[name], theirs[name] = getattr(settings, stage).steps, took[stage]["steps"]
-        if mine != theirs:
-            other = ", ".join(k for k in mine if mine[k] != theirs[k])
-            raise CheckpointError(f"{folder} holds a model of another {other}: choose another folder, or remove it")
-        model = known
-    for stage in STAGES:
-        if stage not in model.card.get("training", {}):
-            train_latent(model, fields, settings, seed, progress, (stage,))
-            model.save(folder)
-    if weight and "tuning" not in model.card["training"]:
-        tune_latent(model, fields, weight, kind, settings, seed, progress)
-        model.save(folder)
+    with processes(device) as here:
+        if agreed(Path(folder).exists):
+            model = known_in(folder, model, fields, settings, seed, weight, kind)
+        model.to(here)
+        for stage in STAGES:
+            if stage not in model.card.get("training", {}):
+                state = state_file(f"latent-{stage}", Path(folder))
+                train_latent(model, fields, settings, seed, progress, (stage,), state)
+                by_one(lambda: model.save(folder))
+        if weight and "tuning" not in model.card["training"]:
+            state = state_file("latent-tuning", Path(folder))
+            tune_latent(model, fields, weight, kind, settings, seed, progress, state)
+            by_one(lambda: model.save(folder))
     return model
+
+
+def known_in(
+    folder: str | Path, model: LatentDownscaler, fields: TerrainFields, settings: LatentSettings, seed: int,
+    weight: float, kind: str,
+) -> LatentDownscaler:  # fmt: skip
+    """The model of a folder, if it is the one that is wanted."""
+    known = LatentDownscaler.load(folder)
+    took, wanted = known.card.get("training", {}), {"weight": weight, "kind": kind if weight else "none"}
+    mine = {**model.arguments, "seed": seed, **wanted, "number of fields": len(fields)}
+    theirs = {**known.arguments, "seed": took.get("seed"), **{k: took.get("tuning", wanted)[k] for k in wanted},
+              "number of fields": took.get("fields")}  # fmt: skip
+    for stage in (s for s in (*STAGES, "tuning") if s in took):
+        name = f"length of {stage}"
+        mine[name], theirs[name] = getattr(settings, stage).steps, took[stage]["steps"]
+    if mine != theirs:
+        other = ", ".join(k for k in mine if mine[k] != theirs[k])
+        raise CheckpointError(f"{folder} holds a model of another {other}: choose another folder, or remove it")
+    return known
 
 
 Law = Callable[[Tensor, Tensor], Tensor]  # temperature (B, H, W) in K, which times (B,) -> (B,)
@@ -309,7 +339,9 @@ def penalty(
     base : (B, 1, H, W) field of the U-Net, K.  at : (B,) times, for the law.
     denoised : (B, latent, h, w).  ratio : (B,) their noise-to-signal ratios.
     """
-    chosen = ratio.argsort()[: max(1, len(ratio) // 2)]
+    chosen = least(ratio, 2)
+    if not len(chosen):  # other processes have the clearer half of the batch
+        return ratio.new_zeros(len(ratio))
     temperature = model.field(base[chosen], denoised[chosen])[:, 0]
     with torch.autocast(temperature.device.type, enabled=False):
         held = weight / (1 + ratio[chosen].square()) * law(temperature, at[chosen.cpu()])

@@ -5,13 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
-import platformdirs
 import torch
 
 from physlab.constrain import layer_name
@@ -23,12 +21,14 @@ from physlab.errors import CheckpointError, PhysLabError
 from physlab.nn import Upscaler, count_parameters
 from physlab.train import checkpoint as checkpoints
 from physlab.train.adversarial import fit_adversarial
-from physlab.train.devices import agreed, processes, rank, under_torchrun, wait
+from physlab.train.devices import agreed, by_one, processes, rank, under_torchrun
 from physlab.train.distillation import blended
 from physlab.train.evaluate import evaluate
-from physlab.train.loop import Report, fit
+from physlab.train.loop import Report
+from physlab.train.pixels import fit
 from physlab.train.recipe import Preset, Recipe, checkpoint_name, choose_preset, get_recipe, list_recipes, make_model
 from physlab.train.settings import Settings
+from physlab.train.state import state_file
 from physlab.train.workers import begin
 
 MEMBERS_VAL = 4  # of an ensemble on the validation split
@@ -82,37 +82,38 @@ def train_one(
             teacher = find_trained(recipe.teacher, constraint, seed, preset, folder.parent)
             lessons = blended(teacher, data, recipe.share, device)
         report = fit_in_stages(model, lessons, chosen, seed, device, state, progress)
-        if rank():  # the others wait until the checkpoint is there: the next run may build on it
-            wait()
-            return folder
-        model.eval().requires_grad_(True)
-        card = {
-            **checkpoints.describe_model(model),
-            "recipe": recipe.name,
-            "task": recipe.task,
-            "network": {"class": chosen.network, "arguments": arguments, "parameters": count_parameters(model.network)},
-            "preset": preset,
-            "settings": settings,
-            "units": data.units,
-            "scaling": {"offset": [0.0], "scale": [model.scale]},
-            "data_hash": data.data_hash,
-            "split": data.split,
-            "split_hashes": data.hashes,
-            "seed": seed,
-            "commit": checkpoints.commit(),
-            "device": checkpoints.device_name(device),
-            "wall_time_s": round(report.wall_time_s, 1),
-            "versions": checkpoints.versions(),
-            "training": {key: value for key, value in asdict(report).items() if key != "wall_time_s"},
-            "scores": {
-                split: evaluate(model, data, split, members)
-                for split, members in (("val", MEMBERS_VAL), ("test", MEMBERS))
-                if split in data.fine
-            },
-        }
-        checkpoints.save_checkpoint(folder, model, card)
-        wait()
-        return folder
+
+        def keep() -> None:
+            model.eval().requires_grad_(True)
+            network = {"class": chosen.network, "arguments": arguments, "parameters": count_parameters(model.network)}
+            run = {"recipe": recipe.name, "task": recipe.task, "network": network, "preset": preset, "seed": seed}
+            checkpoints.save_checkpoint(folder, model, card_of(model, data, report, chosen, device) | run)
+
+        by_one(keep)
+    return folder
+
+
+def card_of(model: CNN, data: SRData, report: Report, preset: Preset, device: torch.device) -> dict:
+    """What a card says of the data, the training and the scores."""
+    return {
+        **checkpoints.describe_model(model),
+        "settings": preset.plan(),
+        "units": data.units,
+        "scaling": {"offset": [0.0], "scale": [model.scale]},
+        "data_hash": data.data_hash,
+        "split": data.split,
+        "split_hashes": data.hashes,
+        "commit": checkpoints.commit(),
+        "device": checkpoints.device_name(device),
+        "wall_time_s": round(report.wall_time_s, 1),
+        "versions": checkpoints.versions(),
+        "training": {key: value for key, value in asdict(report).items() if key != "wall_time_s"},
+        "scores": {
+            split: evaluate(model, data, split, members)
+            for split, members in (("val", MEMBERS_VAL), ("test", MEMBERS))
+            if split in data.fine
+        },
+    }
 
 
 def find_trained(recipe: str, constraint: str, seed: int, preset: str, folder: Path) -> CNN:
@@ -159,7 +160,7 @@ def fit_in_stages(
         return fit(model, data, preset.settings, seed, device, state, progress)
     second = state.with_name(state.name.replace(".pt", "-adversarial.pt"))
     report = Report()
-    if not second.exists():
+    if not agreed(second.exists):
         report = fit(model, data, preset.settings, seed, device, state, progress)
     return fit_adversarial(model, data, preset.settings, preset.adversarial, seed, device, second, progress, report)
 
@@ -294,12 +295,6 @@ def is_finished(folder: Path, data: SRData, settings: Mapping) -> bool:
 def checkpoint_folder() -> Path:
     """Where new checkpoints go without a folder given."""
     return writable_folder() / "checkpoints"
-
-
-def state_file(name: str, folder: Path) -> Path:
-    """State of an interrupted run, in the user's cache: no half-trained checkpoint lies among the finished ones."""
-    place = f"{zlib.crc32(str(folder.resolve()).encode()):08x}"
-    return platformdirs.user_cache_path("physlab") / "training" / f"{name}-{place}.pt"
 
 
 def _several(value, default: Sequence) -> Sequence:

@@ -363,16 +363,16 @@ def test_an_interrupted_training_goes_on_at_its_stage(fields, tmp_path, monkeypa
     assert set(whole.card["training"]) == {"fields", "seed", *STAGES, "tuning"}
     run = latent.train_latent
 
-    def interrupted(model, fields, settings, seed, progress, stages):
+    def interrupted(model, fields, settings, seed, progress, stages, state):
         if stages == ("denoiser",):
             raise KeyboardInterrupt
-        return run(model, fields, settings, seed, progress, stages)
+        return run(model, fields, settings, seed, progress, stages, state)
 
     monkeypatch.setattr(latent, "train_latent", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_in_folder(fields, tmp_path / "part", SHORT, seed=3, weight=1.0, **SMALL)
     seen = []
-    monkeypatch.setattr(latent, "train_latent", lambda *a: seen.append(a[-1]) or run(*a))
+    monkeypatch.setattr(latent, "train_latent", lambda *a: seen.append(a[-2]) or run(*a))
     later = train_in_folder(fields, tmp_path / "part", SHORT, seed=3, weight=1.0, **SMALL)
     assert seen == [("denoiser",)]
     assert all(torch.equal(v, whole.state_dict()[k]) for k, v in later.state_dict().items())

@@ -21,7 +21,7 @@ from physlab.data.patches import SRData
 from physlab.downscale import CNN
 from physlab.score import mse
 from physlab.train import get_recipe
-from physlab.train.loop import Objective
+from physlab.train.pixels import Pixels
 from physlab.zoo import load_model
 
 
@@ -67,7 +67,7 @@ def soft_gradients(data: SRData, samples: int = 8) -> pd.DataFrame:
         verdict = made.mean((1, 2, 3))  # any discriminator does
         losses = {
             "the report's": report_generator_loss(made, y, x, verdict, soft),
-            "PhysLab's": Objective(model, data, settings).error(made[None], x, y, data.weights),
+            "PhysLab's": Pixels(model, data, settings).error(made[None], x, y, data.weights),
         }
         for name, loss in losses.items():
             parts = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)

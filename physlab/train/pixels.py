@@ -1,0 +1,177 @@
+"""Training by pixels: pairs of coarse and fine fields, an error, and a penalty where the constraint is soft."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from physlab.constrain import conservation_penalty, soft_loss
+from physlab.data.patches import SRData
+from physlab.downscale import CNN
+from physlab.downscale.static import static_fields
+from physlab.errors import PhysLabError
+from physlab.grid import coarsen, refine
+from physlab.nn.share import whole
+from physlab.score.extremes import extreme_threshold, extreme_weights
+from physlab.train.batches import Patches
+from physlab.train.loop import Report, optimise, precision_of
+from physlab.train.objective import Objective
+from physlab.train.settings import Settings
+
+
+def fit(
+    model: CNN,
+    data: SRData,
+    settings: Settings,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    state: str | Path | None = None,
+    progress: bool = False,
+    stop_after: int | None = None,
+) -> Report:
+    """Train `model` in place; it ends with the averaged weights that validated best.
+
+    Parameters
+    ----------
+    data : needs the splits train and val; stays in memory as a whole.
+    state, stop_after : see :func:`physlab.train.loop.optimise`.
+
+    Raises
+    ------
+    PhysLabError : a state file of other settings, or a loss that is not a number.
+    """
+    objective = Pixels(model, data, settings, seed, device)
+    if objective.device.type == "cpu" and precision_of(settings.precision, objective.device) == "bf16":
+        model.to(memory_format=torch.channels_last)
+    report = optimise(objective, state, progress, stop_after)
+    model.to(memory_format=torch.contiguous_format)
+    return report
+
+
+class Pixels(Objective):
+    """The loss of the pixel stage, in units of the error of nearest neighbour.
+
+    Error of the prediction (mean square, mean absolute, or fair CRPS over draws of the noise), points above the 99th
+    percentile weighted if the settings say so; with the constraint "soft" the penalty takes its share alpha; and what
+    the network itself adds.
+    """
+
+    score = "val_rmse"
+    advice = ", or use precision='fp32'"
+
+    def __init__(
+        self, model: CNN, data: SRData, settings: Settings, seed: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        device = torch.device(device)
+        self.data, self.frames = data, model.network.frames[1]
+        some = data.fine["train"][:256].double()
+        nearest = refine(coarsen(some, data.factor, data.weights.double()), data.factor)
+        self.unit = float((some - nearest).square().mean().sqrt()) / model.scale  # loss 1: nearest neighbour
+        self.noisy = model.network.noise_shape(data.coarse["train"][:1]) is not None
+        if settings.loss == "crps" and not self.noisy:
+            raise PhysLabError(f"loss 'crps' needs a network with noise, {type(model.network).__name__} has none")
+        self.threshold = math.inf
+        if settings.extreme > 1:
+            self.threshold = float(extreme_threshold(data.fine["train"])) / model.scale
+        batches = Patches(*self.tensors(model, device), data.weights.to(device), settings, seed)
+        super().__init__(model.to(device), settings, batches, model.name or "training")
+        self.fingerprint = {"settings": asdict(settings), "seed": seed, "data": data.data_hash}
+        self.fingerprint["constraint"] = model.constraint
+
+    def tensors(self, model: CNN, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Fine and coarse training frames in layer units; static fields ride behind the fine frames as channels.
+
+        A network of single frames takes the frames of sequences one by one.
+        """
+        data = self.data
+        fine, coarse = (getattr(data, name)["train"].to(device) / model.scale for name in ("fine", "coarse"))
+        if model.network.frames == (1, 1) and fine.shape[1] > 1:
+            return fine.flatten(0, 1)[:, None], coarse.flatten(0, 1)[:, None]
+        if model.network.statics:
+            static = static_fields(model.network.statics, data.latitude, data.longitude["train"])
+            fine = torch.cat([fine, static.to(device)], dim=1)
+        return fine, coarse
+
+    def losses(self, x: Tensor, y: Tensor, w: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        loss = self.loss(x, y, w, generator)
+        self.terms = {"train_loss": loss}
+        yield loss
+
+    def loss(self, x: Tensor, y: Tensor, w: Tensor, generator: torch.Generator) -> Tensor:
+        """Of a batch: x coarse, y fine (and static) frames, w areas, in layer units; noise from `generator`."""
+        y, static = y[:, : self.frames], y[:, self.frames :]
+        drawn = self.draw(x, w, static, generator)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.pixel(drawn, x, y, w)
+
+    def draw(self, x: Tensor, w: Tensor, static: Tensor, generator: torch.Generator) -> Tensor:
+        """(members, B, T, H, W) predictions in one pass; several members for the loss "crps"."""
+        members = self.settings.members if self.settings.loss == "crps" else 1
+        static = static if static.shape[1] else None
+        if not self.noisy:
+            return self.model(x, w, None, static)[None].float()
+        count, mine = whole(len(x), generator)
+        x = x.repeat(members, 1, 1, 1)
+        shape = (members, count, *self.model.network.noise_shape(x)[1:])
+        noise = torch.randn(shape, generator=generator)[:, mine].flatten(0, 1).to(x)
+        static = None if static is None else static.repeat(members, 1, 1, 1)
+        return self.model(x, w, noise, static).unflatten(0, (members, -1)).float()
+
+    def pixel(self, drawn: Tensor, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """The loss of draws (members, B, T, H, W)."""
+        return self.error(drawn, x, y, w) + self.model.network.penalty(x, drawn[0]) / self.unit**2
+
+    def error(self, drawn: Tensor, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """The part that knows the truth."""
+        difference = (drawn - y) / self.unit
+        error = difference.square() if self.settings.loss == "mse" else difference.abs()
+        if self.settings.loss == "crps":
+            members = len(drawn)
+            apart = (drawn[:, None] - drawn[None]).abs().sum((0, 1)) / (2 * members * (members - 1) * self.unit)
+            error = error - apart
+        if self.settings.extreme > 1:
+            error = error * extreme_weights(y, self.threshold, self.settings.extreme)
+        if self.model.constraint != "soft":
+            return error.mean()
+        own = coarsen(y, self.model.factor, w) if y.shape[1] != x.shape[1] else x
+        penalty = conservation_penalty(drawn / self.unit, own / self.unit, self.model.factor, w)
+        return soft_loss(error.mean(), penalty, self.settings.alpha)
+
+    def validate(self, average: nn.Module, precision: str) -> dict[str, float]:
+        return {"val_rmse": validation_rmse(average, self.data, precision, self.device)}
+
+    def note(self, entry: Mapping[str, float]) -> str:
+        return f"val RMSE {entry['val_rmse']:.4g} {self.data.units}"
+
+
+@torch.no_grad()
+def validation_rmse(model: CNN, data: SRData, precision: str, device: torch.device, batch: int = 32) -> float:
+    """Area-weighted RMSE on the validation split in physical units; of the mean of four draws if there is noise."""
+    total, count, weights = 0.0, 0, data.weights.to(device)
+    coarse, fine = data.coarse["val"], data.fine["val"]
+    if model.network.frames == (1, 1):
+        coarse, fine = coarse.flatten(0, 1)[:, None], fine.flatten(0, 1)[:, None]
+    static = None
+    if model.network.statics:
+        static = static_fields(model.network.statics, data.latitude, data.longitude["val"]).split(batch)
+    generator, was_training = torch.Generator().manual_seed(0), model.training
+    model.eval()
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        for i, (x, y) in enumerate(zip(coarse.split(batch), fine.split(batch), strict=True)):
+            x = x.to(device) / model.scale
+            fixed = None if static is None else static[i].to(device)
+            shape = model.network.noise_shape(x)
+            if shape is None:
+                made = model(x, weights, None, fixed)
+            else:
+                noise = [torch.randn(shape, generator=generator).to(x) for _ in range(4)]
+                made = torch.stack([model(x, weights, z, fixed) for z in noise]).mean(0)
+            square = (made * model.scale - y.to(device)).double().square() * weights
+            total, count = total + float(square.sum()), count + float(weights.sum()) * square.shape[:2].numel()
+    model.train(was_training)
+    return math.sqrt(total / count)
