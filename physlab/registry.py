@@ -336,7 +336,7 @@ def _range(option: Option) -> str:
 def first_sentence(text: str) -> str:
     """The first sentence of a docstring on one line."""
     paragraph = " ".join(text.split("\n\n")[0].split())
-    return re.split(r"(?<=[.!?])\s", paragraph)[0]
+    return re.split(r"(?<=[\w)\]`'\"][.!?])\s+(?=[A-Z(`])", paragraph)[0]
 
 
 def _explained(text: str) -> dict[str, str]:
@@ -408,15 +408,28 @@ def _in_entry_points(group: str) -> dict[str, Spec]:
     found: dict[str, Spec] = {}
     for name, point in _entry_points(group).items():
         try:
-            place = importlib.util.find_spec(point.module)
-            if place is None or place.origin is None:
-                raise ImportError(f"there is no module {point.module}")
-            read = {spec.name: spec for spec in read_source(Path(place.origin), group, point.module)}
+            read = {spec.name: spec for spec in read_source(_file_of(point.module), group, point.module)}
             found[name] = read.get(name, Spec(name, name, group, place=point.module))
         except Exception as error:  # the package of somebody else
             line = " ".join(str(error).split())[:120]
             found[name] = Spec(name, name, group, place=point.module, problem=f"{type(error).__name__}: {line}")
     return found
+
+
+def _file_of(module: str) -> Path:
+    """The file of a module, without importing its package."""
+    first, *rest = module.split(".")
+    found = importlib.util.find_spec(first)
+    if found is None:
+        raise ImportError(f"there is no module {first}")
+    if not rest:
+        return Path(str(found.origin))
+    for folder in found.submodule_search_locations or ():
+        base = Path(folder, *rest)
+        for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+            if path.is_file():
+                return path
+    raise ImportError(f"there is no module {module}")
 
 
 def _identity(part: Any) -> str:
