@@ -106,6 +106,11 @@ runs = [str(r) for name in ("habit", "tiny", "clipped") for r in STUDY.plan("qui
 for word in ("habit", "tiny", "clipped"):
     assert any(word in run for run in runs), (word, runs)
 
+from physlab.benchmark.assimilation import STUDY as ASSIMILATION
+table = ASSIMILATION.read().assign(residual_warming=1.5)
+assert "residual_warming" in ASSIMILATION.write(table, here / "assimilation.csv").read_text()
+assert (ASSIMILATION.summary(ASSIMILATION.read(here / "assimilation.csv"))["residual_warming"] == 1.5).all()
+
 from physlab.assimilate.proxy import further_laws
 from physlab.train.latent import penalties
 assert "warming" in penalties() and "warming" in further_laws()

@@ -22,7 +22,7 @@ import torch
 
 from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, GlobalVar3D, PhyDA, StaticLETKF, VAEVar
 from physlab.assimilate.learned import Learned
-from physlab.assimilate.proxy import LAWS, PhysicsProxy
+from physlab.assimilate.proxy import LAWS, PhysicsProxy, further_laws
 from physlab.assimilate.statespace import observe_columns
 from physlab.benchmark.study import Context, Run, Study, presets
 from physlab.benchmark.table import By
@@ -240,6 +240,7 @@ STUDY = Study(
     part=dict(zip(("share", "noise"), MAIN, strict=True)),
     by=("model",),
     averaged=(*SCORES, "s_per_state", "train_s", "parameters"),
+    further=lambda: [f"residual_{law}" for law in further_laws()],
     gains={f"{name}_gain": name for name in ("mse", "specdiv", "specdiv_top", "specdiv_eddy", "specdiv_eddy_top")},
     against={"model": "background"},
     headline=("mse", "crps", "specdiv", "specdiv_eddy", "rmse_z500", "rmse_u500", "residual_geostrophic"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class TidyTable:
     order : of the rows.
     fill : column -> what an empty cell means.
     part : columns whose values say what is compared with what, each with the value that is summed up by default.
+    further : ``further()``: scores that a table may have beyond its columns, those of registered laws.
     by, averaged : columns of the summary: what a row is about, and the means and spreads over its seeds.
     gains, against : new column -> score, 1 - score / score of the row that has these values.
     headline : the scores that are printed.
@@ -58,6 +59,7 @@ class TidyTable:
     part: Mapping[str, Any] = field(default_factory=dict)
     by: tuple[str, ...] = ()
     averaged: tuple[str, ...] = ()
+    further: Callable[[], Sequence[str]] = tuple
     gains: Mapping[str, str] = field(default_factory=dict)
     against: Mapping[str, Any] = field(default_factory=dict)
     headline: tuple[str, ...] = ()
@@ -113,7 +115,7 @@ class TidyTable:
         if chosen.empty:
             there = runs[list(wanted)].drop_duplicates().to_dict("records")
             raise PhysLabError(f"no run with {_words(wanted)}: the table has {'; '.join(map(_words, there))}")
-        table = summed_up(chosen, self.by, self.averaged)
+        table = summed_up(chosen, self.by, (*self.averaged, *(name for name in self.further() if name in chosen)))
         base = table[_like(table, self.against)]
         for name, score in self.gains.items():
             table[name] = 1 - table[score] / float(base[score].iloc[0]) if len(base) else float("nan")
@@ -130,7 +132,8 @@ class TidyTable:
             table = table.assign(**{name: percent(table[name]) for name in self.gains})
             what = _words({**self.part, **part})
             keys = (*self.by, "seeds", *self.gains)
-            yield f"{what or self.name}; mean and spread over seeds", with_spread(table, keys, self.headline)
+            headline = (*self.headline, *(name for name in self.further() if name in table))
+            yield f"{what or self.name}; mean and spread over seeds", with_spread(table, keys, headline)
 
     def write(self, table: pd.DataFrame, path: str | Path) -> Path:
         """In order, 6 significant digits, atomically."""
@@ -139,7 +142,8 @@ class TidyTable:
             ranks = pd.DataFrame({by.column: by.ranks(table) for by in self.order})
             rising = [not by.falling for by in self.order]
             table = table.loc[ranks.sort_values(list(ranks), ascending=rising, kind="stable").index]
-        return write_table(table.reindex(columns=list(self.columns)), path)
+        columns = [*self.columns, *(name for name in self.further() if name in table)]
+        return write_table(table.reindex(columns=columns), path)
 
 
 def _like(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.Series:
