@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from physlab.teach.check import call, exercise, normal, number, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, normal, number, require, same_shape, uniform, wrong
 
 
 def _covariance(n: int, generator: torch.Generator) -> Tensor:
@@ -128,7 +128,7 @@ def _grade_adjoint(answer, generator: torch.Generator) -> str:
             f"<Mx, y> = {forward:.4f} and <x, M*y> = {backward:.4f}: that undoes the step. An adjoint is not an "
             "inverse: it carries sensitivities back, and damps what the model damps",
         )
-        require(False, f"<Mx, y> = {forward:.4f} and <x, M*y> = {backward:.4f}: which points did each x reach?")
+        raise Wrong(f"<Mx, y> = {forward:.4f} and <x, M*y> = {backward:.4f}: which points did each x reach?")
     return f"<Mx, y> = <x, M*y> = {forward:.4f}, to rounding"
 
 
@@ -152,7 +152,7 @@ def _grade_variance(answer, generator: torch.Generator) -> str:
                 abs(got - (1 - k) * b * b) > 1e-9,
                 f"{case}. (1 - k) times the variance holds only for the best weight, and this one is not",
             )
-            require(False, f"{case}. The error is (1 - k) e_b + k e_o: square it, and let the mean of e_b e_o vanish")
+            raise Wrong(f"{case}. The error is (1 - k) e_b + k e_o: square it, and let the mean of e_b e_o vanish")
     best = uniform((), 0.5, 3.0, generator)
     return f"right for any weight; at the best one it is (1 - k) times that of the forecast (say, {float(best):.2f})"
 

@@ -10,7 +10,7 @@ import torch
 from physlab.constants import EPSILON, GRAVITY, OMEGA, R_DRY
 from physlab.grid import refine
 from physlab.teach.case import held_out_water, interpolation_rmse
-from physlab.teach.check import call, exercise, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, require, same_shape, uniform, wrong
 
 _TV = 1.0 / EPSILON - 1.0  # virtual temperature: Tv = T (1 + 0.608 q)
 
@@ -37,17 +37,16 @@ def _grade_thickness(answer, generator: torch.Generator) -> str:
             "negative thickness: the upper level (lower pressure) lies higher, so the logarithm is ln(lower / upper)",
         )
         if abs(ratio - 1.0 / GRAVITY) < 1e-3:
-            require(False, "this is a height in metres: geopotential thickness is g times that, in m2 s-2")
+            raise Wrong("this is a height in metres: geopotential thickness is g times that, in m2 s-2")
         if abs(ratio - math.log10(math.e)) < 1e-3:
-            require(False, "a factor of 2.303: the integral of dp/p is the NATURAL logarithm")
+            raise Wrong("a factor of 2.303: the integral of dp/p is the NATURAL logarithm")
         if torch.allclose(out, dry, rtol=1e-4):
-            require(
-                False,
+            raise Wrong(
                 "dry air only: moist air is lighter, so at the same temperature the layer is thicker. Use the "
                 "virtual temperature T (1 + 0.608 q): near 300 K and q = 18 g/kg it is worth 3 K, ten times the "
                 "error we look for",
             )
-        require(False, f"on average {ratio:.3f} times the hypsometric thickness R_d Tv ln(p1/p2)")
+        raise Wrong(f"on average {ratio:.3f} times the hypsometric thickness R_d Tv ln(p1/p2)")
     double = call(answer, t, q, lower, lower)
     require(float(double.abs().max()) < 1e-9, "a layer between equal pressures must have no thickness")
     return "hypsometric equation with virtual temperature, right sign, right logarithm, in m2 s-2"
@@ -135,17 +134,14 @@ def _grade_budget(answer, generator: torch.Generator) -> str:
                 (-2.0, "has the wrong sign"),
             ):
                 if torch.allclose(out, factor * term, rtol=1e-6, atol=1e-12):
-                    require(
-                        False, f"an exact budget leaves a residual because the {name} {what}: dW/dt + div Q = E - P"
-                    )
+                    raise Wrong(f"an exact budget leaves a residual because the {name} {what}: dW/dt + div Q = E - P")
         if torch.allclose(out, (evaporation - rain) * (1 - 1 / seconds), rtol=1e-6) or torch.allclose(
             out, (rain - evaporation) * (1 - 1 / seconds), rtol=1e-6
         ):
-            require(
-                False,
+            raise Wrong(
                 "rain and evaporation are amounts per hour, the other terms per second: divide them by the seconds too",
             )
-        require(False, f"an exact budget leaves up to {float(out.abs().max()) * 86400:.3g} kg m-2 per day")
+        raise Wrong(f"an exact budget leaves up to {float(out.abs().max()) * 86400:.3g} kg m-2 per day")
     wet = call(answer, w0, w1 + 1.0, div, evaporation, rain, seconds)
     require(
         (wet > 0).all(), "water that appears from nowhere must give a positive residual (left side minus right side)"
@@ -216,10 +212,9 @@ def _grade_slope(answer, generator: torch.Generator) -> str:
     got = float(torch.as_tensor(call(answer, fields, 10, 40)))
     if abs(got - true) > 0.05:
         if abs(got - true / 2) < 0.05:
-            require(False, f"half the true slope {true:.2f}: this is the slope of the amplitude; power is its square")
+            raise Wrong(f"half the true slope {true:.2f}: this is the slope of the amplitude; power is its square")
         require(got < 0, f"a positive slope {got:.2f}: power falls with the wavenumber; fit log(power) against log(k)")
-        require(
-            False,
+        raise Wrong(
             f"slope {got:.2f} for fields made with {true:.2f}: transform every sample first and average the power. "
             "Averaging fields first lets random phases cancel and leaves noise",
         )

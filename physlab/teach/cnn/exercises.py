@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from physlab.grid import coarsen
 from physlab.score import extreme_table, extreme_threshold
-from physlab.teach.check import call, exercise, number, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, number, require, same_shape, uniform, wrong
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
 
@@ -174,8 +174,7 @@ def _grade_field(answer, generator: torch.Generator) -> str:
             reason = "after a stride of s a step of the next kernel spans s input cells, and the strides multiply"
         else:
             reason = "each kernel k adds k - 1 cells to the width, since it already stands on one"
-        require(
-            False,
+        raise Wrong(
             f"for (kernel, stride) = {layers} a pulse moves the output from {truth} input cells, you said {got}: "
             f"{reason}. The stride of a layer counts for the layers after it, not for itself",
         )

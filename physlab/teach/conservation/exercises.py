@@ -6,7 +6,7 @@ import torch
 
 from physlab.grid import coarsen, refine
 from physlab.teach.case import held_out_water
-from physlab.teach.check import call, exercise, one_of, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, one_of, require, same_shape, uniform, wrong
 
 
 def additive(fine: torch.Tensor, coarse: torch.Tensor, factor: int) -> torch.Tensor:
@@ -55,7 +55,7 @@ def _grade_block_mean(layer, generator: torch.Generator) -> str:
                     f"the block mean misses the coarse value by up to {worst:.3g}: the correction must be constant "
                     "in a block"
                 )
-            require(False, reason)
+            raise Wrong(reason)
         change = out - fine
         require(
             torch.allclose(change, refine(coarsen(change, factor), factor), atol=1e-9),
@@ -104,27 +104,23 @@ def _grade_weighted(layer, generator: torch.Generator) -> str:
         mean = coarsen(weights * out, factor) / coarsen(weights, factor)
         if not torch.allclose(mean, coarse, rtol=1e-9, atol=1e-9):
             if torch.allclose(coarsen(out, factor), coarse, rtol=1e-6, atol=1e-6):
-                require(
-                    False,
+                raise Wrong(
                     "the plain block mean is kept, but cells differ in area: the conserved quantity is sum(w y) / "
                     "sum(w)",
                 )
-            require(
-                False,
+            raise Wrong(
                 f"sum(w y) / sum(w) misses the coarse value by up to {float((mean - coarse).abs().max()):.3g} kg m-2",
             )
         change = (out - fine) / weights
         if not torch.allclose(change, refine(coarsen(change, factor), factor), rtol=1e-8, atol=1e-8):
             plain = out - fine
             if torch.allclose(plain, refine(coarsen(plain, factor), factor), rtol=1e-8, atol=1e-8):
-                require(
-                    False,
+                raise Wrong(
                     "conserved, but this is the least change in the AREA-weighted norm sum w (y - y')^2. The "
                     "exercise asks for the plain norm sum (y - y')^2: there the Lagrange condition makes the "
                     "change proportional to w",
                 )
-            require(
-                False,
+            raise Wrong(
                 "conserved, but another correction is smaller: set the derivative of the Lagrangian to zero, cell "
                 "by cell",
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from physlab.grid import coarsen, refine
-from physlab.teach.check import call, exercise, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, require, same_shape, uniform, wrong
 from physlab.teach.conservation.exercises import additive
 
 
@@ -60,16 +60,14 @@ def _grade_positive(layer, generator: torch.Generator) -> str:
     kept = coarsen(out, factor)
     if not torch.allclose(kept, coarse, rtol=1e-9, atol=1e-9):
         if torch.allclose(kept * factor**2, coarse, rtol=1e-6):
-            require(
-                False,
+            raise Wrong(
                 "the block SUM equals the coarse value; softmax weights sum to one, so multiply by the number of cells",
             )
         if torch.allclose(out.mean((-2, -1)), coarse.mean((-2, -1)), rtol=1e-6):
-            require(
-                False,
+            raise Wrong(
                 "the softmax runs over the whole map: normalise inside each block, or water crosses block borders",
             )
-        require(False, f"the block mean misses the coarse value by up to {float((kept - coarse).abs().max()):.3g}")
+        raise Wrong(f"the block mean misses the coarse value by up to {float((kept - coarse).abs().max()):.3g}")
     require(
         (out >= 0).all(), f"{int((out < 0).sum())} cells hold negative water: the weights of a block must be positive"
     )
@@ -187,5 +185,5 @@ def _grade_offset(answer, generator: torch.Generator) -> str:
                 "softmax": "its output is proportional to the coarse value above zero, so the zero must be the "
                 "physical one",
             }[name]
-            require(False, f"{name}: an offset of 0.5 changes the result by {change:.2g}. Reason: {why}")
+            raise Wrong(f"{name}: an offset of 0.5 changes the result by {change:.2g}. Reason: {why}")
     return "tried on random fields: only the additive layer is indifferent to an offset; ratios need the physical zero"

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from physlab.grid import refine
-from physlab.teach.check import call, exercise, normal, number, require, same_shape, uniform, unlike, wrong
+from physlab.teach.check import Wrong, call, exercise, normal, number, require, same_shape, uniform, unlike, wrong
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
 
@@ -224,9 +224,7 @@ def _grade_factor(factor, generator: torch.Generator) -> str:
                 reason = "this is the ratio of the variances: take the root, since spread and RMSE are deviations"
             elif abs(got * math.sqrt(1 + 1 / count) - 1) < 1e-9:
                 reason = "upside down: the RMSE is the larger one"
-            require(
-                False, f"a reliable ensemble of {count} members gets spread/skill {ratio:.3f} instead of 1: {reason}"
-            )
+            raise Wrong(f"a reliable ensemble of {count} members gets spread/skill {ratio:.3f} instead of 1: {reason}")
     return "reliable ensembles of 2, 5 and 20 members get spread/skill 1"
 
 

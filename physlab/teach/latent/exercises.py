@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from physlab.score.ensemble import crps
-from physlab.teach.check import call, exercise, normal, number, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, normal, number, require, same_shape, uniform, wrong
 from physlab.teach.latent.weights import first_step
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
@@ -99,8 +99,7 @@ def _grade_clean(answer, generator: torch.Generator) -> str:
                 preserving or not torch.allclose(out, alpha * noisy - sigma * v),
                 f"{case}. Right where alpha^2 + sigma^2 = 1, and only there: put noisy and v in, what is left of z?",
             )
-            require(
-                False,
+            raise Wrong(
                 f"{case}. noisy = alpha z + sigma eps and v = alpha eps - sigma z are two equations for z and eps: "
                 "which sum of them has no eps?",
             )
@@ -192,7 +191,7 @@ def _grade_step(answer, generator: torch.Generator) -> str:
                 f"{case}. That is the step of plain descent; Adam divides the gradient by its own size",
             )
             require(abs(got - 1) > 0.01, f"{case}. It is 1 only if λ g is far above ε: where does ε enter?")
-            require(False, f"{case}. Mean of gradients over root of the mean of their squares, plus ε")
+            raise Wrong(f"{case}. Mean of gradients over root of the mean of their squares, plus ε")
     return "right from λ = 1e-12 to 10: below ε a brake, above it nothing at all. It was never a weight"
 
 
@@ -255,7 +254,7 @@ def _grade_penalty(answer, generator: torch.Generator) -> str:
                 f"{case}. The field of the U-Net and what the clean latents decode to belong together: the law holds "
                 "for their sum, the temperature",
             )
-            require(False, f"{case}. What is decoded here, and what is the law about?")
+            raise Wrong(f"{case}. What is decoded here, and what is the law about?")
     nonsense = normal(z.shape, generator)
     wrong = float(call(answer, nonsense, z, 1.0, 0.5, mean, decode, law)) / cost
     require(wrong > 1e-3, "a network that says nonsense is charged nothing: the penalty must see what it names")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from physlab.score.spectra import radial_spectrum, spectral_divergence
-from physlab.teach.check import call, exercise, normal, number, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, normal, number, require, same_shape, uniform, wrong
 
 
 def _covariance(n: int, generator: torch.Generator) -> Tensor:
@@ -122,8 +122,7 @@ def _grade_guided(answer, generator: torch.Generator) -> str:
                 "misfit was weighed by R alone, as if D were the truth. What the noisy field leaves open is V, and "
                 "at the stations A V A^T",
             )
-            require(
-                False,
+            raise Wrong(
                 f"at noise {sigma:g} you are off by {off:.2f} spreads from least squares with the prior, the "
                 "noisy field and the observations at once. D is a background with the covariance V: what does the "
                 "gain look like?",
@@ -195,7 +194,7 @@ def _grade_jensen(answer, generator: torch.Generator) -> str:
                 "state is ever more uncertain than it",
             )
             require(abs(got - r**2 * s**2 / (r**2 + s**2)) > 1e-6, f"{case}. Each of the n components has its variance")
-            require(False, f"{case}. The gap of a square is the variance that is left, summed over the components")
+            raise Wrong(f"{case}. The gap of a square is the variance that is left, summed over the components")
     return "right for any n, s and r; at large noise it is the whole variance of the prior"
 
 

@@ -6,7 +6,7 @@ import torch
 
 from physlab.nn import count_parameters
 from physlab.nn.coordinate import CoordinateNetwork
-from physlab.teach.check import call, exercise, require, same_shape, uniform, unlike, wrong
+from physlab.teach.check import Wrong, call, exercise, require, same_shape, uniform, unlike, wrong
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ def _grade_advection(answer, generator: torch.Generator) -> str:
         )
         require(not torch.allclose(out, c_t + u * c_x), "the wind from the south carries too: v dc/dy is missing")
         require(not torch.allclose(out, c_t + v * c_x + u * c_y), "u goes with the slope to the east, v with the other")
-        require(False, f"a pattern that moves with the wind leaves a residual of {float(out.abs().max()) / size:.2g}")
+        raise Wrong(f"a pattern that moves with the wind leaves a residual of {float(out.abs().max()) / size:.2g}")
     still = same_shape(call(answer, c_t, 0 * ones, 0 * ones, c_x, c_y), (60,), "the residual")
     require(float(still.abs().max()) > 0.1 * size, "zero for a pattern that moves without wind: nothing is asked of it")
     return "zero for every pattern that moves with the wind, and not for one that moves without"
@@ -138,7 +138,7 @@ def _grade_count(answer, generator: torch.Generator) -> str:
             require(got != wanted - depth * width - variables, f"{layers}. Each unit has a bias, the outputs too")
             more = f"{layers}. Between {depth} layers there are {depth - 1} matrices"
             require(got != wanted + (width + 1) * width, more)
-            require(False, f"{layers}. Three coordinates go in; count the matrices between the layers, and the biases")
+            raise Wrong(f"{layers}. Three coordinates go in; count the matrices between the layers, and the biases")
     return f"right for six networks; 8 layers of 87 with 8 variables: {_count(87, 8, 8):,}"
 
 

@@ -6,7 +6,7 @@ import torch
 
 from physlab.grid import coarsen
 from physlab.teach.case import interpolation_rmse
-from physlab.teach.check import call, exercise, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, require, same_shape, uniform, wrong
 
 
 def _mixed(x: torch.Tensor, n: int) -> torch.Tensor:
@@ -30,24 +30,21 @@ def _grade_coarsen(answer, generator: torch.Generator) -> str:
         exact = coarsen(fine, factor)
         if not torch.allclose(out, exact, rtol=1e-9):
             if torch.allclose(out, exact * factor**2, rtol=1e-9):
-                require(
-                    False,
+                raise Wrong(
                     "this is the block SUM: column water is an amount per square metre, so a coarse cell holds "
                     "the MEAN",
                 )
             if torch.allclose(out, fine[..., ::factor, ::factor]):
-                require(
-                    False,
+                raise Wrong(
                     "this takes one cell per block: a sample knows nothing of its neighbours, and the water total "
                     "changes",
                 )
             if torch.allclose(out.mean((-2, -1)), exact.mean((-2, -1)), rtol=1e-9):
-                require(
-                    False,
+                raise Wrong(
                     "the total is right but the blocks are mixed up: split H into (h, N) and W into (w, N), then "
                     "average over both N",
                 )
-            require(False, f"the total water changes by a factor {float(out.mean() / exact.mean()):.3g}")
+            raise Wrong(f"the total water changes by a factor {float(out.mean() / exact.mean()):.3g}")
     return (
         "block means right for factors 2, 3 and 4, for non-square fields and any batch shape; the total water is kept"
     )

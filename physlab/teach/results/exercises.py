@@ -13,7 +13,7 @@ from torch.nn import functional
 from physlab.benchmark import read_runs
 from physlab.constrain import conservation_penalty, make_constraint, soft_loss
 from physlab.score import crps
-from physlab.teach.check import exercise, number, require, uniform, wrong
+from physlab.teach.check import Wrong, exercise, number, require, uniform, wrong
 from physlab.teach.report import implied_crps, runs_of
 from physlab.teach.results.artefacts import broken_crps, report_generator_loss
 
@@ -135,8 +135,7 @@ def _grade_crps(answer, generator: torch.Generator) -> str:
     got = score(two, truth)
     if not torch.allclose(got, wanted):
         plain = (two - truth).abs().mean(0)
-        require(
-            False,
+        raise Wrong(
             "the spread of the members is missing: their mean absolute error punishes an honest ensemble for its width"
             if torch.allclose(got, plain)
             else "not fair: of M members there are M(M - 1) pairs; dividing by M^2 counts each member against itself "
@@ -222,8 +221,7 @@ def _grade_derivation(answer, generator: torch.Generator) -> str:
             hint = "nearly: the branch below the truth is shrunk by (M / width)^2, not to nothing"
         elif abs(got - mae) < 1e-9:
             hint = "MAE is what a correct CRPS gives; the broken one loses most of one side"
-        require(
-            False,
+        raise Wrong(
             f"the code returns {value:.4f} for {members} copies and width {width}, your formula {got:.4f}: {hint}",
         )
     return "the formula gives what the broken code returns, for three ensembles and widths"

@@ -7,7 +7,7 @@ import torch
 
 from physlab.grid import coarsen, refine
 from physlab.teach.case import held_out_water
-from physlab.teach.check import call, exercise, normal, number, one_of, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, normal, number, one_of, require, same_shape, uniform, wrong
 
 # ---- which methods conserve (predict and check) ---------------------------------------------------------------------
 
@@ -185,8 +185,7 @@ def _grade_mapping(mapping, generator: torch.Generator) -> str:
     off = ((y.quantile(levels) - target.quantile(levels)).abs() / target.std()).max()
     if off > 0.15:
         same = abs(float(y.mean() - target.mean())) < 0.5 and abs(float(y.std() / target.std()) - 1) < 0.15
-        require(
-            False,
+        raise Wrong(
             f"a quantile is off by {float(off):.2f} standard deviations"
             + (": mean and variance are right, the shape is not; map rank to rank" if same else "; map rank to rank"),
         )
