@@ -9,48 +9,35 @@ that "motion" sees how the coarse field changes from hour to hour. "srcnn" is th
 from typing import Any
 
 from physlab.recipes._presets import SKIP, compact, full, large, small
-from physlab.train.recipe import Recipe
+from physlab.train.recipe import Preset, Recipe
 
 COMPACT = {"channels": 48, "blocks": 4}
 MOVING = {**COMPACT, "amplify": 20.0}
 GENTLE: dict[str, Any] = {"steps": 300, "rate": 2e-3, "batch": 8}
+FROM_FRAMES: dict[str, Any] = {"start": "tcw-x4", "trains": ("head",)}
+
+
+def _recipe(cpu: Preset, full: Preset, label: str = "", **more: Any) -> Recipe:
+    return Recipe("tcw-t1", 4, {"cpu": cpu, "full": full}, constraints=("none",), label=label, **more)
+
+
 RECIPES = [
-    Recipe(
-        task="tcw-t1",
-        factor=4,
-        presets={
-            "cpu": compact(**COMPACT, steps=900, batch=16, rate=3e-3, crop=64, flips="y", validate_every=150),
-            "full": full(flips="y"),
-        },
-        constraints=("none",),
+    _recipe(
+        compact(**COMPACT, steps=900, batch=16, rate=3e-3, crop=64, flips="y", validate_every=150), full(flips="y")
     ),
-    Recipe(
-        task="tcw-t1",
-        factor=4,
-        presets={"cpu": small("CompactResNet", COMPACT, **GENTLE), "full": large("CompactResNet", COMPACT, steps=1600)},
-        constraints=("none",),
-        label="frames",
+    _recipe(
+        small("CompactResNet", COMPACT, **GENTLE),
+        large("CompactResNet", COMPACT, steps=1600),
+        "frames",
         title="Compact network, frame by frame",
-        start="tcw-x4",
-        trains=("head",),
+        **FROM_FRAMES,
     ),
-    Recipe(
-        task="tcw-t1",
-        factor=4,
-        presets={"cpu": small("MotionResNet", MOVING, **GENTLE), "full": large("MotionResNet", MOVING, steps=1600)},
-        constraints=("none",),
-        label="motion",
-        start="tcw-x4",
-        trains=("head",),
+    _recipe(
+        small("MotionResNet", MOVING, **GENTLE), large("MotionResNet", MOVING, steps=1600), "motion", **FROM_FRAMES
     ),
-    Recipe(
-        task="tcw-t1",
-        factor=4,
-        presets={
-            "cpu": small("ResNet", {"channels": 24, "blocks": 3, **SKIP}, steps=250),
-            "full": large("ResNet", {"channels": 64, "blocks": 4, **SKIP}),
-        },
-        constraints=("none",),
-        label="srcnn",
+    _recipe(
+        small("ResNet", {"channels": 24, "blocks": 3, **SKIP}, steps=250),
+        large("ResNet", {"channels": 64, "blocks": 4, **SKIP}),
+        "srcnn",
     ),
 ]
