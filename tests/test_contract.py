@@ -135,7 +135,7 @@ def test_an_unknown_name_is_answered_with_the_near_ones(wrong, near) -> None:
 
 
 def test_names_that_clash_are_refused() -> None:
-    with pytest.raises(PhysLabError, match="'add' is that of|'add' is registered by"):
+    with pytest.raises(PhysLabError, match=r"'add' is (that of|registered by)"):
 
         @registry.register("add", title="Another")
         class Another(physlab.constrain.Constraint):
