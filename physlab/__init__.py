@@ -31,6 +31,7 @@ _FUNCTIONS = {
     "list_datasets": "physlab.data",
     "list_models": "physlab.zoo",
     "load_model": "physlab.zoo",
+    "save": "physlab.zoo",
 }
 _MODULES = tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from physlab import registry
 from physlab.data.assets import asset_folders, missing_assets
 from physlab.errors import CheckpointError, PhysLabError
-from physlab.store import CARD, WEIGHTS, read_card
+from physlab.store import CARD, WEIGHTS, read_card, recover, verify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,9 @@ def model_rows() -> list[dict[str, Any]]:
     for kind in PLACES:
         for name, folder in folders_of(kind).items():
             try:
-                rows.append({"name": name, "kind": kind, **_row(kind, read_card(folder))})
+                row = {"name": name, "kind": kind, **_row(kind, read_card(folder))}
+                verify(folder, (CARD,))
+                rows.append(_checked(row))
             except (PhysLabError, TypeError, KeyError, AttributeError) as error:
                 line = " ".join(str(error).split())[:200]
                 rows.append({"name": name, "kind": f"unusable: {line}"})
@@ -136,6 +138,16 @@ def _row(kind: str, card: Mapping) -> dict[str, Any]:
         "rmse_val": scores.get("val", {}).get("rmse"), "rmse_test": scores.get("test", {}).get("rmse"),
         "parameters": card["network"].get("parameters"),
     }  # fmt: skip
+
+
+def _checked(row: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a card on which a number is none: it would spoil the whole list."""
+    for key in ("factor", "seed", "parameters", "rmse_val", "rmse_test"):
+        value, whole = row.get(key), not key.startswith("rmse")
+        good = type(value) is int and abs(value) < 2**53 if whole else isinstance(value, int | float)
+        if value is not None and not good:
+            raise CheckpointError(f"the card says {key} {value!r}, which is no {'whole ' * whole}number: restore it")
+    return row
 
 
 def list_models() -> pd.DataFrame:
@@ -203,6 +215,7 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
             raise CheckpointError(str(error)) from None
     known = {name: folder for kind in PLACES for name, folder in folders_of(kind).items()}
     folder = next((known[name] for name in (text, f"{text}-s0") if name in known), Path(text))
+    recover(folder)
     if folder.is_dir():
         return _open(folder, device)
     methods = {name: spec for name, spec in registry.specs("methods").items() if spec.kind in METHODS}
@@ -211,6 +224,30 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
     names = [*{re.sub(r"-s\d+$", "", name): None for name in known}, *(name for name, *_ in baselines()), *methods]
     hint = missing_assets()
     raise CheckpointError(registry.unknown("model", text, names) + (f"; {hint}" if hint else ""))
+
+
+def save(model: Any, folder: str | Path) -> Path:
+    """Write a trained method of any kind into a folder, for :func:`load_model`.
+
+    Parameters
+    ----------
+    model : what was trained or fitted.
+    folder : a new one, or that of a model, which is replaced.
+
+    Raises
+    ------
+    PhysLabError : a method that has learned nothing: it is loaded by its name.
+    StoreError : the folder holds something else.
+    """
+    from physlab.downscale import CNN
+    from physlab.train.checkpoint import card_of, save_checkpoint
+
+    if isinstance(model, CNN):
+        return save_checkpoint(folder, model, card_of(model))
+    if not hasattr(model, "save"):
+        name = getattr(model, "name", "") or type(model).__name__
+        raise PhysLabError(f"{name} has learned nothing that could be saved: load it by its name")
+    return model.save(folder)
 
 
 def _open(folder: Path, device: torch.device | str | None) -> Any:

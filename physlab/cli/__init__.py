@@ -8,6 +8,7 @@ exit status 2; set PHYSLAB_TRACEBACK=1 to see where they came from.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -70,8 +71,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             args=argv,
             config=(tyro.conf.FlagCreatePairsOff,),
         )
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
     except (ValueError, FileNotFoundError) as error:  # PhysLabError is a ValueError
         stop(" ".join(str(error).split()), error)
+    except OSError as error:
+        stop(said_by_the_system(error), error)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+            raise
+        stop("not enough memory: take a smaller field, fewer members or another machine", error)
     except ModuleNotFoundError as error:
         missing = str(error.name).split(".")[0]
         extra = EXTRAS.get(missing)
@@ -79,6 +89,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         stop(f"this command needs the package '{missing}', which is not installed: {advice}", error)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def said_by_the_system(error: OSError) -> str:
+    """One line of an error of the file system, and what to do."""
+    if error.errno is None or error.strerror is None:
+        return " ".join(str(error).split())
+    advice = {
+        errno.ENOSPC: "free space or choose another folder",
+        errno.EDQUOT: "free space or choose another folder",
+        errno.EACCES: "choose a folder that you may write to",
+        errno.EPERM: "choose a folder that you may write to",
+        errno.EROFS: "choose a folder that you may write to",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }.get(error.errno, "check the path")
+    place = f"'{os.fsdecode(error.filename)}': " if isinstance(error.filename, str | bytes) else ""
+    return f"{place}{error.strerror}: {advice}"
 
 
 def stop(message: str, error: Exception) -> None:

@@ -23,10 +23,15 @@ from pathlib import Path
 
 from physlab.data.registry import FILES, HOST, RemoteFile
 from physlab.errors import DownloadError
+from physlab.store import lock
 
 ATTEMPTS = 3
 TIMEOUT = 20.0
 """Seconds without a byte after which an attempt ends."""
+PATIENCE, SLOWEST = 60.0, 1000.0
+"""An attempt also ends when fewer bytes a second than the second number have come for as many seconds as the first."""
+LONGEST = 6 * 3600.0
+"""Seconds to wait for another process that downloads the same file."""
 CHUNK = 1 << 13
 """Bytes read at a time; a broken connection loses at most as many."""
 
@@ -94,42 +99,36 @@ def fetch_files(name: str, progress: bool = True) -> list[Path]:
 
 def download(name: str, file: RemoteFile, progress: bool = True) -> Path:
     """Download one file into the cache and return its path (see :func:`fetch_files`)."""
-    import pooch
-
     folder = cache_folder() / name
-    advice = f"try again, or put the file into PHYSLAB_DATA/{name}/"
+    path, part = folder / file.name, folder / f".{file.name}.part"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        downloader = _Resumable(file, folder / f".{file.name}.part", progress)
-        with _quiet(pooch), _lock(folder / f".{file.name}.lock"):
-            if (folder / file.name).is_file() and sha256(folder / file.name) == file.sha256:
-                return folder / file.name
+        with lock(path, LONGEST):
+            if path.is_file() and sha256(path) == file.sha256:
+                return path
             for _ in range(2):
-                try:
-                    return Path(
-                        pooch.retrieve(address(file), f"sha256:{file.sha256}", file.name, folder, downloader=downloader)
-                    )
-                except ValueError as error:
-                    if isinstance(error, DownloadError) or not downloader.resumed:
-                        raise
-            raise AssertionError("unreachable: a fresh download either returns or raises")
+                arriving = _Resumable(file, part, progress)
+                arriving.fetch(address(file))
+                if arriving.digest == file.sha256:
+                    os.replace(part, path)
+                    return path
+                part.unlink()
+                if not arriving.resumed:
+                    break
     except DownloadError:
         raise
-    except ValueError:
-        raise DownloadError(
-            f"{name}: {address(file)} delivered {downloader.received} bytes with SHA-256 {downloader.digest[:12]}..., "
-            f"expected {file.size} bytes with {file.sha256[:12]}...: the bad file was removed; {advice}"
-        ) from None
     except OSError as error:
         reason = " ".join(str(error.__cause__ or error).split())[:200]
-        raise DownloadError(
-            f"{name}: cannot store {folder / file.name} ({reason}): free space or set another cache folder"
-        ) from None
+        raise DownloadError(f"{name}: cannot store {path} ({reason}): free space or set another cache folder") from None
+    raise DownloadError(
+        f"{name}: {address(file)} delivered {arriving.received} bytes with SHA-256 {arriving.digest[:12]}..., "
+        f"expected {file.size} bytes with {file.sha256[:12]}...: the bad file was removed; try again, or put the file "
+        f"into PHYSLAB_DATA/{name}/"
+    )
 
 
 @dataclass
 class _Resumable:
-    """A pooch downloader that continues a ``.part`` file."""
+    """What arrives in a ``.part`` file, which is continued if it is there."""
 
     file: RemoteFile
     part: Path
@@ -138,8 +137,10 @@ class _Resumable:
     received: int = 0
     digest: str = ""
 
-    def __call__(self, url: str, output_file: str, _pooch: object) -> None:
+    def fetch(self, url: str) -> None:
+        """Until all bytes are here, in several attempts."""
         import requests
+        import urllib3
 
         name = self.part.parent.name
         self.resumed = self.part.is_file() and self.part.stat().st_size > 0
@@ -156,7 +157,7 @@ class _Resumable:
                         f"{name}: {url} {what} (HTTP {code}): check PHYSLAB_MIRROR, or put the file "
                         f"into PHYSLAB_DATA/{name}/"
                     ) from None
-                except requests.RequestException as error:
+                except (requests.RequestException, urllib3.exceptions.HTTPError, TooSlow) as error:
                     if attempt + 1 == ATTEMPTS:
                         have = self.part.stat().st_size if self.part.is_file() else 0
                         kept = (
@@ -170,7 +171,6 @@ class _Resumable:
                         ) from None
                     time.sleep(0.5 * (attempt + 1))
         self.received, self.digest = self.part.stat().st_size, sha256(self.part)
-        os.replace(self.part, output_file)
 
     def _stream(self, url: str, advance) -> None:
         """Append the missing bytes to the part file."""
@@ -196,13 +196,26 @@ class _Resumable:
             self.resumed = self.resumed and continued
             have = have if continued else 0
             advance(have)
-            with open(self.part, "ab" if continued else "wb") as stream:
-                for chunk in answer.iter_content(CHUNK):
+            due = have + int(answer.headers.get("Content-Length", 0))
+            since, before = time.monotonic(), have
+            with open(self.part, "ab" if continued else "wb", buffering=0) as stream:
+                while chunk := answer.raw.read1(CHUNK):  # what has come, however little
                     stream.write(chunk)
                     have += len(chunk)
                     advance(have)
                     if have > self.file.size:
                         return  # too long: the checksum will refuse it, no need to fill the disk first
+                    if time.monotonic() - since > PATIENCE:
+                        if have - before < PATIENCE * SLOWEST:
+                            raise TooSlow
+                        since, before = time.monotonic(), have
+                os.fsync(stream.fileno())
+            if have < due:
+                raise requests.ConnectionError("the connection broke")
+
+
+class TooSlow(Exception):
+    """The mirror sends, but so little that it would never end."""
 
 
 @contextlib.contextmanager
@@ -224,28 +237,3 @@ def _bar(file: RemoteFile, show: bool) -> Iterator:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(file.name, total=file.size)
         yield lambda done: bar.update(task, completed=done)
-
-
-@contextlib.contextmanager
-def _quiet(pooch) -> Iterator[None]:
-    """Silence pooch's own messages: errors say what there is to say."""
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Let one process at a time download a file (where the system has advisory locks)."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

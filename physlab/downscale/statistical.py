@@ -7,7 +7,6 @@ A fitted method is a dictionary of arrays and a card of plain JSON values. Nothi
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +15,16 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 import xarray as xr
-from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from physlab.data.patches import SRData
 from physlab.downscale.base import FieldDownscaler
 from physlab.downscale.members import downscale_members
-from physlab.errors import CheckpointError, FieldError, PhysLabError
+from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid
 from physlab.registry import Spec
-from physlab.store import new_folder
+from physlab.store import open_checkpoint, refusal, write_checkpoint
 
-ARRAYS, CARD = "model.safetensors", "card.json"
 FRAMES = 64  # predicted at a time
 BLOCKS = 20  # of consecutive frames, of which a share is drawn for training
 
@@ -188,10 +185,7 @@ class Statistical(FieldDownscaler):
             raise PhysLabError(f"{self.kind} is not fitted: there is nothing to save")
         folder = Path(folder)
         card = {"class": type(self).__name__, "settings": dataclasses.asdict(self), **self.card}
-        with new_folder(folder, "model") as part:
-            save_file({key: np.asarray(value, order="C") for key, value in self.arrays.items()}, part / ARRAYS)
-            (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return folder
+        return write_checkpoint(folder, card, self.arrays)
 
     @staticmethod
     def load(folder: str | Path) -> Statistical:
@@ -201,18 +195,14 @@ class Statistical(FieldDownscaler):
         ------
         CheckpointError : missing or damaged files, an unknown class.
         """
-        folder = Path(folder)
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            arrays = load_file(folder / ARRAYS)
+            found = open_checkpoint(folder)
+            card = dict(found.card)
             made = Statistical.kinds[card.pop("class")](**_tuples(card.pop("settings")))
-            made.card, made.arrays = card, arrays
+            made.card, made.arrays = card, found.arrays()
             made._bind()
         except Exception as error:  # safetensors, JSON and the system raise their own
-            line = " ".join(str(error).split())[:120]
-            raise CheckpointError(
-                f"no statistical method in {folder} ({type(error).__name__}: {line}): fit it and save it again"
-            ) from None
+            raise refusal("statistical method", folder, error, "fit it and save it again") from None
         return made
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
-from safetensors.torch import load_file, save_file
+import torch
 from torch import Tensor, nn
 
-from physlab.errors import CheckpointError
-from physlab.store import new_folder
+from physlab.store import open_checkpoint, refusal, refuse_sizes, write_checkpoint
 
 T = TypeVar("T")
-WEIGHTS, CARD = "model.safetensors", "card.json"
 
 
 class Stored(nn.Module):
@@ -50,11 +47,9 @@ class Stored(nn.Module):
             rounded = [k for k, v in tensors.items() if v.is_floating_point() and k.startswith(self.kept)]
             tensors |= {k: tensors[k].half() for k in rounded}
         count = sum(p.numel() for p in self.parameters())
-        card = {"class": type(self).__name__, **self.describe(), "parameters": count, **self.card}
-        with new_folder(folder, "model") as part:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part / WEIGHTS)
-            (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return Path(folder)
+        return write_checkpoint(
+            folder, {"class": type(self).__name__, **self.describe(), "parameters": count, **self.card}, tensors
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -65,18 +60,20 @@ class Stored(nn.Module):
         CheckpointError : missing or damaged files, or weights that are not of the model on the card.
         """
         try:
-            card: dict = json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))
-            tensors = load_file(Path(folder) / WEIGHTS)
+            found = open_checkpoint(folder)
+            card = found.card
             kind = {kind.__name__: kind for kind in (cls, *subclasses(cls))}[card["class"]]
+            refuse_sizes(card.get("arguments"))
+            with torch.device("meta"):
+                outline = kind.build(card, found.outlined())
+            found.require({name: tuple(tensor.shape) for name, tensor in outline.state_dict().items()})
+            tensors = found.tensors()
             model = kind.build(card, tensors)
             model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
             own = ("class", "parameters", *model.describe())
             model.card = {k: v for k, v in card.items() if k not in own}
         except Exception as error:  # safetensors, JSON and torch raise their own
-            line = " ".join(str(error).split())[:160]
-            raise CheckpointError(
-                f"no {cls.title} in {folder} ({type(error).__name__}: {line}): train it and save it again"
-            ) from None
+            raise refusal(cls.title, folder, error, "train it and save it again") from None
         return model.eval()
 
 

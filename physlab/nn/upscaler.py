@@ -13,7 +13,8 @@ multiplicative constraint. For temperature, whose children differ by a few per m
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,15 @@ class Upscaler(nn.Module):
     registry = "networks"
     frames: tuple[int, int] = (1, 1)
     statics: tuple[str, ...] = ()
+
+    arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keeps the arguments of the constructor, which a card needs to build the network again."""
+        made = super().__new__(cls)
+        names = [name for name, p in inspect.signature(cls).parameters.items() if p.kind is not p.VAR_KEYWORD]
+        made.__dict__["arguments"] = {**dict(zip(names, args, strict=False)), **kwargs}
+        return made
 
     def __init__(
         self,

@@ -11,7 +11,6 @@ own smoothness and from the equations, and from nothing else.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,11 +19,11 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from physlab.errors import CheckpointError, FieldError, PhysLabError
+from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid
+from physlab.nn.coordinate import CoordinateNetwork
 from physlab.phydl.background import DEGREES, basis, fit_background
 from physlab.phydl.continuous import ContinuousField, frequencies
 from physlab.phydl.domain import Domain, grid_points, seconds_of
@@ -32,9 +31,7 @@ from physlab.phydl.fit import FitReport, FitSettings, fit, relative_residuals, s
 from physlab.phydl.force import SmoothForce
 from physlab.phydl.identify import coefficient_table, holdout
 from physlab.phydl.library import Equation, atmosphere
-from physlab.store import new_folder
-
-WEIGHTS, CARD = "model.safetensors", "card.json"
+from physlab.store import open_checkpoint, refusal, refuse_sizes, write_checkpoint
 
 
 class PhyDL(ContinuousField):
@@ -205,10 +202,7 @@ class PhyDL(ContinuousField):
                           for e in self.equations},
             "parameters": sum(p.numel() for p in self.network.parameters()), **self.card,
         }  # fmt: skip
-        with new_folder(folder, "model") as part:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, part / WEIGHTS)
-            (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return folder
+        return write_checkpoint(folder, card, tensors)
 
     @classmethod
     def load(cls, folder: str | Path, equations: Sequence[Equation] | None = None) -> PhyDL:
@@ -222,23 +216,30 @@ class PhyDL(ContinuousField):
         ------
         CheckpointError : missing or damaged files, or equations that differ from those on the card.
         """
-        folder = Path(folder)
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            tensors = load_file(folder / WEIGHTS)
+            found = open_checkpoint(folder)
+            card = dict(found.card)
+            if card["class"] != cls.__name__:
+                raise ValueError(f"the card names class {card['class']!r}")
             box = card.pop("domain")
             domain = Domain(tuple(box["x"]), tuple(box["y"]), tuple(box["t"]), box["start"], box["plane"])
             variables, told = tuple(card.pop("variables")), card.pop("equations")
             equations = atmosphere(variables) if equations is None else equations
             equations = [replace(e, known=told[e.variable]["known"]) for e in equations if e.variable in told]
-            found = {e.variable: list(e.names) for e in equations}
-            if found != {name: entry["terms"] for name, entry in told.items()}:
+            known = {e.variable: list(e.names) for e in equations}
+            if known != {name: entry["terms"] for name, entry in told.items()}:
                 raise ValueError(f"the card has the equations {told}, these are {found}")
             arguments = card.pop("network")
             arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-            layers = sorted(k for k in tensors if k.startswith("network.layers.") and k.endswith(".weight"))
-            if len(layers) != arguments["depth"] + 1 or len(tensors[layers[0]]) != arguments["width"]:
+            layers = sorted(k for k in found.shapes if k.startswith("network.layers.") and k.endswith(".weight"))
+            if len(layers) != arguments["depth"] + 1 or found.shapes[layers[0]][0] != arguments["width"]:
                 raise ValueError(f"the card names {arguments['depth']} x {arguments['width']} units, the file differs")
+            refuse_sizes(arguments)
+            with torch.device("meta"):
+                outline = CoordinateNetwork(len(variables), **arguments).state_dict()
+            others = {k: v for k, v in found.shapes.items() if not k.startswith("network.")}
+            found.require(others | {f"network.{k}": tuple(v.shape) for k, v in outline.items()})
+            tensors = found.tensors()
             force = card.pop("force")
             model = cls(
                 variables, domain, tensors["background"], torch.tensor(card.pop("std")), equations,
@@ -253,10 +254,7 @@ class PhyDL(ContinuousField):
             model.tendency, model.attributes = card.pop("tendency"), card.pop("attributes")
             model.card = card
         except Exception as error:  # safetensors, JSON and torch raise their own
-            line = " ".join(str(error).split())[:160]
-            raise CheckpointError(
-                f"no continuous field in {folder} ({type(error).__name__}: {line}): fit it and save it again"
-            ) from None
+            raise refusal("continuous field", folder, error, "fit it and save it again") from None
         return model
 
 

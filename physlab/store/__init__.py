@@ -1,18 +1,24 @@
 """The one place that writes files, folders and checkpoints, and that reads cards: whole or absent, ours or refused."""
 
-from physlab.store.cards import CARD, WEIGHTS, parse_card, read_card
+from physlab.store.cards import parse_card, read_card
+from physlab.store.checkpoint import Checkpoint, open_checkpoint, refusal, refuse_sizes, write_checkpoint
 from physlab.store.files import lock, new_folder, recover, write_file
-from physlab.store.manifest import MANIFEST, verify
+from physlab.store.manifest import CARD, MANIFEST, WEIGHTS, verify
 
 __all__ = [
     "CARD",
     "MANIFEST",
     "WEIGHTS",
+    "Checkpoint",
     "lock",
     "new_folder",
+    "open_checkpoint",
     "parse_card",
     "read_card",
     "recover",
+    "refusal",
+    "refuse_sizes",
     "verify",
+    "write_checkpoint",
     "write_file",
 ]

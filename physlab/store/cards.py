@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
 from physlab.errors import CheckpointError
 from physlab.store.files import recover
-from physlab.store.manifest import CARD, WEIGHTS
+from physlab.store.manifest import CARD
 
 LARGEST = 1 << 23
 """Bytes of a card; the largest that ships has a fiftieth of it."""
@@ -34,7 +35,7 @@ def parse_card(path: str | Path) -> dict:
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
         if depth > DEEPEST:
             raise ValueError(f"nested more than {DEEPEST} deep")
-    card = json.loads(content, parse_constant=_refuse)
+    card = json.loads(content, parse_constant=_refuse, parse_float=_finite)
     if not isinstance(card, dict):
         raise ValueError("lacks everything: not an object")
     return card
@@ -62,10 +63,9 @@ def read_card(folder: str | Path) -> dict:
         raise CheckpointError(f"checkpoint {folder.name}: {CARD} cannot be read ({line}): restore it") from None
 
 
-def weights_of(folder: str | Path) -> Path:
-    """Path of the weights of a folder, which need not be there."""
-    return Path(folder) / WEIGHTS
+def _finite(text: str) -> float:
+    return value if math.isfinite(value := float(text)) else _refuse(text)
 
 
 def _refuse(name: str) -> float:
-    raise ValueError(f"holds {name}")
+    raise ValueError(f"holds {name[:20]}")

@@ -140,8 +140,13 @@ def _beside(path: Path) -> Iterator[tuple[Path, Path]]:
     target = _real(path)
     with lock(target):
         recover(target)
+        new = _name(target, "new")
         try:
-            yield target, _name(target, "new")
+            yield target, new
+        except OSError as error:
+            if os.fsdecode(error.filename or b"").startswith(str(new)):  # the user has never heard of that name
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            raise
         finally:
             _restore(target)
 

@@ -42,13 +42,9 @@ def read_manifest(folder: Path) -> dict[str, str] | None:
         if not all(isinstance(part, str) for pair in found.items() for part in pair) or type(version) is not int:
             raise ValueError("not names and digests")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            f"checkpoint {folder.name}: {MANIFEST} is damaged ({type(error).__name__}): restore it"
-        ) from None
+        raise CheckpointError(f"{MANIFEST} is damaged ({type(error).__name__}): restore it") from None
     if version > VERSION:
-        raise CheckpointError(
-            f"checkpoint {folder.name} is of layout {version}, this PhysLab reads up to {VERSION}: update physlab"
-        )
+        raise CheckpointError(f"{MANIFEST} is of layout {version}, this PhysLab reads up to {VERSION}: update physlab")
     return found
 
 
@@ -66,8 +62,8 @@ def verify(folder: str | Path, names: tuple[str, ...] = (CARD, WEIGHTS)) -> None
     for name in names:
         if known.get(name) != digest(folder / name):
             raise CheckpointError(
-                f"checkpoint {folder.name}: {name} is not what was saved (its SHA-256 differs from {MANIFEST}): "
-                "restore the folder, or save the model again"
+                f"{name} is not what was saved (its SHA-256 differs from {MANIFEST}): restore the folder, or save the "
+                "model again"
             )
 
 

@@ -1,14 +1,11 @@
 """Checkpoints: a folder with `model.safetensors` (weights) and `card.json` (what they are).
 
 The constraint is written twice, on the card and into the header of the weights file, and the layer itself is a third
-witness: a folder whose three disagree is refused. Files are written beside their place and renamed, so that a folder
-is whole or absent. Nothing in a checkpoint is executed, and a foreign one cannot make the program allocate more than
-its own weights.
+witness: a folder whose three disagree is refused. The rest is the business of :mod:`physlab.store`.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import subprocess
@@ -16,19 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
-from safetensors.torch import save_file
 
 from physlab.constrain import layer_name
 from physlab.downscale import CNN, make_downscaler
 from physlab.errors import CheckpointError, PhysLabError
-from physlab.nn import NETWORKS
-from physlab.store import new_folder
+from physlab.nn import NETWORKS, count_parameters
+from physlab.store import CARD, WEIGHTS, Checkpoint, open_checkpoint, refuse_sizes, write_checkpoint
+from physlab.store import read_card as read_any_card
 
-WEIGHTS, CARD = "model.safetensors", "card.json"
 REQUIRED = ("name", "task", "factor", "constraint", "constraint_options", "network", "scaling", "variable")
-LARGEST = 4096  # of any whole number in the arguments of a network
 
 
 def save_checkpoint(folder: str | Path, model: CNN, card: Mapping) -> Path:
@@ -49,15 +43,11 @@ def save_checkpoint(folder: str | Path, model: CNN, card: Mapping) -> Path:
     if card.get("weights") == "float16":
         state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     header = {
-        "format": "pt",
         "constraint": model.constraint,
         "layer": model.layer.name,
         "network": type(model.network).__name__,
     }
-    with new_folder(folder, "model") as part:
-        save_file(state, part / WEIGHTS, metadata=header)
-        (part / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return folder
+    return write_checkpoint(folder, card, state, header)
 
 
 def ship(source: str | Path, folder: str | Path) -> Path:
@@ -83,17 +73,17 @@ def load_checkpoint(folder: str | Path, device: torch.device | str | None = None
     """
     folder = Path(folder)
     card = read_card(folder)
-    header, state = _read_weights(folder / WEIGHTS)
     name, constraint = card["name"], card["constraint"]
+    found = _open(folder)
     for key, wanted in (
         ("constraint", constraint),
         ("layer", layer_name(constraint)),
         ("network", card["network"]["class"]),
     ):
-        if header.get(key) != wanted:
+        if found.header.get(key) != wanted:
             raise CheckpointError(
                 f"checkpoint {name}: the card names {key} {wanted!r}, but the weights were trained with "
-                f"{header.get(key)!r}: restore the card that belongs to the weights, or train again"
+                f"{found.header.get(key)!r}: restore the card that belongs to the weights, or train again"
             )
     try:
         with torch.device("meta"):
@@ -106,25 +96,20 @@ def load_checkpoint(folder: str | Path, device: torch.device | str | None = None
         raise CheckpointError(
             f"checkpoint {name}: the card does not describe a network ({_line(error)}): train again"
         ) from None
-    wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    found = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    if wanted != found:
-        key = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))[0]
-        raise CheckpointError(
-            f"checkpoint {name}: weights and card differ at {key}: {found.get(key, 'absent')} in the file, "
-            f"{wanted.get(key, 'absent')} by the card: restore the card that belongs to the weights"
-        )
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
-        raise CheckpointError(f"checkpoint {name}: the weights hold NaN or infinite values: train again")
+    try:
+        found.require({key: tuple(tensor.shape) for key, tensor in network.state_dict().items()})
+        if (
+            model.layer.name != layer_name(constraint)
+            or model.factor != card["factor"]
+            or not (scale > 0 and math.isfinite(scale))
+        ):
+            raise CheckpointError(
+                f"layer {model.layer.name}, factor {model.factor} or scale {scale} contradict the card"
+            )
+        state = {key: tensor.float() for key, tensor in found.tensors().items()}
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {name}: {error}") from None
     network.load_state_dict(state, assign=True)
-    if (
-        model.layer.name != layer_name(constraint)
-        or model.factor != card["factor"]
-        or not (scale > 0 and math.isfinite(scale))
-    ):
-        raise CheckpointError(
-            f"checkpoint {name}: layer {model.layer.name}, factor {model.factor} or scale {scale} contradict the card"
-        )
     network.requires_grad_(False)
     return model.to(device or "cpu").eval()
 
@@ -132,17 +117,8 @@ def load_checkpoint(folder: str | Path, device: torch.device | str | None = None
 def read_card(folder: str | Path) -> dict:
     """The card of a checkpoint folder, its required entries present."""
     folder = Path(folder)
-    if not folder.is_dir():
-        raise CheckpointError(f"no checkpoint folder {folder}: physlab.list_models() lists those that are here")
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"checkpoint {folder.name} has no {CARD}: it says which constraint the weights need; restore it"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {folder.name}: {CARD} cannot be read ({_line(error)}): restore it") from None
-    missing = [key for key in REQUIRED if not isinstance(card, dict) or key not in card]
+    card = read_any_card(folder)
+    missing = [key for key in REQUIRED if key not in card]
     if missing:
         raise CheckpointError(
             f"checkpoint {folder.name}: {CARD} lacks {', '.join(missing)}: restore it, or train again"
@@ -153,13 +129,10 @@ def read_card(folder: str | Path) -> dict:
         raise CheckpointError(
             f"checkpoint {folder.name}: the card names no known network: allowed are {', '.join(NETWORKS)}"
         )
-    numbers = [
-        n for value in arguments.values() for n in (value if isinstance(value, list) else [value]) if isinstance(n, int)
-    ]
-    if any(not 0 <= n <= LARGEST for n in numbers):
-        raise CheckpointError(
-            f"checkpoint {folder.name}: an argument of the network is not within 0 to {LARGEST}: restore the card"
-        )
+    try:
+        refuse_sizes(arguments)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {folder.name}: {error}") from None
     try:
         layer_name(card["constraint"])
     except (PhysLabError, TypeError) as error:
@@ -178,6 +151,19 @@ def describe_model(model: CNN) -> dict:
         "constraint_options": model.options,
         "grid": model.training_grid,
     }
+
+
+def card_of(model: CNN) -> dict:
+    """The card of a model: its own, or, for one that was put together by hand, what it takes to build it again."""
+    network = model.network
+    frame = {name: getattr(network, name) for name in ("shift", "spread", "gain", "floor")}
+    made = {
+        "task": "own",
+        "network": {"class": type(network).__name__, "arguments": {**network.arguments, **frame},
+                    "parameters": count_parameters(network)},
+        "scaling": {"offset": [0.0], "scale": [model.scale]},
+    }  # fmt: skip
+    return {**made, **model.card, **describe_model(model)}
 
 
 def commit() -> str:
@@ -208,15 +194,16 @@ def device_name(device: torch.device) -> str:
     return f"CPU {platform.machine()}, {torch.get_num_threads()} thread" + ("s" if torch.get_num_threads() > 1 else "")
 
 
-def _read_weights(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint {path.parent.name} has no {WEIGHTS}: restore it, or train again")
+def _open(folder: Path) -> Checkpoint:
     try:
-        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            return file.metadata() or {}, {key: file.get_tensor(key).float() for key in file.keys()}
+        return open_checkpoint(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {folder.name}: {error}") from None
+    except FileNotFoundError:
+        raise CheckpointError(f"checkpoint {folder.name} has no {WEIGHTS}: restore it, or train again") from None
     except Exception as error:  # safetensors raises its own and the system's errors
         raise CheckpointError(
-            f"checkpoint {path.parent.name}: {WEIGHTS} is damaged ({_line(error)}): restore it, or train again"
+            f"checkpoint {folder.name}: {WEIGHTS} is damaged ({_line(error)}): restore it, or train again"
         ) from None
 
 

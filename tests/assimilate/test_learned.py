@@ -17,7 +17,8 @@ from physlab.assimilate.regression import GaussianRegression, Regression
 from physlab.assimilate.statespace import Columns, observe_columns
 from physlab.data.observe import observe, table
 from physlab.errors import Cancelled, CheckpointError, FieldError, PhysLabError
-from physlab.nn.stored import CARD, WEIGHTS, subclasses
+from physlab.nn.stored import subclasses
+from physlab.store import CARD, WEIGHTS
 
 LATENT = {"latent": 3, "vae_width": 8}
 SMALL = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import threading
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Server:
     """What the server delivers and what it saw.
 
     `cut` bytes are sent before the connection breaks (as often as `cuts` says); `code` answers with an error; `ranges`
-    off ignores the Range header, as some servers do.
+    off ignores the Range header, as some servers do; `drip` is a pause after each byte, in seconds.
     """
 
     content: bytes = b""
@@ -59,6 +60,7 @@ class Server:
     cut: int = 0
     cuts: int = 0
     ranges: bool = True
+    drip: float = 0.0
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -88,7 +90,13 @@ def server():
             if state.cuts > 0:
                 state.cuts -= 1
                 body = body[: state.cut]
-            self.wfile.write(body)
+            if not state.drip:
+                self.wfile.write(body)
+                return
+            with contextlib.suppress(OSError):  # until the other side has enough
+                for at in range(len(body)):
+                    self.wfile.write(body[at : at + 1])
+                    threading.Event().wait(state.drip)
 
         def log_message(self, *_args: object) -> None:
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server) -> Path:
 
 
 def visible(folder: Path) -> list[str]:
-    """File names in a folder, without the hidden lock."""
-    return sorted(p.name for p in folder.iterdir() if not p.name.endswith(".lock")) if folder.exists() else []
+    """File names in a folder, hidden ones too."""
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
 
 def failure() -> str:
@@ -60,7 +61,7 @@ def test_a_broken_connection_is_continued_within_one_call(cache, server):
 
 def test_an_interrupted_download_is_resumed_by_the_next_call(cache, server):
     server.cut, server.cuts = 6 * sources.CHUNK + 5, sources.ATTEMPTS
-    kept = sources.ATTEMPTS * 6 * sources.CHUNK
+    kept = sources.ATTEMPTS * (6 * sources.CHUNK + 5)  # every byte that came
     message = failure()
     assert f"{kept} of {len(CONTENT)} bytes are kept" in message
     assert visible(cache) == [".field.nc.part"], "no file may stand under the final name"
@@ -113,6 +114,19 @@ def test_a_failed_replacement_keeps_the_old_file(cache, server):
     server.content = b"corrupt"
     failure()
     assert path.read_bytes() == b"older version"
+
+
+def test_a_mirror_that_drips_is_given_up(cache, server, monkeypatch):
+    """Each byte comes within the time-out: without a least speed it would take for ever."""
+    monkeypatch.setattr(sources, "PATIENCE", 0.2)
+    server.drip = 0.03
+    start = time.monotonic()
+    message = failure()
+    assert "no connection" in message and "(TooSlow)" in message and "are kept and continued" in message
+    assert time.monotonic() - start < 5.0 and visible(cache) == [".field.nc.part"]
+    server.drip = 0.0
+    assert catalog.fetch("toy", progress=False)[0].read_bytes() == CONTENT
+    assert visible(cache) == ["field.nc"]
 
 
 def test_not_found(cache, server):

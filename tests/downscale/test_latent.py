@@ -15,8 +15,8 @@ from physlab.downscale.latent import HALO, LatentDownscaler, in_tiles
 from physlab.downscale.static import static_fields
 from physlab.errors import Cancelled, CheckpointError, FieldError, PhysLabError
 from physlab.grid import Grid, coarsen
-from physlab.nn.stored import CARD, WEIGHTS
 from physlab.nn.unet import GridConv, UNet
+from physlab.store import CARD, WEIGHTS
 
 DRIVERS, STATICS = ("t_low", "u_low", "v_low"), ("elevation", "latitude")
 SMALL = {"unet": (6, 8), "levels": (8, 8), "latent": 2, "features": 8}

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from physlab.errors import CheckpointError
-from physlab.nn.stored import CARD, WEIGHTS, Stored, subclasses
+from physlab.nn.stored import Stored, subclasses
+from physlab.store import CARD, MANIFEST, WEIGHTS
 
 
 class Shape(Stored):
@@ -21,7 +22,7 @@ class Shape(Stored):
         super().__init__()
         self.width = width
         self.layer = nn.Linear(width, width)
-        self.register_buffer("offset", torch.full((width,), 98000.0))
+        self.register_buffer("offset", torch.full((width,), 60001.0))
         self.register_buffer("count", torch.tensor(7))
 
     def describe(self) -> dict:
@@ -85,7 +86,7 @@ def test_saving_again_replaces_and_failing_leaves_the_old_one(tmp_path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         model.save(tmp_path / "m")
     assert Shape.load(tmp_path / "m").layer.weight[0, 0] == 2.0
-    assert sorted(p.name for p in tmp_path.rglob("*")) == sorted(["m", CARD, WEIGHTS])
+    assert sorted(p.name for p in tmp_path.rglob("*")) == sorted(["m", CARD, MANIFEST, WEIGHTS])
 
 
 def test_damaged_folders_say_so(tmp_path) -> None:

@@ -163,7 +163,7 @@ def test_nothing_is_half_written(pairs, recipe, tmp_path, monkeypatch) -> None:
         save_checkpoint(target, model, {**card, "scores": float("nan")})
     with pytest.raises(CheckpointError, match="names constraint 'mult'"):
         save_checkpoint(target, model, {**card, "constraint": "mult"})
-    monkeypatch.setattr(checkpoints, "save_file", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("os.fsync", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save_checkpoint(target, model, card)
     assert before == ((target / "card.json").read_text(), (target / "model.safetensors").read_bytes())
