@@ -7,18 +7,24 @@ import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import physlab.benchmark
-from physlab.benchmark import studies
+from physlab import registry
+from physlab.assimilate import Adas
+from physlab.benchmark import read_runs, studies
 from physlab.benchmark.parallel import Task, results
 from physlab.benchmark.study import Context, Run, Study, missing, presets
 from physlab.benchmark.table import By
+from physlab.constrain import Additive
 from physlab.data.assets import asset
+from physlab.downscale import Statistical
 from physlab.errors import PhysLabError
+from physlab.nn import CompactResNet
 
 MODELS = ("zero", "teacher", "pupil")
 
@@ -221,6 +227,37 @@ def test_a_study_is_one_file(tmp_path, monkeypatch) -> None:
     assert list(found) == sorted({*studies(), "added"})
     path = found["added"].launch(None, tmp_path, 1, say=lambda line: None)
     assert pd.read_csv(path).to_dict("list") == {"model": ["a"], "seed": [pytest.approx(float("nan"), nan_ok=True)]}
+
+
+def test_a_registered_method_is_benchmarked_without_an_edit(tmp_path, monkeypatch) -> None:
+    """A statistical method, a layer, a network and an analysis of somebody: each has its runs; one of them is made."""
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
+
+    @registry.register("parent", title="The parent's value", kind="statistical")
+    @dataclass(eq=False)
+    class Parent(Statistical):
+        def _learn(self, coarse, fine, rng):
+            self.arrays["nothing"] = np.zeros(1)
+
+        def _fields(self, coarse):
+            return coarse.repeat(self.factor, axis=-2).repeat(self.factor, axis=-1)
+
+    registry.register("halved", title="Half of it")(type("Halved", (Additive,), {"__module__": __name__}))
+    registry.register("Plain5", title="Plain")(type("Plain5", (CompactResNet,), {"__module__": __name__}))
+    registry.register("other", title="Other", kind="assimilation")(type("Other", (Adas,), {"__module__": __name__}))
+    plan = studies()["downscaling"].plan
+    assert {run.constraint for run in plan(only=("halved",)) if run.seed is not None} == {"halved"}
+    networks = plan("quick", only=("plain5 add",))
+    assert [str(run) for run in networks if run.kind == "network"] == ["tcw x4 plain5 add, seed 0"]
+    assert [str(run) for run in studies()["assimilation"].plan("quick", only=("Other",))] == [
+        "background", "other, seed 0",
+    ]  # fmt: skip
+    (run,) = (run for run in plan("quick", only=("parent",)) if (run.model, run.constraint) == ("parent", "none"))
+    path = studies()["downscaling"].launch(None, tmp_path, 1, [run], lambda line: None)
+    row, nearest = studies()["downscaling"].read(path).iloc[0], read_runs().query("model == 'nearest'")
+    nearest = nearest[(nearest["task"] == "tcw") & (nearest["factor"] == 4)].iloc[0]
+    assert row["rmse"] == pytest.approx(nearest["rmse"], rel=1e-4) and row["kind"] == "statistical"
+    assert row["data"] == nearest["data"] and row["s_per_megapixel"] > 0
 
 
 def test_a_table_without_its_columns_is_refused(tmp_path) -> None:
