@@ -84,7 +84,7 @@ ENTRIES: dict[str, Entry] = {
 
 
 #: Methods that are registered and have no entry: they are trained like most others.
-REGISTERED = Registered("methods", lambda spec: spec.kind == "assimilation")
+REGISTERED: Registered[type] = Registered("methods", lambda spec: spec.kind == "assimilation")
 FIXED = ("background", "3D-Var", "LETKF")  # nothing random
 
 
@@ -173,7 +173,7 @@ def trained(run: Run, context: Context, folder: Path | None = None) -> Learned |
 def score(method: Learned | None, pairs: Pairs, share: float, noise: float, members: int = MEMBERS) -> dict[str, float]:
     """Mean scores over all pairs; the stations depend on the pair and the setting alone."""
     space, rows, seconds = pairs.space, [], 0.0
-    members = members if method is not None and method.ensemble else 1
+    members, centred = members if method is not None and method.ensemble else 1, False
     for k in range(len(pairs)):
         background, increment = pairs.take(slice(k, k + 1))
         generator = torch.Generator().manual_seed(1_000_003 * k + round(1e5 * share) + round(10 * noise))
@@ -185,8 +185,8 @@ def score(method: Learned | None, pairs: Pairs, share: float, noise: float, memb
         seconds += time.perf_counter() - begun
         base = space.mean + space.std * background[0]
         analysis = base + space.error * made[0]
-        analysis = analysis if method is None else method.bounded(analysis)
-        centred = members > 1 and method.centred
+        if method is not None:
+            analysis, centred = method.bounded(analysis), members > 1 and method.centred
         rows.append(analysis_scores(analysis, base + space.error * increment[0], space, centred))
     table = pd.DataFrame(rows)
     return {**table.mean().to_dict(), "members": members, "states": len(rows), "s_per_state": seconds / len(rows)}
@@ -195,7 +195,7 @@ def score(method: Learned | None, pairs: Pairs, share: float, noise: float, memb
 def one(run: Run, context: Context) -> list[dict]:
     """A run, trained if need be and scored at its settings."""
     method = trained(run, context)
-    cost = {"parameters": 0, "train_s": float("nan")}
+    cost: dict[str, float | None] = {"parameters": 0, "train_s": float("nan")}
     if method is not None:
         cost = {"parameters": sum(p.numel() for p in method.parameters()), "train_s": method.card.get("train_s")}
     pairs = pairs_of(context.data, context.output, context.split)

@@ -89,8 +89,7 @@ def first_of(data: SRData, fields: int | None) -> SRData:
         return data
     if fields < 1:
         raise PhysLabError(f"fields is {fields}: pass at least 1")
-    kept = {
-        name: {split: values[:fields] for split, values in getattr(data, name).items()}
-        for name in ("fine", "coarse", "longitude", "time")
-    }
-    return replace(data, **kept, hashes=dict.fromkeys(data.hashes, "a part"))
+    fine, coarse = ({split: x[:fields] for split, x in part.items()} for part in (data.fine, data.coarse))
+    time, longitude = ({split: x[:fields] for split, x in part.items()} for part in (data.time, data.longitude))
+    hashes = dict.fromkeys(data.hashes, "a part")
+    return replace(data, fine=fine, coarse=coarse, longitude=longitude, time=time, hashes=hashes)

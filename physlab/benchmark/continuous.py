@@ -178,14 +178,15 @@ def fit_field(case: Case, method: str, seed: int, **changes) -> PhyDL:
 
 def one(run: Run, context: Context) -> list[dict]:
     """Make and score the method of a run."""
-    case, costs = make_case(run.data, run.seed or 0, context.data), {"parameters": 0}
+    seed, parameters = run.seed or 0, 0
+    case = make_case(run.data, seed, context.data)
     start = time.perf_counter()
     if run.method in FIELDS:
-        model = fit_field(case, run.method, run.seed, **context.changes)
-        made, costs = model.evaluate(case.asked), {"parameters": count_parameters(model.network)}
+        model = fit_field(case, run.method, seed, **context.changes)
+        made, parameters = model.evaluate(case.asked), count_parameters(model.network)
     else:
         made = interpolate(case, run.method)
-    costs["train_s"] = time.perf_counter() - start
+    costs = {"parameters": parameters, "train_s": time.perf_counter() - start}
     rmse = (made.double() - case.truth.double()).square().mean(0).sqrt().tolist()
     line = {"data": run.data, "method": run.method, "seed": run.seed, "points": len(case.points), **costs}
     return [line | {f"rmse_{v}": x for v, x in zip(VARIABLES, rmse, strict=True)}]

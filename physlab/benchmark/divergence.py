@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from physlab.assimilate.latent import LatentDiffusion
 from physlab.benchmark import assimilation as bench
 from physlab.benchmark.study import Context, Study, presets
 from physlab.benchmark.table import By
@@ -45,8 +46,8 @@ def one(run: Run, context: Context) -> list[dict]:
     longer = replace(context, changes={**context.changes, "steps": run.steps})
     method = bench.trained(bench.Run(run.model, run.seed), longer, Path(context.output) / f"steps-{run.steps}")
     pairs, rows = bench.pairs_of(context.data, context.output, context.split), []
-    for temperature in TEMPERATURES if method is not None and method.ensemble else (0.0,):
-        if method is not None:
+    for temperature in TEMPERATURES if isinstance(method, LatentDiffusion) else (0.0,):
+        if isinstance(method, LatentDiffusion):
             method.temperature = temperature
         found = bench.score(method, pairs, *bench.MAIN, bench.MEMBERS if temperature else 1)
         rows.append({"model": run.model, "seed": run.seed, "steps": run.steps, "temperature": temperature,

@@ -150,20 +150,21 @@ def one(run: Run, context: Context) -> list[dict]:
 
 def make(run: Run, data: SRData, folder: Path, changes: dict) -> tuple[FieldDownscaler, dict]:
     """The method, and what it cost: parameters and seconds of training."""
+    seed = run.seed or 0
     if run.kind == "baseline":
         name = run.model + ("" if run.constraint == "none" else f"+{run.constraint}")
         return next(method for method in baselines(data) if method.name == f"{name}-x{run.factor}"), {"parameters": 0}
     if run.kind == "statistical":
         start = time.perf_counter()
-        method = make_statistical(run.model, data).fit(data, seed=run.seed)
+        method = make_statistical(run.model, data).fit(data, seed=seed)
         costs = {"train_s": time.perf_counter() - start}
         return (method if run.constraint == "none" else Constrained(method, run.constraint)), costs
     recipe = get_recipe(run.recipe)
-    name = checkpoint_name(recipe, run.constraint, run.seed, run.preset)
+    name = checkpoint_name(recipe, run.constraint, seed, run.preset)
     shipped = None if changes else checkpoint_folders().get(name)
     where = shipped if shipped and not (folder / name / CARD).exists() else None
     if where is None:
-        where = train_one(recipe, run.constraint, run.seed, run.preset, folder, data, **changes)
+        where = train_one(recipe, run.constraint, seed, run.preset, folder, data, **changes)
     model = load_checkpoint(where)
     if model.card["split_hashes"].get("test") != data.hashes["test"]:
         raise PhysLabError(f"checkpoint {where} was made with other data: remove it, or choose another folder")
@@ -180,7 +181,7 @@ def after(run: Run, context: Context) -> list[Run]:
     """The run that a student learns from, or starts from, if its checkpoint is neither in the output nor shipped."""
     recipe = list_recipes().get(run.recipe)
     first = recipe and (recipe.teacher or recipe.start)
-    if not first:
+    if not first or run.seed is None:
         return []
     name = checkpoint_name(get_recipe(first), run.constraint, run.seed, run.preset)
     known = name in checkpoint_folders() or (Path(context.output) / CHECKPOINTS / name / CARD).is_file()

@@ -242,7 +242,7 @@ def one(run: Run, context: Context) -> list[dict]:
                 if "lapse" not in n or "elevation" in fields.statics}  # fmt: skip
         return [{**key, "model": n, **cost, **score(x, run.data, folder, split)} for n, x in made.items()]
     model = trained(run, context)
-    cost = {"parameters": sum(p.numel() for p in model.parameters()), "train_s": model.card.get("train_s")}
+    cost = {"parameters": sum(p.numel() for p in model.parameters()), "train_s": model.card["train_s"]}
     members, seconds = draw(model, fields, seed=run.seed)
     rows = [{**key, "model": run.model, **cost, "s_per_state": seconds,
              **score(members, run.data, folder, split)}]  # fmt: skip

@@ -45,7 +45,7 @@ NETWORKS = ("unet", "convlstm", "afno")
 SEEDS = (0, 1, 2)
 BASE = ForecastSettings(steps=900)
 MORE = ForecastSettings(steps=250, rate=1e-3)
-STAGES = {  # name -> changes of MORE
+STAGES: dict[str, dict] = {  # name -> changes of MORE
     "data": {},
     "equations": {"physics": 0.01},
     "equations, lighter": {"physics": 0.003},
@@ -98,7 +98,7 @@ def make_case(folder: str, model: Forecaster, split: str) -> Case:
     windows = Windows(band(folder, HELD_OUT).isel(time=slice(24 * days[0], 24 * days[1] + 1)), model)
     columns = list(range(0, windows.values.shape[-1] - APART + 1, APART))
     pairs = [(hour, column) for hour in windows.starts[::EVERY] for column in columns]
-    given, asked = windows.take(*zip(*pairs, strict=True), WIDTH)
+    given, asked = windows.take([hour for hour, _ in pairs], [column for _, column in pairs], WIDTH)
     mean = torch.from_numpy(np.stack([band(folder, TRAINING)[v].mean("time").values for v in VARIABLES]))
     climate = torch.stack([mean.roll(-column, -1)[..., :WIDTH] for _, column in pairs])[:, None].float()
     return Case(given, asked, climate, [float(windows.longitude[column]) for _, column in pairs], windows)
@@ -199,7 +199,7 @@ def forecasting_summary(runs: pd.DataFrame) -> pd.DataFrame:
             continue
         gains = {v: 1 - part.loc[both, f"rmse_{v}"] / control.loc[both, f"rmse_{v}"] for v in VARIABLES}
         gains["all"] = sum(gains.values()) / len(VARIABLES)
-        found = over_seeds(pd.DataFrame(gains), gains)
+        found = over_seeds(pd.DataFrame(gains), list(gains))
         rows += [{
             "model": model, "training": stage, "lead": lead, "variable": v, "seeds": len(both), "gain": found[v],
             "spread": found[f"{v}_spread"], "residual": part.loc[both, "residual"].mean(),

@@ -6,6 +6,7 @@ A failure costs its own run and those that build on it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import queue
 import time
@@ -57,7 +58,9 @@ def results(
     workers : processes, one thread each; with 1 the runs are made here, one after the other.
     client : takes the runs instead.
     """
-    waiting, failed, running = list(tasks), set(), set()
+    waiting = list(tasks)
+    failed: set[Hashable] = set()
+    running: set[Hashable] = set()
     done: queue.SimpleQueue = queue.SimpleQueue()
     with _client(client, workers, len(tasks)) as (place, slots):
         while waiting or running:
@@ -75,7 +78,7 @@ def results(
                 except EXPECTED as error:  # the workers are gone
                     done.put((task.run, error))
                 else:
-                    future.add_done_callback(lambda future, run=task.run: done.put((run, future)))
+                    future.add_done_callback(functools.partial(_ended, done, task.run))
             if not running:
                 raise PhysLabError(f"{', '.join(str(task.run) for task in waiting)} wait for each other")
             run, found = done.get()
@@ -107,6 +110,10 @@ def attempt(work: Callable, run: Hashable, arguments: tuple) -> object:
         return work(run, *arguments)
     except EXPECTED as error:
         return error
+
+
+def _ended(done: queue.SimpleQueue, run: Hashable, future: Future) -> None:
+    done.put((run, future))
 
 
 def _result(future: Future) -> object:

@@ -84,7 +84,7 @@ class Study(TidyTable):
     tell: Callable[[pd.DataFrame], str]
     data: str = ""
     needs: str = ""
-    check: Callable[[Sequence, Context], object] = _nothing
+    check: Callable[[list, Context], object] = _nothing
     after: Callable[[Any, Context], Iterable] = _nothing
     prepare: Callable[[Any, Context], object] | None = None
     more: Callable[[str, str], Sequence] = _nothing
@@ -118,7 +118,8 @@ class Study(TidyTable):
         return runs
 
     def _chosen(self, runs: list, only: Sequence[str], preset: str) -> list:
-        every, found = next(iter(self.plans.values()))(), {}
+        every = next(iter(self.plans.values()))()
+        found: dict[Any, None] = {}
         for name in only:
             more = _named(runs, name) or self._few(_named(every, name) or self.more(name, preset), preset)
             if not more:
