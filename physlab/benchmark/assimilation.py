@@ -29,7 +29,7 @@ from physlab.benchmark.table import By
 from physlab.errors import PhysLabError
 from physlab.registry import Registered
 from physlab.score.analysis import FIELDS, analysis_scores
-from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator
+from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained
 from physlab.train.checkpoint import commit, device_name, versions
 
 TRAINING, HELD_OUT = "run-8", "run-9"
@@ -154,19 +154,16 @@ def trained(run: Run, context: Context, folder: Path | None = None) -> Learned |
     train = pairs_of(context.data, output, "train")
     if run.model in FIXED:
         return entry.make(train.increment.float(), train.space)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed or 0)
-        method = entry.make(train.space)
+    autoencoder = None
     if entry.after:
-        method.adopt(trained(Run(entry.after, run.seed), replace(context, changes={}) if folder else context))
-        method.calibrate(train.take(slice(k, k + 16)) for k in range(0, len(train), 16))
-    if getattr(method, "physics", 0):
-        method.proxy = laws(context.data, output)
+        autoencoder = trained(Run(entry.after, run.seed), replace(context, changes={}) if folder else context)
+    held = functools.partial(laws, context.data, output)
+    method = untrained(entry.make, train, run.seed or 0, autoencoder, context.device, held)
     report = train_assimilator(method, train, replace(entry.settings, **context.changes), run.seed or 0)
     method.card |= {"task": "nature-twin", "seed": run.seed, "train_s": report.wall_time_s, "history": report.history,
                     "commit": commit(), "versions": versions(), "device": device_name(method.area.device)}  # fmt: skip
     method.save(path)
-    return method.eval()
+    return method.to("cpu").eval()
 
 
 @torch.no_grad()

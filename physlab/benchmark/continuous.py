@@ -164,7 +164,7 @@ def interpolate(case: Case, method: str) -> torch.Tensor:
     return torch.from_numpy(RBFInterpolator(old, values, neighbors=60, kernel="cubic", degree=1)(new))
 
 
-def fit_field(case: Case, method: str, seed: int, **changes) -> PhyDL:
+def fit_field(case: Case, method: str, seed: int, device: str = "cpu", **changes) -> PhyDL:
     """A continuous field of :data:`FIELDS`, fitted."""
     physics, modes, share = FIELDS[method]
     network = {"omega": frequencies(len(case.points), share)}
@@ -172,8 +172,8 @@ def fit_field(case: Case, method: str, seed: int, **changes) -> PhyDL:
         VARIABLES, case.domain, case.points, case.values, atmosphere(VARIABLES), SmoothForce(modes), network, seed
     )
     model.name = f"{method}, seed {seed}"
-    model.fit((case.points, case.values), FitSettings(physics=physics, **changes), seed)
-    return model
+    model.to(device).fit((case.points, case.values), FitSettings(physics=physics, **changes), seed)
+    return model.to("cpu")
 
 
 def one(run: Run, context: Context) -> list[dict]:
@@ -182,7 +182,7 @@ def one(run: Run, context: Context) -> list[dict]:
     case = make_case(run.data, seed, context.data)
     start = time.perf_counter()
     if run.method in FIELDS:
-        model = fit_field(case, run.method, seed, **context.changes)
+        model = fit_field(case, run.method, seed, context.device, **context.changes)
         made, parameters = model.evaluate(case.asked), count_parameters(model.network)
     else:
         made = interpolate(case, run.method)

@@ -139,7 +139,7 @@ def pairs(task: str, factor: int) -> SRData:
 def one(run: Run, context: Context) -> list[dict]:
     """Make, score and time the method of a run: its line of the table."""
     data = pairs(run.task, run.factor)
-    method, costs = make(run, data, Path(context.output) / CHECKPOINTS, dict(context.changes))
+    method, costs = make(run, data, Path(context.output) / CHECKPOINTS, dict(context.changes), context.device)
     scores = (getattr(method, "card", None) or {}).get("scores", {}).get(context.split, {})
     if not set(SCORES) - OF_ENSEMBLES <= set(scores):  # a checkpoint of before knows less; others have no card
         scores = evaluate(method, data, context.split)
@@ -148,7 +148,7 @@ def one(run: Run, context: Context) -> list[dict]:
     return [{name: line.get(name) for name in COLUMNS}]
 
 
-def make(run: Run, data: SRData, folder: Path, changes: dict) -> tuple[FieldDownscaler, dict]:
+def make(run: Run, data: SRData, folder: Path, changes: dict, device: str = "auto") -> tuple[FieldDownscaler, dict]:
     """The method, and what it cost: parameters and seconds of training."""
     seed = run.seed or 0
     if run.kind == "baseline":
@@ -164,7 +164,7 @@ def make(run: Run, data: SRData, folder: Path, changes: dict) -> tuple[FieldDown
     shipped = None if changes else checkpoint_folders().get(name)
     where = shipped if shipped and not (folder / name / CARD).exists() else None
     if where is None:
-        where = train_one(recipe, run.constraint, seed, run.preset, folder, data, **changes)
+        where = train_one(recipe, run.constraint, seed, run.preset, folder, data, device=device, **changes)
     model = load_checkpoint(where)
     if model.card["split_hashes"].get("test") != data.hashes["test"]:
         raise PhysLabError(f"checkpoint {where} was made with other data: remove it, or choose another folder")
@@ -174,7 +174,7 @@ def make(run: Run, data: SRData, folder: Path, changes: dict) -> tuple[FieldDown
 
 def prepare(run: Run, context: Context) -> None:
     """Train what others learn from."""
-    make(run, pairs(run.task, run.factor), Path(context.output) / CHECKPOINTS, dict(context.changes))
+    make(run, pairs(run.task, run.factor), Path(context.output) / CHECKPOINTS, dict(context.changes), context.device)
 
 
 def after(run: Run, context: Context) -> list[Run]:

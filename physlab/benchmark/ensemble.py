@@ -147,15 +147,16 @@ def trained(run: Run, context: Context) -> LatentDownscaler:
     fields, begun = fields_of(run.data, "train", context.data), time.perf_counter()
     if run.model == TUNED:
         model = trained(replace(run, model=DIFFUSION, kind="none", weight=0.0), context)
-        tune_latent(model, fields, run.weight, "balance" if run.kind == "none" else run.kind, settings, run.seed or 0)
+        kind = "balance" if run.kind == "none" else run.kind
+        tune_latent(model.to(context.device), fields, run.weight, kind, settings, run.seed or 0)
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed or 0)
             model = make_latent(fields, task.bound, **dict(task.arguments))
-        train_latent(model, fields, settings, run.seed or 0)
+        train_latent(model.to(context.device), fields, settings, run.seed or 0)
     model.card |= {"task": run.data, "seed": run.seed, "train_s": round(time.perf_counter() - begun, 1),
                    "commit": commit(), "versions": versions(), "device": device_name(model.mean.device)}  # fmt: skip
-    model.save(path)
+    model.to("cpu").save(path)
     return model
 
 

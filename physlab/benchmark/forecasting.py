@@ -159,10 +159,11 @@ def one(run: Run, context: Context) -> list[dict]:
                 model = Forecaster.load(output / f"forecast-{run.model}-base-s{run.seed}")
                 settings = MORE
             settings = ForecastSettings(**{**asdict(settings), **STAGES.get(stage, {}), **context.changes})
-            report = finetune(model, windows, settings, equations, seed=run.seed + (0 if stage == "base" else 1000))
+            seed = run.seed + (0 if stage == "base" else 1000)
+            report = finetune(model.to(context.device), windows, settings, equations, seed)
             model.card |= {"stage": stage, "seed": run.seed, "train_s": report.wall_time_s, "commit": commit(),
-                           "versions": versions(), "device": device_name(torch.device("cpu"))}  # fmt: skip
-            model.save(path)
+                           "versions": versions(), "device": device_name(model.std.device)}  # fmt: skip
+            model.to("cpu").save(path)
         cost = {"parameters": count_parameters(model.network), "train_s": model.card["train_s"]}
         rows += [{"model": run.model, "training": stage, "seed": run.seed, **row, **cost}
                  for row in score(case, predict(model, case), equations)]  # fmt: skip

@@ -24,6 +24,7 @@ import pandas as pd
 from physlab.benchmark.parallel import Client, Task, collect, results
 from physlab.benchmark.table import TidyTable
 from physlab.errors import PhysLabError
+from physlab.train.devices import choose_device
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Context:
     output : folder of the table and of what is trained for it.
     changes : of the settings of training, for a quick try.
     split : on which is scored.
+    device : on which is trained; scores and times are made on the processor.
     """
 
     data: str = ""
     output: str = "benchmark"
     changes: Mapping = field(default_factory=dict)
     split: str = "test"
+    device: str = "auto"
 
 
 def _nothing(*_: object) -> tuple:
@@ -152,6 +155,7 @@ class Study(TidyTable):
         only: Sequence[str] = (),
         seeds: Sequence[int] | None = None,
         client: Client | None = None,
+        device: str = "auto",
         **changes,
     ) -> Path:
         """Run or resume the study: make the runs that the table lacks, and write it after each; returns its path.
@@ -164,14 +168,17 @@ class Study(TidyTable):
         runs : others than :meth:`plan` gives for `preset`, `only` and `seeds`.
         say : receives a line for each run.
         client : takes the runs instead of processes of this machine: a client of ``dask.distributed``, an executor.
+        device : see :class:`Context`.
         changes : of the settings of training, for a quick try.
 
         Raises
         ------
-        PhysLabError : data that are not there, an unknown preset or name; after all runs have ended, some failed.
+        PhysLabError : data or a device that are not there, an unknown preset or name; after all runs have ended, some
+            failed.
         """
         runs = self.plan(preset, only, seeds) if runs is None else list(runs)
-        context = Context(str(self.data if data is None else data), str(output), changes)
+        place = str(self.data if data is None else data)
+        context = Context(place, str(output), changes, device=str(choose_device(device)))
         self.check(runs, context)
         path = Path(output) / self.file
         table = self.read(path) if path.exists() else None

@@ -45,6 +45,7 @@ def benchmark(
     only: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (),
     workers: int = 2,
+    device: str = "auto",
 ) -> None:
     """Compare all methods of a chapter on the same test fields; run it again to resume it.
 
@@ -59,11 +60,13 @@ def benchmark(
         only: names of methods, constraints or data: the runs that have one of them, and what they are compared with.
         seeds: others than the planned ones.
         workers: runs side by side.
+        device: on which is trained what has no checkpoint yet: cpu, cuda, cuda:1, mps, or auto (a CUDA device if there
+            is one); scores and times are made on the processor.
     """
     from physlab.benchmark import studies
 
     study = studies()[what]
-    path = study.launch(data, output, workers, preset=preset, only=only, seeds=seeds or None)
+    path = study.launch(data, output, workers, preset=preset, only=only, seeds=seeds or None, device=device)
     for title, table in study.shown(study.read(path)):
         show(title, table)
     print(path)

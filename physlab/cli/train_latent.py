@@ -58,10 +58,10 @@ def train_latent(
     from physlab import open_dataset
     from physlab.benchmark import compare_on
     from physlab.downscale.terrain import TerrainFields, ground_of, hold_out
-    from physlab.train.devices import processes, rank
+    from physlab.train.devices import choose_device, processes, rank
     from physlab.train.latent import LatentSettings, train_in_folder
 
-    names = pairs(mapping) or None
+    names, there = pairs(mapping) or None, choose_device(device)
 
     def opened(name: str) -> xr.Dataset:
         ds = open_dataset(name, names)
@@ -84,7 +84,7 @@ def train_latent(
                               opened(coarse).load() if coarse else None, statics, static)  # fmt: skip
     training, rest = hold_out(fields, held_out, gap)
     settings = LatentSettings() if steps is None else LatentSettings().scaled(steps)
-    with processes(device) as here:
+    with processes(there) as here:
         model = train_in_folder(training, output, settings, seed, weight, penalty, progress=True, device=here)
         if rank() == 0:
             show(f"{len(rest)} times that were held out", compare_on(model.to("cpu"), rest))

@@ -206,7 +206,7 @@ def train_by_name(
         if hasattr(kind, "from_increments"):  # estimated, not trained
             method = kind.from_increments(pairs.increment.float(), pairs.space)
         else:
-            method = untrained(kind, pairs, seed, autoencoder, here)
+            method = untrained(kind, pairs, seed, None if autoencoder is None else Learned.load(autoencoder), here)
             report = train_assimilator(
                 method, pairs, settings, seed, progress, state=state_file(name.replace(" ", "-"), Path(folder))
             )
@@ -217,17 +217,25 @@ def train_by_name(
 
 
 def untrained(
-    kind: type[Learned], pairs: Pairs, seed: int, autoencoder: str | Path | None, device: torch.device
-) -> Learned:
-    """A method before its training, on a device, with the autoencoder and the laws that it builds on."""
+    make: Callable[[StateSpace], Learned], pairs: Pairs, seed: int, autoencoder: Learned | None,
+    device: str | torch.device, laws: Callable[[], PhysicsProxy] | None = None,
+) -> Learned:  # fmt: skip
+    """A method before its training, on a device, with what it builds on.
+
+    Parameters
+    ----------
+    make : of a state space.
+    autoencoder : a trained one whose latents it takes, or None.
+    laws : the balances of the training block, for a method with physics; None to fit them to the pairs.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        method = kind(pairs.space).to(device)
+        method = make(pairs.space).to(device)
+    parts = [slice(k, k + 16) for k in range(0, len(pairs), 16)]
     if autoencoder is not None:
-        method.adopt(Learned.load(autoencoder))
-        method.calibrate((b.to(device), e.to(device)) for b, e in
-                         (pairs.take(slice(k, k + 16)) for k in range(0, len(pairs), 16)))  # fmt: skip
+        method.adopt(autoencoder)
+        method.calibrate(tuple(x.to(device) for x in pairs.take(part)) for part in parts)
     if getattr(method, "physics", 0):
-        truths = (pairs.truth(slice(k, k + 8)) for k in range(0, len(pairs), 8))
-        method.proxy = PhysicsProxy(pairs.space).fit(truths).to(device)
+        proxy = PhysicsProxy(pairs.space).fit(map(pairs.truth, parts)) if laws is None else laws()
+        method.proxy = proxy.to(device)
     return method
