@@ -114,6 +114,9 @@ ELSEWHERE = {  # start of a command -> the test that runs it, or what it calls
     "physlab evaluate": "test_cli.py::test_evaluate_agrees_with_the_card",
     "physlab train ": "test_cli.py::test_train_makes_a_checkpoint",
     "physlab train-latent": "test_cli.py::test_train_latent_on_fields_of_yours",
+    "physlab train-assimilation": "train/test_commands.py::test_assimilation",
+    "physlab train-forecast": "train/test_commands.py::test_forecast",
+    "physlab train-field": "train/test_commands.py::test_continuous_field",
     "physlab simulate": "simulate/test_run.py::test_restart_gives_the_same_run",
 }
 REDUCED = {  # part of a command -> what stands for it

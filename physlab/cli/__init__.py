@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"physlab {__version__}")
         return
     try:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and argv and argv[0] in COMMANDS and "train" not in argv[0]:
+            raise ValueError(f"physlab {argv[0]} is one process: start it without torchrun, which is for trainings")
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
             prog="physlab",

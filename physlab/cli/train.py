@@ -28,7 +28,7 @@ def train(
         seed: one or several; without any, 0.
         preset: cpu (compact, minutes on a laptop) or full (the published size, for a GPU).
         all: every constraint and every seed of the recipe, except as named.
-        workers: runs side by side.
+        workers: runs side by side; under torchrun they come one after the other, each over all processes.
         folder: where the checkpoint folders go; without one, beside those that ship with PhysLab.
         overwrite: train again what is finished.
         steps: another number of steps than the preset's, for a quick try.

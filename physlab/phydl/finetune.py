@@ -240,18 +240,21 @@ def finetune(
     progress: bool = False,
     watch: Callable[[int, Forecaster], None] | None = None,
     state: str | Path | None = None,
+    held_out: Callable[[Forecaster], float] | None = None,
 ) -> Report:
     """Train `model` in place, from where it is; with `settings.physics` > 0 by data and equations.
 
     Parameters
     ----------
-    watch, state : see :func:`physlab.train.loop.optimise`.
+    watch, state : see :func:`physlab.train.loop.optimise`;  held_out : see :func:`physlab.train.steps.take_steps`.
 
     Raises
     ------
     PhysLabError : physics without equations, leads that are not equally spaced, or a loss that is not a number.
     """
-    report = optimise(Forecasts(model, data, settings, equations, seed), state, progress, watch=watch)
+    objective = Forecasts(model, data, settings, equations, seed)
+    objective.held_out = held_out
+    report = optimise(objective, state, progress, watch=watch)
     model.card["training"] = [*model.card.get("training", []), {**asdict(settings), "seed": seed}]
     return report
 

@@ -125,6 +125,7 @@ def train_assimilator(
     progress: bool = False,
     watch: Callable[[int, Learned], None] | None = None,
     state: str | Path | None = None,
+    held_out: Callable[[Learned], float] | None = None,
 ) -> Report:
     """Train `method` in place, from where it is; what has no gradient (a finished autoencoder) stays as it is.
 
@@ -133,7 +134,7 @@ def train_assimilator(
     Parameters
     ----------
     watch : called with the step and the averaged method every 50 steps.
-    state : file for interrupted runs.
+    state, held_out : see :func:`physlab.train.steps.take_steps`.
 
     Raises
     ------
@@ -156,7 +157,7 @@ def train_assimilator(
     batches = Drawn(settings.batch, seed, observed)
     known = {"method": type(method).__name__, "arguments": method.arguments, "pairs": len(pairs)}
     report = take_steps(method, loss, settings, seed, progress=progress, watch=watch, batches=batches, state=state,
-                        fingerprint=known)  # fmt: skip
+                        fingerprint=known, held_out=held_out)  # fmt: skip
     with torch.no_grad():
         taken = (pairs.take(slice(k, k + 16)) for k in range(0, len(pairs), 16))
         method.finish((background.to(device), increment.to(device)) for background, increment in taken)

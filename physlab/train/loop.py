@@ -27,7 +27,7 @@ from physlab.nn import share
 from physlab.train.devices import wait
 from physlab.train.objective import Objective
 from physlab.train.progress import Bar
-from physlab.train.state import read_state, write_state
+from physlab.train.state import FORMAT, read_state, write_state
 
 
 @dataclass
@@ -145,12 +145,13 @@ def optimise(
             report.steps, report.wall_time_s = offset + step, before + time.perf_counter() - start
             if state is not None and rank == 0:
                 kept = [module.state_dict() for module in (*modules.values(), *optimisers)]
-                content = {"modules": kept, "best": best, "extra": objective.extra(), "report": asdict(report)}
-                write_state(state, content | {"fingerprint": objective.fingerprint, "step": step, "offset": offset})
+                content = {"format": FORMAT, "fingerprint": objective.fingerprint, "step": step, "offset": offset}
+                content |= {"modules": kept, "best": best, "extra": objective.extra(), "report": asdict(report)}
+                write_state(state, content)
             if leaving:
                 return report
-            stale = sum(entry["step"] > report.best_step for entry in report.history) if objective.score else 0
-            if stale >= settings.patience:
+            stale = sum(entry["step"] > report.best_step for entry in report.history)
+            if best is not None and stale >= settings.patience:
                 report.stopped = f"no better {objective.score} for {stale} validations"
                 break
     report.steps, report.wall_time_s = offset + step, before + time.perf_counter() - start

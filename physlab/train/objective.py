@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import torch
@@ -29,13 +29,14 @@ class Objective:
     terms : name -> number of the last step, for the history.
     fingerprint : what a state file must agree with, as JSON can hold it.
     first : number of the first step in the ramp of the averaged weights.
-    score : entry of :meth:`validate` that decides which weights are best; "" if there is none.
+    held_out : ``held_out(average model)``, a score on data that are held out, the lower the better; None for none.
+    score : entry of :meth:`validate` that decides which weights are best, and when to stop.
     keep_last : the weights of the last validation are kept, not those of the best.
     advice : what helps, beside a lower rate, where the loss is not a number.
     """
 
     first: ClassVar[int] = 1
-    score: ClassVar[str] = ""
+    score: ClassVar[str] = "held_out"
     advice: ClassVar[str] = ""
     keep_last = False
 
@@ -43,6 +44,7 @@ class Objective:
         self.model, self.settings, self.batches, self.title = model, settings, batches, title
         self.terms: dict[str, Tensor] = {}
         self.fingerprint: dict = {}
+        self.held_out: Callable[[nn.Module], float] | None = None
 
     @property
     def rate(self) -> float:
@@ -82,7 +84,7 @@ class Objective:
 
     def validate(self, average: nn.Module, precision: str) -> dict[str, float]:
         """Scores of the averaged weights on data that are held out."""
-        return {}
+        return {} if self.held_out is None else {"held_out": float(self.held_out(average))}
 
     def note(self, entry: Mapping[str, float]) -> str:
         """A few words behind the bar."""

@@ -12,6 +12,8 @@ import torch
 from physlab.errors import PhysLabError
 from physlab.store import write_file
 
+FORMAT = 2  # of the file; it changes with the loop
+
 
 def write_state(path: Path, content: dict) -> None:
     """A reader sees the old file or the new one, never a half."""
@@ -24,11 +26,13 @@ def read_state(path: Path, fingerprint: dict) -> dict:
     """The state of an interrupted run of the same settings, data, seed and constraint."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        same = saved["fingerprint"] == fingerprint
+        same, known = saved["fingerprint"] == fingerprint, saved.get("format") == FORMAT
     except Exception as error:  # torch raises many kinds for a damaged file
         raise PhysLabError(
             f"training state {path} cannot be read ({type(error).__name__}): remove it to start again"
         ) from None
+    if not known:
+        raise PhysLabError(f"training state {path} is of another version of the library: remove it to start again")
     if not same:
         raise PhysLabError(
             f"training state {path} is of a run with other settings, data, seed or constraint: remove it to start again"

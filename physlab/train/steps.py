@@ -52,6 +52,7 @@ def take_steps(
     batches: Batches | None = None,
     state: str | Path | None = None,
     fingerprint: dict | None = None,
+    held_out: Callable[[nn.Module], float] | None = None,
 ) -> Report:
     """Train `model` in place, from where it is, and leave it with its averaged weights, in evaluation mode.
 
@@ -61,6 +62,8 @@ def take_steps(
     settings : what all trainings have.
     watch, state : see :func:`physlab.train.loop.optimise`.
     fingerprint : what a state file must agree with, beside the settings and the seed.
+    held_out : score of the averaged model on other data, the lower the better: the best weights are kept, and the
+        training stops when they are not bettered.
 
     What has no gradient stays as it is.
 
@@ -71,4 +74,5 @@ def take_steps(
     batches = Drawn(settings.batch, seed) if batches is None else batches
     objective = ByLoss(model, loss, settings, batches, title or type(model).__name__)
     objective.fingerprint = {"settings": asdict(settings), "seed": seed, **(fingerprint or {})}
+    objective.held_out = held_out
     return optimise(objective, state, progress, watch=watch)

@@ -92,6 +92,11 @@ def test_continuous_field(tmp_path, capsys) -> None:
     assert "is there already" in one_line(capsys, "train-field", source, folder)
 
 
+def test_torchrun_is_for_trainings(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "start it without torchrun" in one_line(capsys, "evaluate", "tcw-x4-softmax-s0")
+
+
 @pytest.mark.parametrize("command", ["train", "train-latent", "train-assimilation", "train-forecast", "train-field",
                                      "downscale", "assimilate", "evaluate", "benchmark"])  # fmt: skip
 def test_a_device_that_is_not_there_is_one_line(command: str, tmp_path, capsys, twin) -> None:

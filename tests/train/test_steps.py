@@ -128,3 +128,47 @@ def test_the_rate_is_that_of_the_model_unless_set() -> None:
 def test_wrong_settings(wrong: dict) -> None:
     with pytest.raises(PhysLabError, match=next(iter(wrong))):
         Steps(**wrong)
+
+
+def test_what_is_held_out_decides_which_weights_are_kept_and_when_to_stop() -> None:
+    model, seen = Guess(), []
+
+    def towards_one(model: Guess, generator: torch.Generator) -> torch.Tensor:
+        return (model.number - 1.0).square()
+
+    def held_out(average: Guess) -> float:
+        seen.append((average.number.item(), abs(average.number.item() - 0.3)))
+        return seen[-1][1]
+
+    settings = Steps(steps=400, rate=0.01, validate_every=5, patience=4, ema=0.0, **PLAIN)
+    report = take_steps(model, towards_one, settings, held_out=held_out)
+    best = min(range(len(seen)), key=lambda k: seen[k][1])
+    assert 0 < best < len(seen) - 1 and model.number.item() == pytest.approx(seen[best][0])
+    assert report.best_step == 5 * (best + 1) and report.best_rmse == pytest.approx(seen[best][1])
+    assert report.steps == 5 * (best + 5) < 400 and "no better held_out for 4 validations" in report.stopped
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path) -> None:
+    """Of a function, killed while it draws a batch."""
+    whole, state, settings = Guess(), tmp_path / "state.pt", Steps(steps=9, validate_every=2, rate=0.1, **PLAIN)
+    take_steps(whole, square, settings, 3)
+
+    def killed(model: Guess, generator: torch.Generator) -> torch.Tensor:
+        if model.seen == 5:
+            raise KeyboardInterrupt
+        return square(model, generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        take_steps(Guess(), killed, settings, 3, state=state)
+    again = Guess()
+    again.number.data.fill_(9.0)
+    report = take_steps(again, square, settings, 3, state=state)
+    assert torch.equal(again.number, whole.number) and again.seen == whole.seen == 9 and not state.exists()
+    assert [entry["step"] for entry in report.history] == [2, 4, 6, 8, 9]
+    with pytest.raises(KeyboardInterrupt):
+        take_steps(Guess(), killed, settings, 3, state=state)
+    with pytest.raises(PhysLabError, match="other settings"):
+        take_steps(Guess(), square, settings, 4, state=state)
+    torch.save({**torch.load(state, weights_only=True), "format": 1}, state)
+    with pytest.raises(PhysLabError, match="another version of the library: remove it"):
+        take_steps(Guess(), square, settings, 3, state=state)
