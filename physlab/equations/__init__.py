@@ -4,7 +4,16 @@ Each law offers `residual(...)`, zero where the law holds, and registers it; :fu
 Compare it with the residual of the truth by :func:`relative_residual`.
 """
 
-from physlab.equations import advection, geostrophic, hydrostatic, moisture, momentum, operators, saturation
+from physlab.equations import (
+    advection,
+    geostrophic,
+    hydrostatic,
+    moisture,
+    momentum,
+    operators,
+    saturation,
+    surface_temperature,
+)
 from physlab.equations.law import LAWS, laws_of, relative_to_truth, residual_of
 from physlab.equations.relative import relative_residual
 
