@@ -1,17 +1,21 @@
-"""All methods in one figure: RMSE against conservation error, spectral divergence or time, from the results table."""
+"""All methods in two linked scatters, from the results table: RMSE against conservation error, spectral divergence or
+time, and against a second of these. What is selected in one is selected in both, and alone stays in the table."""
 
 from __future__ import annotations
 
 import html
 from typing import Any
 
+import holoviews as hv
 import numpy as np
 import pandas as pd
 import panel as pn
 from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool
 from bokeh.models.annotations import Legend, LegendItem
+from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
+from holoviews.plotting.bokeh import BokehRenderer
 
 from apps import theme
 from apps.options import AGAINST, CONSTRAINTS, NETWORKS
@@ -23,60 +27,76 @@ AXES = {
     "spectral_divergence": "spectral divergence",
     "s_per_megapixel": "seconds per million fine points, one thread",
 }
+BESIDE = {  # what the second scatter shows
+    "conservation_error": "s_per_megapixel",
+    "spectral_divergence": "conservation_error",
+    "s_per_megapixel": "conservation_error",
+}
 TIPS = """<div style="font: 12px Roboto, sans-serif"><b>@label</b> · @kind · seeds: @seeds<br>
 RMSE @rmse_text, gain on bicubic+add @gain_text<br>conservation @conservation_error{0.0e+0}, spectrum
 @spectral_divergence{0.0e+0}<br>@speed_text</div>"""
 
 
+def linked_scatters() -> hv.Layout:
+    """Two clouds of points over one table, so that a selection in one is a selection in both (linked brushing)."""
+    numbers = {name: [1.0, 2.0] for name in ("x", "x2", "y")}  # replaced at once
+    nothing = pd.DataFrame(numbers | {"color": "white", "marker": "circle"})
+    style = {"color": "color", "marker": "marker", "size": 12, "line_color": "white", "alpha": 0.9, "logx": True,
+             "responsive": True, "height": 440, "default_tools": ["pan", "wheel_zoom", "box_select", "tap", "reset"],
+             "active_tools": ["box_select"], "nonselection_alpha": 0.12}  # fmt: skip
+    clouds = [hv.Points(nothing, [x, "y"], ["color", "marker"]).opts(**style) for x in ("x", "x2")]
+    return hv.Layout(clouds).opts(shared_datasource=True, merge_tools=True)
+
+
 class Benchmark:
-    """A scatter and its table; `update` draws a summary, `say` a sentence instead."""
+    """Two scatters and their table; `update` draws a summary, `say` a sentence instead."""
 
     def __init__(self) -> None:
-        columns = (
-            "x", "y", "left", "right", "low", "high", "colour", "marker", "label", "kind", "seeds", "rmse_text",
-            "gain_text", "conservation_error", "spectral_divergence", "speed_text", "name",
-        )  # fmt: skip
-        self.columns = columns
-        self.source = ColumnDataSource({name: [] for name in columns})
-        self.figure = figure(
-            sizing_mode="stretch_width",
-            height=440,
-            x_axis_type="log",
-            tools="pan,wheel_zoom,reset",
-            margin=(0, 8, 0, 8),
-        )
-        bars: dict[str, Any] = {"source": self.source, "line_color": "colour", "line_alpha": 0.6}
-        self.figure.segment("left", "y", "right", "y", **bars)
-        self.figure.segment("x", "low", "x", "high", **bars)
-        points = self.figure.scatter(
-            "x", "y", source=self.source, marker="marker", fill_color="colour", line_color="white", size=12, alpha=0.9
-        )
-        self.figure.text(
-            "x", "y", text="name", source=self.source, x_offset=8, y_offset=4, text_color=theme.QUIET,
-            text_font_size="10px", text_font=value(theme.FONT),
-        )  # fmt: skip
-        self.figure.add_tools(HoverTool(renderers=[points], tooltips=TIPS))
-        self._legend()
         self.heading, self.table = text_pane("", margin=(0, 4)), text_pane("", margin=(0, 10, 10, 10))
-        self.plot = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=(0, 8))
+        self.plot = pn.Column(sizing_mode="stretch_width", margin=(0, 8))
         self.view = pn.Column(
             self.heading, self.plot, self.table, sizing_mode="stretch_width", styles=theme.CARD_STYLE, margin=4
         )
+        self.figures: list[figure] = []
+        self.source = ColumnDataSource()
+        self.summary, self.drawn, self.units = pd.DataFrame(), pd.DataFrame(), ""
 
-    def _legend(self) -> None:
+    def _build(self) -> None:
+        """Make the figures: half a second, which a page that never shows this view does not wait."""
+        drawn = BokehRenderer.instance().get_plot(linked_scatters()).state
+        points: list[Any] = sorted(drawn.select({"type": GlyphRenderer}), key=lambda mark: mark.glyph.x)  # x, x2
+        self.figures = [next(f for f in drawn.select({"type": figure}) if mark in f.renderers) for mark in points]
+        self.source, height = points[0].data_source, DataRange1d()
+        for fig, mark, number in zip(self.figures, points, ("", "2"), strict=True):
+            fig.x_range, fig.y_range, x = DataRange1d(), height, f"x{number}"
+            bars: dict[str, Any] = {
+                "source": self.source,
+                "line_color": "color",
+                "line_alpha": 0.6,
+                "level": "underlay",
+            }
+            fig.segment(f"left{number}", "y", f"right{number}", "y", **bars)
+            fig.segment(x, "low", x, "high", **bars)
+            fig.text(
+                x, "y", text="name", source=self.source, x_offset=8, y_offset=4, text_color=theme.QUIET,
+                text_font_size="10px", text_font=value(theme.FONT),
+            )  # fmt: skip
+            fig.add_tools(HoverTool(renderers=[mark], tooltips=TIPS))
+        self.source.selected.on_change("indices", lambda attr, old, new: self._table())
+        self._legend(self.figures[-1])
+        self.plot.append(pn.pane.Bokeh(drawn, sizing_mode="stretch_width"))
+
+    @staticmethod
+    def _legend(fig: figure) -> None:
         """Colours are constraints, shapes are kinds of methods."""
         items = []
         for name, colour in theme.CONSTRAINT_COLOURS.items():
-            mark: Any = self.figure.scatter(
-                [np.nan], [np.nan], marker="circle", fill_color=colour, line_color="white", size=11
-            )
+            mark: Any = fig.scatter([np.nan], [np.nan], marker="circle", fill_color=colour, line_color="white", size=11)
             items.append(LegendItem(label=CONSTRAINTS[name].lower(), renderers=[mark]))
         for kind, marker in theme.KIND_MARKERS.items():
-            mark = self.figure.scatter(
-                [np.nan], [np.nan], marker=marker, fill_color="white", line_color=theme.INK, size=10
-            )
+            mark = fig.scatter([np.nan], [np.nan], marker=marker, fill_color="white", line_color=theme.INK, size=10)
             items.append(LegendItem(label=kind, renderers=[mark]))
-        self.figure.add_layout(Legend(items=items, location="top_left"), "right")
+        fig.add_layout(Legend(items=items, location="top_left"), "right")
 
     def say(self, sentence: str) -> None:
         """There is nothing to draw."""
@@ -85,15 +105,22 @@ class Benchmark:
 
     def update(self, summary: pd.DataFrame, units: str, title: str, against: str) -> None:
         """Draw one row of the summary as one point; rows without the horizontal quantity are left out and counted."""
+        if not self.figures:
+            self._build()
+        beside = BESIDE[against]
         rows = summary[np.isfinite(summary["rmse"]) & np.isfinite(summary[against])]
         x, y = rows[against].to_numpy(float), rows["rmse"].to_numpy(float)
-        dx, dy = (rows[f"{name}_spread"].fillna(0.0).to_numpy(float) for name in (against, "rmse"))
+        x2 = rows[beside].to_numpy(float)
+        spreads = (rows[f"{name}_spread"].fillna(0.0).to_numpy(float) for name in (against, beside, "rmse"))
+        dx, dx2, dy = spreads
         baseline = (rows["kind"] == "baseline").to_numpy()
         labels = [label(row) for _, row in rows.iterrows()]
+        self.source.selected.indices = []
         self.source.data = {
             "x": np.maximum(x, FLOOR), "y": y,
             "left": np.maximum(x - dx, FLOOR), "right": np.maximum(x + dx, FLOOR), "low": y - dy, "high": y + dy,
-            "colour": [theme.CONSTRAINT_COLOURS.get(c, theme.QUIET) for c in rows["constraint"]],
+            "x2": np.maximum(x2, FLOOR), "left2": np.maximum(x2 - dx2, FLOOR), "right2": np.maximum(x2 + dx2, FLOOR),
+            "color": [theme.CONSTRAINT_COLOURS.get(c, theme.QUIET) for c in rows["constraint"]],
             "marker": [theme.KIND_MARKERS.get(kind, "circle") for kind in rows["kind"]],
             "label": labels, "kind": rows["kind"].to_list(), "seeds": rows["seeds"].to_list(),
             "rmse_text": [f"{with_spread(row, 'rmse')} {units}" for _, row in rows.iterrows()],
@@ -103,18 +130,25 @@ class Benchmark:
             "speed_text": [f"{s:.2g} s per megapixel" if np.isfinite(s) else "" for s in rows["s_per_megapixel"]],
             "name": [text if is_baseline else "" for text, is_baseline in zip(labels, baseline, strict=True)],
         }  # fmt: skip
-        self.figure.xaxis.axis_label = AXES[against].format(units=units)
-        self.figure.yaxis.axis_label = f"RMSE, {units}"
+        for fig, quantity in zip(self.figures, (against, beside), strict=True):
+            fig.xaxis.axis_label, fig.yaxis.axis_label = AXES[quantity].format(units=units), f"RMSE, {units}"
         left_out = len(summary) - len(rows)
         words = f" {left_out} without this quantity are not drawn." if left_out else ""
         floor = f" Values below {FLOOR:.0e} are drawn there." if (x < FLOOR).any() else ""
         self.heading.object = (
             f'<div class="caption" data-benchmark="ready" data-rows="{len(rows)}"><b>RMSE against '
             f'{AGAINST[against].lower()}</b><span class="quiet">{html.escape(title)}: {len(rows)} methods on the '
-            f"whole test set, mean over seeds. Lower left is better.{words}{floor}</span></div>"
+            f"whole test set, mean over seeds. Lower left is better; what you select is selected in both figures, and "
+            f"alone in the table.{words}{floor}</span></div>"
         )
-        self.table.object = table_html(summary, units)
+        self.summary, self.drawn, self.units = summary, rows, units
+        self._table()
         self.plot.visible = self.table.visible = True
+
+    def _table(self) -> None:
+        """The rows that are selected, or all of them."""
+        chosen = self.source.selected.indices
+        self.table.object = table_html(self.drawn.iloc[chosen] if chosen else self.summary, self.units)
 
 
 def label(row: pd.Series) -> str:

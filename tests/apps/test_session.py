@@ -155,6 +155,15 @@ def test_the_benchmark_view(store, monkeypatch):
     assert drawn["x"].min() == 1e-8  # the logarithm of rounding errors would squeeze the rest
     assert drawn["high"][2] - drawn["y"][2] == pytest.approx(0.1 * 2**0.5)
     assert "+20.0 %" in page.benchmark.table.object
+    clouds = [figure.renderers[0] for figure in page.benchmark.figures]
+    assert [cloud.data_source for cloud in clouds] == 2 * [page.benchmark.source]  # linked: one table, one selection
+    assert [cloud.glyph.x for cloud in clouds] == ["x", "x2"]
+    assert list(drawn["x2"]) == [0.5, 0.5, 0.5]  # the time, beside the conservation error
+    page.benchmark.source.selected.indices = [2]
+    assert page.benchmark.table.object.count("data-value") == 1 and "EDSR" in page.benchmark.table.object
+    page.state.against = "spectral_divergence"
+    assert list(page.benchmark.source.data["x2"])[:2] == pytest.approx([1e-8, 0.7])
+    assert page.benchmark.table.object.count("data-value") == 3  # another figure: nothing is selected any more
     page.state.factor = 8
     assert "no benchmark of tcw at factor 8" in page.benchmark.heading.object
     page.controls["view"].value = "downscale"
@@ -225,7 +234,6 @@ def test_the_address_follows_the_state_and_the_state_the_address(store):
     assert (page.state.factor, page.state.constraint, page.state.frame) == (2, "add", 1)
 
 
-@pytest.mark.slow
 def test_200_broken_links_in_one_session(store, caplog, broken_links):
     location = Location()
     page = session(store)
