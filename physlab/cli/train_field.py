@@ -44,7 +44,7 @@ def train_field(
             raise ValueError(f"{output} is there already: choose another folder, or remove it to fit again")
         ds = open_dataset(data, pairs(mapping) or None).load()
         model = PhyDL.of(ds, variables or None, force=SmoothForce(force), seed=seed).to(here)
-        settings = FitSettings(physics=physics, **({} if steps is None else {"steps": steps}))
+        settings = FitSettings(physics=physics, steps=steps or FitSettings.steps)
         report = model.fit(ds, settings, seed, state_file("field", output), progress=True)
         model.card |= {"commit": commit(), "versions": versions(), "device": device_name(here)}
         by_one(lambda: model.save(output))

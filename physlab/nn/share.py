@@ -9,6 +9,8 @@ the plain operation.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -84,9 +86,9 @@ def least(x: Tensor, part: int) -> Tensor:
         return x.argsort()[: max(1, len(x) // part)]
     counts = torch.zeros(world, dtype=torch.long, device=x.device)
     counts[rank] = len(x)
-    counts = total(counts).tolist()
-    begin = sum(counts[:rank])
-    values = x.new_zeros(sum(counts))
+    lengths = [int(count) for count in total(counts)]
+    begin = sum(lengths[:rank])
+    values = x.new_zeros(sum(lengths))
     values[begin : begin + len(x)] = x.detach()
     chosen = total(values).argsort()[: max(1, len(values) // part)] - begin
     return chosen[(chosen >= 0) & (chosen < len(x))]
@@ -103,9 +105,11 @@ class BatchNorm2d(nn.BatchNorm2d):
         variance = mean((y - centre[:, None, None]).square(), at)
         with torch.no_grad():
             count = float(total(y.new_tensor(float(y[:, 0].numel()))))
-            self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(centre, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+            for kept, found in ((self.running_mean, centre), (self.running_var, variance * count / (count - 1))):
+                if kept is not None:
+                    kept.lerp_(found, self.momentum or 0.0)
         y = (y - centre[:, None, None]) * (variance[:, None, None] + self.eps).rsqrt()
         return (y * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
@@ -130,7 +134,7 @@ def align(module: nn.Module) -> None:
             dist.broadcast(tensor, 0)
 
 
-def told(content: object) -> object:
+def told(content: Any) -> Any:
     """What process 0 says, for all."""
     if processes()[1] == 1:
         return content

@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -238,9 +239,9 @@ def finetune(
     equations: GridResidual | None = None,
     seed: int = 0,
     progress: bool = False,
-    watch: Callable[[int, Forecaster], None] | None = None,
+    watch: Callable[[int, Any], None] | None = None,
     state: str | Path | None = None,
-    held_out: Callable[[Forecaster], float] | None = None,
+    held_out: Callable[[Any], float] | None = None,
 ) -> Report:
     """Train `model` in place, from where it is; with `settings.physics` > 0 by data and equations.
 
@@ -264,6 +265,8 @@ class Forecasts(Objective):
 
     first = 0
     advice = " or the weight of the physics"
+    model: Forecaster
+    settings: ForecastSettings
 
     def __init__(
         self, model: Forecaster, data: Windows, settings: ForecastSettings, equations: GridResidual | None, seed: int
@@ -291,7 +294,7 @@ class Forecasts(Objective):
         with torch.autocast(given.device.type, enabled=False):
             misfit = (relative - (asked - now) / model.change).square().mean()
             physics = misfit.new_zeros(())
-            if settings.physics:
+            if settings.physics and self.equations is not None:
                 residual = self.equations(torch.cat([now, now + model.change * relative], 1), self.grid, self.dt)
                 force, spread = (x.to(residual) for x in self.equations.at(first, settings.width))
                 residual = (residual - (force if settings.force == "place" else 0)) / spread

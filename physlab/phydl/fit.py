@@ -101,6 +101,7 @@ class Points(Objective):
 
     advice = " or the weight of the physics"
     warm_up = 0.02
+    settings: FitSettings
 
     def __init__(
         self, model: ContinuousField, points: Tensor, values: Tensor, settings: FitSettings, seed: int

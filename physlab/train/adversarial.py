@@ -127,7 +127,7 @@ def fit_adversarial(
     if report is not None:
         report.best_rmse = math.inf  # the weights of the pixel stage are not among those that are compared
     report = optimise(Duel(model, data, settings, plan, seed, device), state, progress, stop_after, report=report)
-    model.to(memory_format=torch.contiguous_format)
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     report.stopped = "end of the adversarial schedule"
     return report
 
@@ -147,8 +147,8 @@ class Duel(Pixels):
         self.plan, self.keep_last = plan, plan.best == "last"
         own = data.all_coarse("train") / model.scale
         self.own = torch.cat([own, WaterBudget.terms(data)], dim=1) if plan.physics else own
-        length = {"steps": plan.steps, "rate": plan.rate, "patience": plan.steps, "budget_s": None}
-        super().__init__(model, data, replace(settings, **length), seed + 1, device)
+        longer = replace(settings, steps=plan.steps, rate=plan.rate, patience=plan.steps, budget_s=None)
+        super().__init__(model, data, longer, seed + 1, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1000)
             self.judge = Judge(model, data, plan, self.unit).to(self.device)
@@ -211,9 +211,10 @@ class Duel(Pixels):
     def right(self, real: Tensor, fake: Tensor) -> Tensor:
         """Share of fields that are judged rightly; a relativistic discriminator ranks: its zero lies between the two
         means."""
-        middle = 0.0
+        middle = torch.zeros(())
         if self.plan.loss == "relativistic":
-            middle = 0.5 * sum(mean(x, tuple(range(x.ndim))) for x in (real, fake))
+            middle = 0.5 * (mean(real, tuple(range(real.ndim))) + mean(fake, tuple(range(fake.ndim))))
+        middle = middle.to(real)
         return 0.5 * ((real > middle).float().mean() + (fake < middle).float().mean())
 
     def note(self, entry: Mapping[str, float]) -> str:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import xarray as xr
@@ -123,9 +124,9 @@ def train_assimilator(
     settings: AssimilationSettings,
     seed: int = 0,
     progress: bool = False,
-    watch: Callable[[int, Learned], None] | None = None,
+    watch: Callable[[int, Any], None] | None = None,
     state: str | Path | None = None,
-    held_out: Callable[[Learned], float] | None = None,
+    held_out: Callable[[Any], float] | None = None,
 ) -> Report:
     """Train `method` in place, from where it is; what has no gradient (a finished autoencoder) stays as it is.
 
@@ -231,7 +232,7 @@ def untrained(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        method = make(pairs.space).to(device)
+        method: Any = make(pairs.space).to(device)
     parts = [slice(k, k + 16) for k in range(0, len(pairs), 16)]
     if autoencoder is not None:
         method.adopt(autoencoder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from physlab import score
 from physlab.data.patches import SRData
 from physlab.data.writer import write_table
 from physlab.downscale import FieldDownscaler, Interpolate
-from physlab.downscale.gan import MEMBERS
+from physlab.downscale.gan import GAN, MEMBERS
 from physlab.downscale.interpolate import InTime
 from physlab.downscale.static import static_fields
 from physlab.errors import PhysLabError
@@ -80,12 +81,12 @@ def predict_members(
     coarse, longitude = data.coarse[split][at], data.longitude[split][at]
     statics = model.spec.statics
     generator = torch.Generator().manual_seed(seed)
-    parts = []
+    parts, drawn_from = [], cast(GAN, model)
     for i in range(0, len(coarse), BATCH):
         extra = {"static": static_fields(statics, data.latitude, longitude[i : i + BATCH])} if statics else {}
         x = coarse[i : i + BATCH]
         if model.spec.ensemble:
-            parts.append(model.sample(x, data.weights, members, generator, **extra))
+            parts.append(drawn_from.sample(x, data.weights, members, generator, **extra))
         else:
             parts.append(model.predict(x, data.weights, **extra)[None])
     return torch.cat(parts, dim=1)

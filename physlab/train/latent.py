@@ -76,7 +76,7 @@ def make_latent(fields: TerrainFields, bound: bool = False, **arguments) -> Late
     grid = fields.grid
     longitude = grid.longitude if fields.own or bound else None
     model = LatentDownscaler(
-        fields.drivers[0], fields.drivers, fields.statics, fields.factor, grid.latitude, longitude, grid.periodic,
+        fields.drivers[0], fields.drivers, fields.statics, fields.factor, grid.latitude, longitude, grid.periodic,  # type: ignore[arg-type]
         fields.static if fields.own else None, **arguments,
     )  # fmt: skip
     area = coarsen(fields.area.expand(fields.grid.shape), fields.factor)
@@ -192,7 +192,7 @@ def tune_latent(
                              for k in range(0, len(fields), 16)])  # fmt: skip
 
     def loss(denoiser: Denoiser, at: Tensor, generator: torch.Generator) -> Tensor:
-        held = functools.partial(penalty, model, base[at], law, at, weight) if weight else None
+        held = None if law is None else functools.partial(penalty, model, base[at], law, at, weight)
         return denoiser.loss(latents[at], given[at], generator, area=weights, penalty=held)
 
     model.requires_grad_(False)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -55,7 +56,7 @@ def optimise(
     state: str | Path | None = None,
     progress: bool = False,
     stop_after: int | None = None,
-    watch: Callable[[int, nn.Module], None] | None = None,
+    watch: Callable[[int, Any], None] | None = None,
     report: Report | None = None,
 ) -> Report:
     """Train the model of the objective in place, from where it is; it ends with averaged weights: those that validated
@@ -85,12 +86,12 @@ def optimise(
     optimisers, weight = objective.optimisers(), objective.weight(rank, world)
     report = Report(precision=precision) if report is None else report
     step, offset, before, best = 0, report.steps, report.wall_time_s, None
-    modules = {"model": model, "average": average, **objective.modules()}
+    learning: list[Any] = [model, average, *objective.modules().values(), *optimisers]
     state = None if state is None else Path(state)
     saved = share.told(read_state(state, objective.fingerprint) if rank == 0 and state and state.exists() else None)
     if saved is not None:
-        for module, kept in zip((*modules.values(), *optimisers), saved["modules"], strict=True):
-            module.load_state_dict(kept)
+        for part, kept in zip(learning, saved["learning"], strict=True):
+            part.load_state_dict(kept)
         objective.resume(saved["extra"])
         report, best = Report(**saved["report"]), saved["best"]
         step, offset, before = saved["step"], saved["offset"], report.wall_time_s
@@ -144,10 +145,9 @@ def optimise(
                 continue
             report.steps, report.wall_time_s = offset + step, before + time.perf_counter() - start
             if state is not None and rank == 0:
-                kept = [module.state_dict() for module in (*modules.values(), *optimisers)]
                 content = {"format": FORMAT, "fingerprint": objective.fingerprint, "step": step, "offset": offset}
-                content |= {"modules": kept, "best": best, "extra": objective.extra(), "report": asdict(report)}
-                write_state(state, content)
+                content |= {"learning": [part.state_dict() for part in learning], "best": best}
+                write_state(state, content | {"extra": objective.extra(), "report": asdict(report)})
             if leaving:
                 return report
             stale = sum(entry["step"] > report.best_step for entry in report.history)
@@ -182,8 +182,8 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """average <- decay * average + (1 - decay) * model, in place."""
     for mean, parameter in zip(average.parameters(), model.parameters(), strict=True):
         mean.lerp_(parameter, 1.0 - decay)
-    for mean, buffer in zip(average.buffers(), model.buffers(), strict=True):  # statistics of normalisation layers
-        mean.copy_(buffer)
+    for old, new in zip(average.buffers(), model.buffers(), strict=True):  # statistics of normalisation layers
+        old.copy_(new)
 
 
 def precision_of(wanted: str, device: torch.device) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class Objective:
         self.model, self.settings, self.batches, self.title = model, settings, batches, title
         self.terms: dict[str, Tensor] = {}
         self.fingerprint: dict = {}
-        self.held_out: Callable[[nn.Module], float] | None = None
+        self.held_out: Callable[[Any], float] | None = None
 
     @property
     def rate(self) -> float:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from physlab.constrain import conservation_penalty, soft_loss
 from physlab.data.patches import SRData
@@ -47,9 +48,9 @@ def fit(
     """
     objective = Pixels(model, data, settings, seed, device)
     if objective.device.type == "cpu" and precision_of(settings.precision, objective.device) == "bf16":
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     report = optimise(objective, state, progress, stop_after)
-    model.to(memory_format=torch.contiguous_format)
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return report
 
 
@@ -61,6 +62,8 @@ class Pixels(Objective):
     the network itself adds.
     """
 
+    model: CNN
+    settings: Settings
     score = "val_rmse"
     advice = ", or use precision='fp32'"
 
@@ -72,8 +75,7 @@ class Pixels(Objective):
         some = data.fine["train"][:256].double()
         nearest = refine(coarsen(some, data.factor, data.weights.double()), data.factor)
         self.unit = float((some - nearest).square().mean().sqrt()) / model.scale  # loss 1: nearest neighbour
-        self.noisy = model.network.noise_shape(data.coarse["train"][:1]) is not None
-        if settings.loss == "crps" and not self.noisy:
+        if settings.loss == "crps" and model.network.noise_shape(data.coarse["train"][:1]) is None:
             raise PhysLabError(f"loss 'crps' needs a network with noise, {type(model.network).__name__} has none")
         self.threshold = math.inf
         if settings.extreme > 1:
@@ -112,15 +114,15 @@ class Pixels(Objective):
     def draw(self, x: Tensor, w: Tensor, static: Tensor, generator: torch.Generator) -> Tensor:
         """(members, B, T, H, W) predictions in one pass; several members for the loss "crps"."""
         members = self.settings.members if self.settings.loss == "crps" else 1
-        static = static if static.shape[1] else None
-        if not self.noisy:
-            return self.model(x, w, None, static)[None].float()
+        fixed = static if static.shape[1] else None
+        shape = self.model.network.noise_shape(x)
+        if shape is None:
+            return self.model(x, w, None, fixed)[None].float()
         count, mine = whole(len(x), generator)
         x = x.repeat(members, 1, 1, 1)
-        shape = (members, count, *self.model.network.noise_shape(x)[1:])
-        noise = torch.randn(shape, generator=generator)[:, mine].flatten(0, 1).to(x)
-        static = None if static is None else static.repeat(members, 1, 1, 1)
-        return self.model(x, w, noise, static).unflatten(0, (members, -1)).float()
+        noise = torch.randn((members, count, *shape[1:]), generator=generator)[:, mine].flatten(0, 1).to(x)
+        fixed = None if fixed is None else fixed.repeat(members, 1, 1, 1)
+        return self.model(x, w, noise, fixed).unflatten(0, (members, -1)).float()
 
     def pixel(self, drawn: Tensor, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """The loss of draws (members, B, T, H, W)."""
@@ -142,7 +144,7 @@ class Pixels(Objective):
         penalty = conservation_penalty(drawn / self.unit, own / self.unit, self.model.factor, w)
         return soft_loss(error.mean(), penalty, self.settings.alpha)
 
-    def validate(self, average: nn.Module, precision: str) -> dict[str, float]:
+    def validate(self, average: Any, precision: str) -> dict[str, float]:
         return {"val_rmse": validation_rmse(average, self.data, precision, self.device)}
 
     def note(self, entry: Mapping[str, float]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,11 +49,11 @@ def take_steps(
     seed: int = 0,
     title: str = "",
     progress: bool = False,
-    watch: Callable[[int, nn.Module], None] | None = None,
+    watch: Callable[[int, Any], None] | None = None,
     batches: Batches | None = None,
     state: str | Path | None = None,
     fingerprint: dict | None = None,
-    held_out: Callable[[nn.Module], float] | None = None,
+    held_out: Callable[[Any], float] | None = None,
 ) -> Report:
     """Train `model` in place, from where it is, and leave it with its averaged weights, in evaluation mode.
 

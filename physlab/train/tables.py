@@ -9,7 +9,7 @@ import pandas as pd
 
 def over_seeds(group: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
     """NAME and NAME_spread of each name: mean and sample standard deviation over the rows; no spread of one row."""
-    found = {}
+    found: dict[str, float] = {}
     for name in names:
         values = group[name].astype(float)
         found |= {name: values.mean(), f"{name}_spread": values.std(ddof=1) if len(values) > 1 else float("nan")}
