@@ -1,4 +1,4 @@
-r"""The chapter on convolutional super-resolution: what a network costs, how far it sees, and its exercises.
+r"""The chapter on convolutional super-resolution: what a network costs, how far it sees, and what the table says.
 
 Cost is counted in multiplications per fine cell. A convolution with kernel k from C to C' channels costs
 :math:`k^2 C C'` per cell of the grid it works on; a trunk at coarse resolution pays that once for N^2 fine cells.

@@ -1,4 +1,4 @@
-r"""What the chapter on GANs and time computes: two outcomes, ensembles, a missing hour, a judge that knows a law.
+r"""What the chapter on GANs and time computes: two outcomes, ensembles, a missing hour, motion.
 
 The identity behind the chapter: for members f_i of mean m and truth o, at every point,
 

@@ -1,4 +1,4 @@
-"""The chapter on PhyDL-NWP: what it computes and draws around the continuous fields."""
+"""The chapter on PhyDL-NWP: what it computes around the continuous fields."""
 
 from __future__ import annotations
 
