@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 log = logging.getLogger("physlab.explorer")
 
@@ -25,3 +27,14 @@ def sentence(error: Exception, work: str) -> str:
     if not isinstance(error, Unavailable):
         log.error("%s failed", work, exc_info=error)
     return str(error) or type(error).__name__
+
+
+@contextmanager
+def needed(what: str) -> Iterator[None]:
+    """Turn errors of opening something into one sentence: `what` is the case, and why."""
+    try:
+        yield
+    except Unavailable:
+        raise
+    except (ValueError, OSError) as error:
+        raise Unavailable(f"{what}: {error}") from error

@@ -23,8 +23,9 @@ from apps.assimilate.store import Analyses
 from apps.cache import Cache
 from apps.continuous.store import Moments
 from apps.ensemble.store import Ensembles
+from apps.globe import moment
 from apps.options import MEMBERS, NETWORKS, STATISTICS
-from apps.problems import Overtaken, Unavailable, never
+from apps.problems import Overtaken, Unavailable, needed, never
 from apps.script import script
 from apps.state import Choice
 from physlab import score
@@ -85,10 +86,8 @@ class Store:
 
     def data(self, task: str, factor: int):
         """Pairs of the test split."""
-        try:
+        with needed(f"Data set {task} is not available"):
             return self._data.get((task, factor), lambda: sr_pairs(task, factor, splits=(SPLIT,)))
-        except (ValueError, OSError) as error:
-            raise Unavailable(f"Data set {task} is not available: {error}") from error
 
     def frames(self, task: str) -> int:
         """Number of frames (or sequences) of the test split; 1 if the data set is missing."""
@@ -103,10 +102,8 @@ class Store:
 
     def model(self, name: str):
         """A Downscaler by its name in the zoo, or "statistical/NAME/TASK-xN": fitted here, on first use."""
-        try:
+        with needed(f"Checkpoint {name} is not available"):
             return self._models.get(name, lambda: _fit(name) if "/" in name else physlab.load_model(name))
-        except (ValueError, OSError) as error:
-            raise Unavailable(f"Checkpoint {name} is not available: {error}") from error
 
     def offers(self, dataset: str, factor: int) -> dict[str, list[str]]:
         """Network -> constraints that have a checkpoint for these data; looked up anew every few seconds."""
@@ -226,7 +223,7 @@ class Store:
             hours=data.fine[SPLIT].shape[1],
             given=tuple(data.given),
             members=len(members) if len(members) > 1 else 0,
-            time=_moment(data.time[SPLIT][choice.frame] + choice.hour * (data.step or np.timedelta64(0, "h"))),
+            time=moment(data.time[SPLIT][choice.frame] + choice.hour * (data.step or np.timedelta64(0, "h"))),
             long_name=LONG_NAMES.get(data.variable, data.variable),
             units=_pretty(data.units),
             window=_window(data, choice.frame),
@@ -462,10 +459,6 @@ def _window(data, frame: int) -> tuple[float, float, float, float]:
     turn = 360.0 * np.floor((longitude.mean() + 180.0) / 360.0)
     south, north = max(latitude[0] - half_y, -90.0), min(latitude[-1] + half_y, 90.0)
     return float(longitude[0] - half_x - turn), float(longitude[-1] + half_x - turn), float(south), float(north)
-
-
-def _moment(when) -> str:
-    return np.datetime_as_string(np.datetime64(when, "m"), unit="m").replace("T", " ")
 
 
 def _pretty(units: str) -> str:

@@ -20,8 +20,9 @@ from torch import Tensor
 
 import physlab
 from apps.cache import Cache
+from apps.globe import east_first, globe, moment
 from apps.options import ASSIMILATORS, LAWS
-from apps.problems import Overtaken, Unavailable, never
+from apps.problems import Overtaken, Unavailable, needed, never
 from apps.state import Setup
 from physlab.assimilate import Learned
 from physlab.constants import GRAVITY
@@ -82,10 +83,8 @@ class Analyses:
 
     def twin(self) -> Twin:
         """Truths and backgrounds, opened once."""
-        try:
+        with needed("The twin experiment is not available"):
             return self._twin.get("twin", Twin.open)
-        except (ValueError, OSError) as error:
-            raise Unavailable(f"The twin experiment is not available: {error}") from error
 
     def offers(self) -> dict[str, str]:
         """Method -> its name in the zoo, for those that are installed; looked up anew every few seconds."""
@@ -196,11 +195,11 @@ class Analyses:
         return Picture(
             setup=setup,
             note=note,
-            time=np.datetime_as_string(twin.times[setup.when].astype("datetime64[m]"), unit="m").replace("T", " "),
+            time=moment(twin.times[setup.when]),
             units=units,
             scale=scale,
-            window=_window(space),
-            maps={name: _east_first(x) for name, x in fields.items()},
+            window=globe(space.latitude, space.shape[2]),
+            maps={name: east_first(x) for name, x in fields.items()},
             limits=self.limits(setup.channel, setup.balance),
             layer=_layer(setup, space.levels),
             ratios={name: float(relative_residual(x, truth, area)) for name, x in balance.items()},
@@ -277,14 +276,3 @@ def _layer(setup: Setup, levels: tuple[float, ...]) -> str:
 def _drawn(x: Tensor) -> Tensor:
     """A residual as a map: itself, or the length of a vector (2, H, W)."""
     return x if x.ndim == 2 else torch.linalg.vector_norm(x, dim=0)
-
-
-def _east_first(x: Tensor) -> np.ndarray:
-    """From 180 degrees west to 180 degrees east instead of 0 to 360."""
-    return np.ascontiguousarray(np.roll(x.numpy(), x.shape[-1] // 2, axis=-1), dtype=np.float32)
-
-
-def _window(space) -> tuple[float, float, float, float]:
-    """West, east, south and north edge of the globe."""
-    x, y = 360.0 / space.shape[2] / 2, float(space.latitude[1] - space.latitude[0]) / 2
-    return -180.0 - x, 180.0 - x, float(space.latitude[0]) - y, float(space.latitude[-1]) + y

@@ -17,7 +17,8 @@ import pandas as pd
 import torch
 
 from apps.cache import Cache
-from apps.problems import Overtaken, Unavailable, never
+from apps.globe import moment
+from apps.problems import Overtaken, needed, never
 from apps.state import Look
 from physlab.benchmark.continuous import interpolate_grid, thinned
 from physlab.score import radial_spectrum
@@ -84,10 +85,8 @@ class Moments:
         """Truth and fields, opened once."""
 
         def open_() -> Remembered:
-            try:
+            with needed("The continuous fields are not available"):
                 there = Window.open()
-            except (ValueError, OSError) as error:
-                raise Unavailable(f"The continuous fields are not available: {error}") from error
             return Remembered(there.ds, there.fields, there.results)
 
         return self._window.get("window", open_)
@@ -146,8 +145,8 @@ class Moments:
         longitude, latitude = np.meshgrid(given.longitude.values, given.latitude.values)
         return Moment(
             look=look,
-            time=_moment(window.time(hour)),
-            given_time=_moment(given.time.values[0]),
+            time=moment(window.time(hour)),
+            given_time=moment(given.time.values[0]),
             whole=truth is not None,
             units=units,
             box=(box.west, box.east, box.south, box.north),
@@ -227,7 +226,3 @@ def _edges(ds) -> Edges:
         return float(x[0] - half), float(x[-1] + half)
 
     return (*ends(ds["longitude"].values), *ends(ds["latitude"].values))
-
-
-def _moment(when) -> str:
-    return np.datetime_as_string(np.datetime64(when, "m"), unit="m").replace("T", " ")

@@ -19,8 +19,9 @@ from torch import Tensor
 
 import physlab
 from apps.cache import Cache
+from apps.globe import east_first, globe, moment
 from apps.options import DRAWS
-from apps.problems import Overtaken, Unavailable, never
+from apps.problems import Overtaken, Unavailable, needed, never
 from apps.state import Draw
 from physlab.benchmark.ensemble import DRIVERS, SHIPPED, TRUNCATION, interpolated
 from physlab.constrain import make_constraint
@@ -90,17 +91,13 @@ class Ensembles:
             fields = TerrainFields.of(ds, DRIVERS[0], DRIVERS, FACTOR, statics=("elevation",))
             return fields, balance_of(fields), interpolated(fields).upsample(fields.coarse[:, 0])
 
-        try:
+        with needed("The fields over terrain are not available"):
             return self._truth.get(TRUTH, make)
-        except (ValueError, OSError) as error:
-            raise Unavailable(f"The fields over terrain are not available: {error}") from error
 
     def model(self) -> LatentDownscaler:
         """The model that draws."""
-        try:
+        with needed("Latent diffusion is not installed"):
             return self._model.get(SHIPPED, lambda: physlab.load_model(SHIPPED))
-        except (ValueError, OSError) as error:
-            raise Unavailable(f"Latent diffusion is not installed: {error}") from error
 
     def stored(self, weight: str) -> tuple[int, Tensor]:
         """Index of the time, and (M, H, W) stored members of a weight of the law."""
@@ -113,12 +110,8 @@ class Ensembles:
                 raise Unavailable(f"There are no stored members of λ = {weight} for these times; there are {there}.")
             return int(at.argmax()), torch.from_numpy(ds["t_low"].values[chosen.argmax()]).float()
 
-        try:
+        with needed("The stored members are not available"):
             return self._stored.get(weight, make)
-        except Unavailable:
-            raise
-        except (ValueError, OSError) as error:
-            raise Unavailable(f"The stored members are not available: {error}") from error
 
     # -- one selection -------------------------------------------------------------------------------------------
 
@@ -205,12 +198,12 @@ class Ensembles:
                      "spread": members.std(0), "probability": (members > draw.threshold).float().mean(0),
                      "law": self._residual(one, now)}  # fmt: skip
         spectra = {"truth": _power(truth), "bicubic": _power(bicubic[0])} | spectra
-        images, window = {name: _east_first(x) for name, x in maps.items()}, _window(now)
+        images, window = {name: east_first(x) for name, x in maps.items()}, globe(now.grid.latitude, now.grid.shape[1])
         return Picture(
             draw=draw,
             note=note,
             day=day,
-            time=np.datetime_as_string(now.time[0].astype("datetime64[m]"), unit="m").replace("T", " "),
+            time=moment(now.time[0]),
             window=window,
             maps=images,
             limits=self.limits(),
@@ -276,11 +269,6 @@ def _power(x: Tensor) -> Tensor:
     return radial_spectrum(eddies(x.double()))[1].reshape(-1, max(x.shape[-2:]) // 2).mean(0)[:TRUNCATION]
 
 
-def _east_first(x: Tensor) -> np.ndarray:
-    """From 180 degrees west to 180 degrees east instead of 0 to 360."""
-    return np.ascontiguousarray(np.roll(x.numpy(), x.shape[-1] // 2, axis=-1), dtype=np.float32)
-
-
 def _isotherm(x: np.ndarray, window: tuple[float, float, float, float], t: float) -> tuple[list, list]:
     """Lines of the value t, as the longitudes of each and the latitudes of each."""
     west, east, south, north = window
@@ -288,10 +276,3 @@ def _isotherm(x: np.ndarray, window: tuple[float, float, float, float], t: float
     longitude, latitude = west + (east - west) * centre / columns, south + (north - south) * centre / rows
     lines = [np.asarray(line) for line in contour_generator(longitude[:columns], latitude[:rows], x).lines(t)]
     return [line[:, 0] for line in lines], [line[:, 1] for line in lines]
-
-
-def _window(fields: TerrainFields) -> tuple[float, float, float, float]:
-    """West, east, south and north edge of the globe."""
-    latitude, x = fields.grid.latitude, 180.0 / fields.grid.shape[1]
-    y = float(latitude[1] - latitude[0]) / 2
-    return -180.0 - x, 180.0 - x, float(latitude[0]) - y, float(latitude[-1]) + y
