@@ -312,7 +312,7 @@ def test_saved_and_loaded_predictions_are_the_same_bits(name, tmp_path):
     assert type(again) is type(method) and again.name == method.name and again.card == method.card
     assert torch.equal(again.predict(DATA.coarse["test"]), method.predict(DATA.coarse["test"]))
     assert json.loads((tmp_path / "method" / "card.json").read_text())["data_hash"] == DATA.data_hash
-    assert {p.name for p in (tmp_path / "method").iterdir()} == {"card.json", "model.safetensors"}
+    assert {p.name for p in (tmp_path / "method").iterdir()} == {"card.json", "manifest.json", "model.safetensors"}
     assert [p.name for p in tmp_path.iterdir()] == ["method"]
 
 
