@@ -7,20 +7,21 @@
 #                empty: what your package index offers, a CPU build if a wheel folder (PIP_FIND_LINKS) has one
 #   PORT         where the explorer listens on localhost
 #   RECIPE       what `make train` trains (see physlab/recipes/);  ARGS  anything else for `make train`, `make simulate`
-#   WORKERS      processes that `make test` spreads the tests over
+#   WORKERS      processes that `make check` and `make test` spread the tests over
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 PORT ?= 5006
 RECIPE ?= tcw-x4
 ARGS ?=
-WORKERS ?= 0
+WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' requirements.txt)
 SHOW := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),--show)
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # The kernel of a notebook is this environment, whatever else Jupyter finds on the machine.
@@ -28,7 +29,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help explore test notebooks lab book train simulate wheels clean
+.PHONY: help explore style types quick check test notebooks lab book train simulate wheels clean
 
 help:  ## this list
 	@echo "PhysLab: physics in deep learning for the weather. make ..."
@@ -50,10 +51,22 @@ explore: $(READY)  ## the dashboard in your browser: compare methods live
 	$(BIN)/panel serve apps/explorer.py --port $(PORT) --address localhost \
 		--allow-websocket-origin localhost:$(PORT) --allow-websocket-origin 127.0.0.1:$(PORT) $(SHOW)
 
-test: notebooks  ## everything: style, import order, unit tests, a real browser, every chapter
+style: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -n $(WORKERS) --nbmake --nbmake-timeout=300 tests book/_notebooks
+
+types: $(READY)
+	$(BIN)/mypy
+
+quick: $(READY)
+	$(PYTEST) -m "not slow and not browser" tests
+
+check: $(READY)  ## before each commit, in three minutes: style, types, import order, all that is quick to test
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync style types quick
+
+test: style types  ## everything: also what takes long, a real browser, every chapter
+	$(PYTEST) tests
 
 notebooks: $(READY)
 	$(BIN)/python book/build.py notebooks
@@ -75,5 +88,5 @@ wheels: $(READY)  ## both wheels in dist/, and a try of them in an empty environ
 	$(BIN)/python wheels/build.py --try
 
 clean:  ## remove what was built (the environment, data, runs and checkpoints stay)
-	rm -rf book/_build book/_notebooks book/_student build dist .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf book/_build book/_notebooks book/_student build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find physlab apps book tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,8 @@
 
 A test marked ``real_data`` runs whenever PHYSLAB_DATA names a folder, and fails if a file is missing there. One marked
 ``browser`` runs whenever a Chromium is installed. Where either is absent the test skips and says what to do.
+
+``make check`` runs what is neither marked ``slow`` nor ``browser``, ``make test`` all; both side by side.
 """
 
 from __future__ import annotations
@@ -21,6 +23,28 @@ import pytest
 import xarray as xr
 
 from apps.screenshot import find_browser
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side: the tests of a file stay together, and so do all that drive a browser, which want a machine that
+    answers; groups that take long come first."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        marker = item.get_closest_marker("xdist_group")
+        group = marker.args[0] if marker else item.nodeid.split("::")[0]
+        group = "browser" if item.get_closest_marker("browser") else group
+        if marker is None or marker.args[0] != group:
+            item.add_marker(pytest.mark.xdist_group(group))
+        groups.setdefault(group, []).append(item)
+
+    def rank(group: str) -> tuple[bool, int]:
+        slow = sum(item.get_closest_marker("slow") is not None for item in groups[group])
+        return group != "browser", -slow
+
+    items[:] = [item for group in sorted(groups, key=rank) for item in groups[group]]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -138,6 +138,7 @@ def test_downscale_gives_members_where_the_method_has_them(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("physlab: no u_low in the coarse data")
 
 
+@pytest.mark.slow
 def test_train_latent_on_fields_of_yours(tmp_path, capsys):
     """Trained, scored on held-out times and resumed; the height of the ground in the file goes with the model."""
     source, folder = tmp_path / "fine.nc", tmp_path / "model"

@@ -87,6 +87,7 @@ def test_every_import_is_declared(repository, requirements):
     assert not missing, f"imported, but not declared in pyproject.toml: {missing}"
 
 
+@pytest.mark.slow
 def test_core_does_without_the_extras(repository, project):
     """All modules but those that draw, teach, export or simulate import without what only an extra brings; those
     end in the advice to install that extra."""
@@ -152,15 +153,6 @@ def test_one_version(repository, project):
     assets = tomllib.loads((repository / "wheels" / "assets" / "pyproject.toml").read_text())["project"]
     assert citation["version"] == project["version"] == assets["version"]
     assert citation["license"] == project["license"]
-
-
-def test_style(repository):
-    run(repository, sys.executable, "-m", "ruff", "check", ".")
-
-
-def test_reading_order_is_import_order(repository):
-    program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
-    run(repository, sys.executable, "-c", program)
 
 
 def test_import_is_light(repository):

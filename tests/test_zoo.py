@@ -133,6 +133,7 @@ def test_one_network_of_every_recipe_ships() -> None:
     assert set(list_recipes()) <= recipes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tcw-x4", "era5-uk-t2m-x4"])
 def test_best_network_beats_interpolation_with_constraint_by_fifteen_percent(name: str) -> None:
     """The goal of the first zoo, on unseen days, scored anew; the card must have told the truth."""

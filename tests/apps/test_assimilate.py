@@ -133,6 +133,7 @@ def test_words_ask_about_what_is_chosen(analyses):
     assert "no analysis" in words.answer(analyses.started(QUICK))
 
 
+@pytest.mark.slow
 def test_a_page(session, analyses):
     page = session("&assimilator=adas&channel=u500&own=3000")
     view, key = page.assimilate, page.state.choice().key()
@@ -197,6 +198,7 @@ def test_a_lesson_hides_panels(session):
     assert view.card not in view.tabs.objects and not page.groups["when"].visible
 
 
+@pytest.mark.slow
 def test_two_pages_share_analyses_and_nothing_else(session):
     first, second = session("&assimilator=adas"), session("&assimilator=adas")
     first.state.own = "77"

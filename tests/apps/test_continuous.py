@@ -76,6 +76,7 @@ def test_the_error_is_field_minus_truth_at_the_windows_points(moments, window):
     assert np.sqrt(np.mean(error[held] ** 2)) == pytest.approx(moment.numbers["equations"]["rmse"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_law_is_shared_by_both_fields(moments):
     ours, bare = moments.moment(WHOLE), moments.moment(Look(field="no-equations"))
     for name in ("law", "bare", "force"):

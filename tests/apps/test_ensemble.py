@@ -69,6 +69,7 @@ def members_of(draw: Draw, fields: TerrainFields) -> np.ndarray:
     return to_tensor(model.downscale(coarse, members=draw.draws, seed=draw.seed), "t_low")[:, 0, 0].numpy()
 
 
+@pytest.mark.slow
 def test_what_can_be_chosen_is_what_ships():
     assert DAYS == TIMES and [float(w) for w in WEIGHTS if w != "live"] == list(PACKED)
     assert {Draw().draws} < set(DRAWS) and WHICH == tuple(range(1, DRAWS[-1] + 1)) and DRAWS[0] >= 2
@@ -173,6 +174,7 @@ def test_words_ask_about_what_is_chosen(ensembles):
     assert "no ensemble" in words.answer(ensembles.started(LIVE))
 
 
+@pytest.mark.slow
 def test_a_page(session, ensembles):
     page = session("&draws=2&which=2")
     view, key = page.ensemble, page.state.choice().key()
@@ -254,6 +256,7 @@ def test_a_lesson_hides_panels(session):
     assert view.card not in view.tabs.objects and not page.groups["day"].visible
 
 
+@pytest.mark.slow
 def test_two_pages_share_members_and_nothing_else(session):
     first, second = session("&draws=2"), session("&draws=2")
     first.state.threshold = 293.15

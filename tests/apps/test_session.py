@@ -234,6 +234,7 @@ def test_the_address_follows_the_state_and_the_state_the_address(store):
     assert (page.state.factor, page.state.constraint, page.state.frame) == (2, "add", 1)
 
 
+@pytest.mark.slow
 def test_200_broken_links_in_one_session(store, caplog, broken_links):
     location = Location()
     page = session(store)

@@ -51,6 +51,7 @@ def test_scores_of_a_fixed_gain(b: float) -> None:
     assert s.history.shape == (2000, 3)
 
 
+@pytest.mark.slow
 def test_an_ensemble_knows_how_good_it_is() -> None:
     """Without model error the ETKF is the Kalman filter: variance r / k after k analyses, from a prior of r."""
     generator = torch.Generator().manual_seed(3)

@@ -75,6 +75,7 @@ def test_climate() -> None:
     assert float(away) == pytest.approx(3.65, abs=0.07)
 
 
+@pytest.mark.slow
 def test_seeds_are_repeatable() -> None:
     chosen = setting("lorenz63_sakov2012")
     experiment = chosen.experiments[1]
@@ -83,6 +84,7 @@ def test_seeds_are_repeatable() -> None:
     assert not torch.equal(first, other)
 
 
+@pytest.mark.slow
 def test_table_and_names() -> None:
     lines = list(table("lorenz63_sakov2012", seeds=1, cycles=66))
     assert len(lines) == 3

@@ -87,6 +87,7 @@ def test_a_file_names_the_options_that_counted():
     assert FieldAssimilator("letkf", radius=5e5).analyse(background, one_station()).attrs["radius_m"] == 5e5
 
 
+@pytest.mark.slow
 @pytest.mark.real_data("era5-ensemble")
 def test_a_member_of_the_real_ensemble_is_found_better_than_by_the_others_mean():
     """ERA5's ten members, one withheld as truth: a tenth of its columns improves all four fields, if observations reach

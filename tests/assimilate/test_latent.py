@@ -63,6 +63,7 @@ def exact(method: LatentDiffusion, variance: float = 1.0) -> None:
 
 
 # --- latent diffusion -------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SLAM, PhyDA])
 def test_members_differ_and_seeds_reproduce(kind, space, data) -> None:
     method, (background, e) = make(kind, space), data
@@ -333,6 +334,7 @@ def test_sda_without_observations_draws_from_the_prior(known) -> None:
     assert (torch.cov(found.mT) - covariance).square().mean().sqrt() < 0.1 * covariance.square().mean().sqrt() + 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.6])
 def test_sda_with_columns_draws_from_the_posterior(known, noise: float) -> None:
     """The Kalman filter's mean and variances; an exact column counts as one of error 0.1."""

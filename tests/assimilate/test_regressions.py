@@ -135,6 +135,7 @@ def test_bfloat16_gives_about_the_same(kind: type[Regression], space: StateSpace
     assert abs(near - loss) < 0.02 * abs(loss)
 
 
+@pytest.mark.slow
 @EACH
 def test_a_few_steps_carry_observations_to_their_neighbours(kind: type[Regression], space: StateSpace) -> None:
     method = make(kind, space, shaken=False).train()

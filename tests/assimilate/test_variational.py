@@ -169,6 +169,7 @@ def test_one_time_is_3dvar() -> None:
     assert (found - Var3D(B).analyse(x, y[0], H, R)).abs().max() < 1e-9
 
 
+@pytest.mark.slow
 def test_4dvar_reaches_a_minimum_of_chaos() -> None:
     """Lorenz-96 over half a time unit, from errors of 0.3: the gradient vanishes, and the start comes nearer."""
     model = Lorenz96()

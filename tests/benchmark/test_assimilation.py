@@ -83,6 +83,7 @@ def test_the_plan_is_whole() -> None:
 
 
 # --- a small plan -----------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_small_plan_gives_a_row_for_each_setting(done, data) -> None:
     output, said = done
     table = read_assimilation(output / TABLE)
@@ -108,12 +109,14 @@ def test_a_small_plan_gives_a_row_for_each_setting(done, data) -> None:
     assert then.calibrated and not first.calibrated
 
 
+@pytest.mark.slow
 def test_parameters_are_those_of_the_whole_method(data, tmp_path) -> None:
     launch(data, tmp_path, RUNS[2:3])
     table, method = read_assimilation(tmp_path / TABLE), Learned.load(checkpoint(tmp_path, "SLAM", 0))
     assert (table["parameters"] == sum(p.numel() for p in method.parameters())).all()
 
 
+@pytest.mark.slow
 def test_what_is_known_is_not_done_again(done, data, monkeypatch, tmp_path) -> None:
     output, _ = done
 
@@ -134,6 +137,7 @@ def test_what_is_known_is_not_done_again(done, data, monkeypatch, tmp_path) -> N
     pd.testing.assert_frame_equal(again[known], table[known], check_dtype=False)
 
 
+@pytest.mark.slow
 def test_runs_that_fail_leave_the_others(data, done, monkeypatch, tmp_path) -> None:
     for path in done[0].glob("pairs-*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -163,6 +167,7 @@ def test_data_that_are_not_there(data, twin, tmp_path) -> None:
     assert not (tmp_path / "out" / TABLE).exists()
 
 
+@pytest.mark.slow
 def test_every_method_is_scored_on_the_same_stations(done, data) -> None:
     pairs = pairs_of(data, str(done[0]), "test")
     right, wrong = Oracle(pairs), Oracle(pairs, 0.5)

@@ -57,6 +57,7 @@ def test_interpolation_against_scipy_on_the_whole_grid():
     assert np.allclose(made, wanted, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_runs_and_resumes(tmp_path):
     said: list[str] = []
     quick = {"steps": 6, "batch": 256, "collocation": 16, "solve_points": 256}
@@ -88,6 +89,7 @@ def test_shipped_table_is_complete_and_says_what_the_book_says():
             assert table.loc[(data, "equations", v), "ratio"] < table.loc[(data, "no equations", v), "ratio"]
 
 
+@pytest.mark.slow
 def test_shipped_fields_have_the_errors_of_their_cards():
     case = make_case(REGULAR)
     for name in ("nature-window-equations", "nature-window-no-equations-s0"):

@@ -58,6 +58,7 @@ def test_the_plan_trains_everybody_as_long() -> None:
     assert {(r.model, r.steps) for r in runs[1:]} == {(m, s) for m in MODELS[1:] for s in STEPS}
 
 
+@pytest.mark.slow
 def test_a_small_plan_is_run_and_resumed(data, tmp_path, monkeypatch) -> None:
     said = launch(data, tmp_path)
     assert said[0] == f"4 runs, 0 of them known from {tmp_path / TABLE}" and len(said) == 1 + 4 + 1
@@ -85,6 +86,7 @@ def test_a_small_plan_is_run_and_resumed(data, tmp_path, monkeypatch) -> None:
     assert launch(data, tmp_path) == [f"4 runs, 4 of them known from {tmp_path / TABLE}"]
 
 
+@pytest.mark.slow
 def test_what_it_builds_on_keeps_its_own_settings(data, tmp_path) -> None:
     launch(data, tmp_path, [Run("PhyDA", 0, 1)])
     encoder = Learned.load(bench.checkpoint(tmp_path, "VAE-Var", 0))

@@ -74,6 +74,7 @@ def test_resumes_after_being_killed(tmp_path, monkeypatch) -> None:
     benchmark_downscaling(output=tmp_path, runs=QUICK, workers=1, say=said.append)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path) -> None:
     said, broken = [], Run("tcw", 4, "bicubic", "none", None, "nonsense")
     with pytest.raises(PhysLabError, match="1 of 2 runs failed"):

@@ -70,6 +70,7 @@ def output(tmp_path_factory):
     return tmp_path_factory.mktemp("benchmark")
 
 
+@pytest.mark.slow
 def test_small_plan_is_run_and_resumed(data, output):
     said: list[str] = []
     path = benchmark_ensemble(data, output, 1, RUNS, said.append)
@@ -88,6 +89,7 @@ def test_small_plan_is_run_and_resumed(data, output):
     assert again == [f"4 runs, 4 of them known from {path}"]
 
 
+@pytest.mark.slow
 def test_models_are_kept_and_their_members_packed(data, output, monkeypatch):
     folder = bench.checkpoint(output, RUNS[1])
     assert LatentDownscaler.load(folder).card["task"] == "nature-x4"
@@ -106,6 +108,7 @@ def test_models_are_kept_and_their_members_packed(data, output, monkeypatch):
     np.testing.assert_allclose(packed["t_low"].sel(weight=STRONG), drawn[0], atol=0.0055)
 
 
+@pytest.mark.slow
 def test_ship_writes_what_the_package_holds(data, output, tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "PACKED", (0.0, STRONG))
     monkeypatch.setattr(bench, "pack", functools.partial(pack, days=(18, 21)))
@@ -120,6 +123,7 @@ def test_ship_writes_what_the_package_holds(data, output, tmp_path, monkeypatch)
     assert len(read_ensemble(tmp_path / "results" / bench.STUDY.file)) == 8
 
 
+@pytest.mark.slow
 def test_a_tuned_model_differs_from_its_control_and_its_base(output):
     states = [LatentDownscaler.load(bench.checkpoint(output, run)).state_dict() for run in RUNS[1:]]
     for a, b in ((0, 1), (0, 2), (1, 2)):

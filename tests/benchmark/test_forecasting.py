@@ -74,6 +74,7 @@ def test_scores_are_those_of_the_library(bands):
     assert rmse(f, f) == 0 and pearson(f, y) < 1
 
 
+@pytest.mark.slow
 def test_runs_resume_and_are_summed_up(bands, tmp_path):
     runs = [Run("persistence", None), Run("unet", 1)]
     said: list[str] = []

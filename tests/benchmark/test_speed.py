@@ -9,6 +9,7 @@ from physlab.benchmark import compare, read_speed
 from physlab.errors import PhysLabError
 
 
+@pytest.mark.slow
 def test_networks_are_faster_than_the_integration_even_at_half_its_resolution():
     models = physlab.load_model("forecast-unet-data"), physlab.load_model("nature-window-equations")
     found = compare(*models, repeats=1, resolutions=("t42",)).set_index("method")

@@ -2,88 +2,54 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import json
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-_SPEC = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
-build = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(build)
+from .conftest import ROOT, build
 
-CUT = '''"""No network: every connection to another machine fails, in this process and in its kernels."""
-import socket
-
-_connect = socket.socket.connect
+EXECUTED = ("preface", "atmosphere", "conservation")  # all chapters run in test_chapters.py
 
 
-def connect(self, address):
-    if self.family != getattr(socket, "AF_UNIX", None) and address[0] not in ("127.0.0.1", "::1", "localhost"):
-        raise OSError(f"the network is cut: {address}")
-    return _connect(self, address)
-
-
-socket.socket.connect = connect
-'''
-
-
-def copy_of_the_book(folder: Path, execute: bool) -> Path:
-    """The sources of the book elsewhere, so that parallel tests do not meet in book/_build."""
+def copy_of_the_book(folder: Path, executed: Sequence[str] = ()) -> Path:
+    """The sources of the book elsewhere, so that parallel tests do not meet in book/_build; some chapters are run."""
     copy = folder / "book"
     shutil.copytree(
         ROOT / "book", copy, ignore=shutil.ignore_patterns("_build", "_notebooks", "_student", "__pycache__")
     )
-    if not execute:
-        config = copy / "_config.yml"
-        assert "execute_notebooks: force" in config.read_text()
-        config.write_text(config.read_text().replace("execute_notebooks: force", 'execute_notebooks: "off"'))
+    config = copy / "_config.yml"
+    text, force = config.read_text(), "execute_notebooks: force"
+    assert force in text
+    others = [f"{path.stem}*" for path in build.chapters() if path.stem not in executed]
+    config.write_text(text.replace(force, f"exclude_patterns: {json.dumps(others)}\n  {force}"))
     return copy
 
 
-def run_offline(book: Path, what: str) -> str:
-    """`python build.py WHAT` without a network: by a namespace if the system allows, and by a patched socket."""
-    fence = book.parent / "fence"
-    fence.mkdir(exist_ok=True)
-    (fence / "sitecustomize.py").write_text(CUT)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(fence), str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }
-    command = [sys.executable, str(book / "build.py"), what]
-    if shutil.which("unshare") and shutil.which("ip"):
-        inside = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
-        if subprocess.run([*inside, "true"], capture_output=True).returncode == 0:
-            command = [*inside, *command]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return result.stdout
-
-
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory) -> Path:
-    """The whole book, executed, with the network cut."""
-    book = copy_of_the_book(tmp_path_factory.mktemp("html"), execute=True)
-    assert "nothing in it is loaded from outside" in run_offline(book, "html")
+def pages(tmp_path_factory, offline) -> Path:
+    """The whole book, three chapters executed, with the network cut."""
+    book = copy_of_the_book(tmp_path_factory.mktemp("html"), EXECUTED)
+    assert "nothing in it is loaded from outside" in offline([str(book / "build.py"), "html"])
     return book / "_build" / "html"
 
 
+@pytest.mark.slow
 def test_pages_are_whole_and_load_nothing_from_outside(pages):
     names = {"preface.html", "atmosphere.html", "conservation.html", "notation.html", "bibliography.html", "index.html"}
     assert names <= {path.name for path in pages.glob("*.html")}
     assert build.external_loads(pages) == []
     assert (pages / "mathjax" / "tex-mml-chtml.js").stat().st_size > 1e6
-    for name in ("preface", "atmosphere", "conservation"):
+    for name in EXECUTED:
         html = (pages / f"{name}.html").read_text()
         script = re.search(r'src="([^"]*tex-mml-chtml\.js)[^"]*"', html)
         assert script and (pages / script[1]).resolve().is_file()
 
 
+@pytest.mark.slow
 def test_every_local_file_that_a_page_loads_is_there(pages):
     for page in pages.glob("*.html"):
         loads = build._Loads()
@@ -95,6 +61,7 @@ def test_every_local_file_that_a_page_loads_is_there(pages):
                 )
 
 
+@pytest.mark.slow
 def test_pictures_have_alt_text_and_cells_did_not_fail(pages):
     for name, least in (("preface", 3), ("atmosphere", 5), ("conservation", 3)):
         html = (pages / f"{name}.html").read_text()
@@ -106,17 +73,19 @@ def test_pictures_have_alt_text_and_cells_did_not_fail(pages):
         assert "Traceback" not in html and "&lt;Figure" not in html
 
 
+@pytest.mark.slow
 def test_solutions_are_folded_in_the_full_edition(pages):
     html = (pages / "conservation.html").read_text()
     assert html.count("solution dropdown") >= 6
 
 
+@pytest.mark.slow
 def test_links_into_the_explorer_arrive_whole(pages):
     from html import unescape
 
     from apps.state import parse_query
 
-    for name in ("preface", "atmosphere", "conservation"):
+    for name in EXECUTED:
         links = re.findall(r'href="http://localhost:5006/explorer([^"]*)"', (pages / f"{name}.html").read_text())
         assert links
         for link in links:
@@ -124,6 +93,7 @@ def test_links_into_the_explorer_arrive_whole(pages):
             assert not problems and choice.dataset == "tcw" and choice.frame > 0 and choice.factor == 4
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["atmosphere", "conservation", "notation"])
 def test_mathematics_is_set_in_a_real_browser_without_any_request(pages, chromium, name):
@@ -147,10 +117,11 @@ def test_mathematics_is_set_in_a_real_browser_without_any_request(pages, chromiu
     assert not outside, outside[0]
 
 
-def test_student_pages_have_no_solutions(tmp_path):
-    book = copy_of_the_book(tmp_path, execute=False)
-    run_offline(book, "student")
-    for name in ("preface", "atmosphere", "conservation"):
+@pytest.mark.slow
+def test_student_pages_have_no_solutions(tmp_path, offline):
+    book = copy_of_the_book(tmp_path)
+    offline([str(book / "build.py"), "student"])
+    for name in EXECUTED:
         html = (book / "_build" / "student" / f"{name}.html").read_text()
         assert 'class="exercise' in html and 'class="solution' not in html
         assert 'assert</span> <span class="n">check</span>' not in html

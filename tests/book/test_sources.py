@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-_SPEC = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
-build = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(build)
+from .conftest import build
 
 CHAPTERS = build.chapters()
 FULL = [path for path in CHAPTERS if path.stem != "preface"]

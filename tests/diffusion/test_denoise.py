@@ -147,6 +147,7 @@ def two_clouds(batch: int, generator: torch.Generator) -> Tensor:
     return torch.where(left, torch.tensor([-1.2, 0.9]), torch.tensor([0.6, -0.4])) + noise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "parameterisation"), [("edm", "edm"), ("cosine", "v")])
 def test_learns_two_clouds(kind: str, parameterisation: str, train: Callable[..., Denoiser]) -> None:
     """Over six seeds: mean within 0.021, variance within 2 %, the width of the small cloud within 19 %."""

@@ -155,6 +155,7 @@ def test_corrected_guidance_returns_the_kalman_posterior(kind: str, name: str) -
     assert fine[1] < 0.3 * coarse[1]  # what is left are the steps, of order 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pair", "dense"])
 def test_ancestral_draws_are_the_kalman_posterior(name: str) -> None:
     problem, members = PROBLEMS[name](), 5000
@@ -186,6 +187,7 @@ def test_usual_gamma_misses_by_the_figures_that_are_known() -> None:
     assert float(mean[0]) == pytest.approx(7 / 3, abs=0.01) and float(P[0, 0]) == pytest.approx(2 / 3, abs=0.015)
 
 
+@pytest.mark.slow
 def test_the_other_guidances_fail_the_certificate() -> None:
     """See the table of the module docstring. The bounds of the certificate are 0.1, 0.02 and 1 +- 0.01."""
     problem, members = ring(), 1000
@@ -215,6 +217,7 @@ def test_the_other_guidances_fail_the_certificate() -> None:
     assert all(off < 0.1 * v[0] and covariance < 0.01 * v[1] for v in found.values())
 
 
+@pytest.mark.slow
 def test_fields_with_an_operator_as_function() -> None:
     """16 x 24 points, homogeneous prior, points and block means observed through a function; analysis from matrices."""
     ky, kx = torch.fft.fftfreq(16).double() * 16, torch.fft.fftfreq(24).double() * 24

@@ -61,6 +61,7 @@ def test_denoiser_is_the_conditional_mean(kind: str) -> None:
     assert torch.allclose(denoiser.covariance(t), COVARIANCE - alpha * gain @ COVARIANCE, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_spectral_denoiser_is_the_dense_one() -> None:
     generator = torch.Generator().manual_seed(0)
     ky, kx = torch.fft.fftfreq(4).double() * 4, torch.fft.fftfreq(6).double() * 6
@@ -161,6 +162,7 @@ def test_corrector_does_what_its_recursion_says_and_repairs_a_coarse_predictor()
     assert abs(expected - c) < 0.5 * abs(predicted - c), (expected, predicted)
 
 
+@pytest.mark.slow
 def test_all_samplers_agree_on_the_marginal() -> None:
     """Ancestral, implicit, flow and corrected draws: the same mean and covariance within Monte Carlo error."""
     denoiser, members = gaussian("cosine"), 20_000

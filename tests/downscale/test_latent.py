@@ -76,6 +76,7 @@ def given(model: LatentDownscaler, h: int, w: int, batch: int = 1, dtype=torch.f
 
 
 # --- tiles ------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("periodic", [False, True], ids=["region", "globe"])
 @pytest.mark.parametrize(
     ("factor", "tile", "h", "w"), [(4, 32, 64, 96), (8, 32, 64, 40), (4, 16, 40, 56), (2, 8, 24, 64), (2, 8, 24, 20)]
@@ -142,6 +143,7 @@ def test_networks_look_no_further_than_the_halo(factor) -> None:
         assert reach(network, channels, size) < HALO, name
 
 
+@pytest.mark.slow
 def test_networks_that_look_further_get_tiles_that_overlap_more() -> None:
     assert make(4).halo == make(2, unet=(6, 6)).halo == HALO == make(4, unet=(6, 6, 6)).halo  # half a coarse cell
     deep, wide = make(2, levels=(6, 6, 6)), make(2, unet=(6, 6, 6), periodic=True)

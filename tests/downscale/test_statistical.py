@@ -316,6 +316,7 @@ def test_saved_and_loaded_predictions_are_the_same_bits(name, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["method"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STATISTICAL)
 def test_seeds_differ_and_repeat(name):
     def run(seed: int) -> torch.Tensor:

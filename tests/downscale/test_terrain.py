@@ -34,6 +34,7 @@ def means(fine: xr.Dataset, factor: int = 4, weigh: bool = True) -> xr.Dataset:
     return xr.Dataset(data, {"time": fine["time"], "lat": rough.latitude, "lon": rough.longitude})
 
 
+@pytest.mark.slow
 def test_the_truth_is_coarsened_by_area() -> None:
     fine = cube()
     made = TerrainFields.of(fine, "t_low", DRIVERS, 4)

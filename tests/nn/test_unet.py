@@ -153,6 +153,7 @@ def test_half_precision_and_memory_format() -> None:
         assert (rough - out).square().mean() < 0.05**2 * out.square().mean()
 
 
+@pytest.mark.slow
 def test_learns_a_stencil() -> None:
     """The difference of eastern and western neighbours around a ring, from 120 steps of training."""
     torch.manual_seed(0)

@@ -98,6 +98,7 @@ def test_gradients_reach_every_weight_and_half_precision_runs() -> None:
         assert (rough - out).square().mean() < 0.05**2 * out.square().mean()
 
 
+@pytest.mark.slow
 def test_keeps_smooth_fields_that_it_never_saw(trained: VAE) -> None:
     """An eighth of the numbers (2 x 8 x 12 of 32 x 48) keep more than 95 % of the variance, also on another shape."""
     for shape in ((32, 48), (32, 64)):

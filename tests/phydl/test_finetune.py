@@ -114,6 +114,7 @@ def test_equations_of_a_region_know_where_it_ends(ds):
         GridResidual.learn(ds.isel(time=slice(0, 4)), VARIABLES, equations=(EQUATION,))
 
 
+@pytest.mark.slow
 def test_gradient_of_the_penalty(ds, law):
     """Against finite differences, through differences in space and time."""
     x = (tensors(ds)[:3:2][None, ..., :12] + 0.3 * torch.randn(1, 2, 3, 12, 12, dtype=torch.float64)).requires_grad_()
@@ -157,6 +158,7 @@ def test_windows_hold_the_hours_that_they_say(ds, model):
 QUICK = ForecastSettings(steps=60, batch=4, width=16, precision="fp32")
 
 
+@pytest.mark.slow
 def test_equations_lower_the_residual_and_training_lowers_the_error():
     """A network trained for a moment, then fine-tuned with and without the law; a seed decides the weights."""
     ds, names = band(wobble=0.3), ("u", "c")
@@ -188,6 +190,7 @@ def test_equations_lower_the_residual_and_training_lowers_the_error():
     assert found[2] == found[3]
 
 
+@pytest.mark.slow
 def test_published_penalty_has_no_lower_bound(ds, law):
     """The signed mean goes below zero and on: what it lowers is no residual."""
     law = GridResidual.learn(ds, VARIABLES, equations=(EQUATION,))

@@ -43,6 +43,7 @@ def nature():
     return gridded_state(ds, ("tcw", "ivt_u", "ivt_v", "u", "v", "q"), ("s",), order=2)
 
 
+@pytest.mark.slow
 def test_water_of_the_nature_run_is_carried_by_its_flux(nature):
     """With evaporation and rain in the equation, and with a smooth force in their place: -1 within the interval."""
     known = normal_equations(Equation("tcw", (FLUX, given("s"))), [nature], SmoothForce((0, 0, 0)))
@@ -58,6 +59,7 @@ def test_water_of_the_nature_run_is_carried_by_its_flux(nature):
     assert found["held out"] < 0.5  # and explains what it has not seen
 
 
+@pytest.mark.slow
 def test_humidity_of_one_level_is_carried_by_the_wind_but_for_its_sources(nature):
     normal = normal_equations(Equation("q", (advection("q"),)), [nature], SmoothForce((6, 6, 12), 1e-3))
     assert normal.solve()[0][0] == pytest.approx(-0.95, abs=0.1)

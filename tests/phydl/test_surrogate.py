@@ -64,6 +64,7 @@ def test_background_is_least_squares_and_its_derivatives_are_right():
     assert torch.allclose(fit_background(many, values), wanted, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_fit_improves_on_the_base_state_and_evaluates_anywhere(weather, fitted):
     at_data = fitted.downscale(weather)
     base = fitted.base(fitted.data(weather)[0]).reshape(9, 8, 10, 4)
@@ -78,6 +79,7 @@ def test_fit_improves_on_the_base_state_and_evaluates_anywhere(weather, fitted):
     assert torch.allclose(one, torch.tensor([float(made[n][0, 0, 0]) for n in fitted.variables]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_derivatives_in_si_units_are_slopes_of_the_field(fitted):
     points = torch.tensor([[-5.0, 40.0, 30000.0], [3.0, 33.0, 60000.0]])
     double = fitted.with_network(fitted.network.double())
@@ -95,6 +97,7 @@ def test_derivatives_in_si_units_are_slopes_of_the_field(fitted):
         fitted.network.float()
 
 
+@pytest.mark.slow
 def test_it_does_not_extrapolate(weather, fitted):
     with pytest.raises(FieldError, match="does not extrapolate"):
         fitted.downscale(to=Grid(np.array([20.0, 25.0]), np.array([0.0, 1.0])), time=weather.time.values[:1])
@@ -122,6 +125,7 @@ def test_interrupted_fit_goes_on_to_the_same_weights(weather, tmp_path):
         parts.fit(weather, dataclasses.replace(QUICK, steps=61), state=state)
 
 
+@pytest.mark.slow
 def test_saved_and_loaded(fitted, weather, tmp_path):
     folder = fitted.save(tmp_path / "field")
     again = PhyDL.load(folder)

@@ -70,6 +70,7 @@ def test_step_closes_the_water_budget_and_evaporates_only_over_the_sea():
     assert float(np.asarray(water["precipitation"]).max()) > 0
 
 
+@pytest.mark.slow
 def test_surface_is_where_the_earth_has_it():
     latitude, longitude = np.linspace(-88, 88, 64), np.arange(0, 360, 2.8125)
     height = surface.orography(latitude[:, None], longitude[None, :])

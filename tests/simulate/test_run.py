@@ -19,6 +19,7 @@ from physlab.store import lock
 SETTINGS = {"preset": "t21", "spinup_t42": 20, "spinup": 0, "piece": 1, "hourly": (0, 1), "forecasts": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truncation", [(21, 16), (42, 32)])
 def test_fft_transforms_equal_those_of_dinosaur(truncation):
     theirs = spherical_harmonic.Grid.construct(*truncation)
@@ -42,6 +43,7 @@ def runs(tmp_path_factory):
     return whole, pieces, result
 
 
+@pytest.mark.slow
 def test_restart_gives_the_same_run(runs):
     whole, pieces, _ = runs
     for name in ("surface-00001.nc", "states-00001.nc", "forecasts-00001.nc"):
@@ -49,6 +51,7 @@ def test_restart_gives_the_same_run(runs):
             xr.testing.assert_identical(a.load(), b.load())
 
 
+@pytest.mark.slow
 def test_water_and_mass_close(runs):
     result = runs[2]
     assert result["days"] == 2
@@ -58,6 +61,7 @@ def test_water_and_mass_close(runs):
     assert abs(result["mass drift removed (Pa day-1)"]) < 200  # 0.2 % of the mean pressure; 1e-6 at T85
 
 
+@pytest.mark.slow
 def test_files_follow_cf_and_the_schedule(runs):
     first, second = (xr.load_dataset(runs[0] / f"surface-0000{day}.nc") for day in (0, 1))
     assert first.sizes["time"] == 24
@@ -74,11 +78,13 @@ def test_files_follow_cf_and_the_schedule(runs):
     assert bool((states.z.isel(time=0).diff("level") < 0).all())  # geopotential falls with pressure
 
 
+@pytest.mark.slow
 def test_another_configuration_is_refused(runs):
     with pytest.raises(PhysLabError, match="another configuration"):
         simulate(NatureRun(days=2, **{**SETTINGS, "seed": 5}), runs[0], progress=False)
 
 
+@pytest.mark.slow
 def test_broken_restart_says_what_to_do(runs, tmp_path):
     (tmp_path / "restart.npz").write_bytes(b"not a restart")
     with pytest.raises(PhysLabError, match="remove it"):
@@ -146,6 +152,7 @@ def test_runs_from_before_the_choice_of_forecasts_go_on(tmp_path):
         NatureRun(forecast_every=5)
 
 
+@pytest.mark.slow
 def test_an_interrupted_spin_up_goes_on_and_gives_the_same_run(tmp_path, monkeypatch):
     settings = {**SETTINGS, "spinup_t42": 10, "spinup": 1, "forecasts": False, "days": 1}
     advance, calls = nature.Atmosphere.advance, []
@@ -170,11 +177,13 @@ def test_an_interrupted_spin_up_goes_on_and_gives_the_same_run(tmp_path, monkeyp
     xr.testing.assert_identical(one, two)
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder_at_once_are_refused(runs):
     with lock(runs[0]), pytest.raises(PhysLabError, match="another process is writing"):
         simulate(NatureRun(days=2, **SETTINGS), runs[0], progress=False)
 
 
+@pytest.mark.slow
 def test_a_damaged_configuration_says_so(runs, tmp_path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(PhysLabError, match=r"run\.json is damaged"):

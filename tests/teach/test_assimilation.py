@@ -54,6 +54,7 @@ def test_sampling_error_is_one_over_root_n_less_one(members):
     assert float(few[:, far].square().mean().sqrt()) == pytest.approx((members - 1) ** -0.5, rel=0.06)
 
 
+@pytest.mark.slow
 def test_a_short_run_is_localised_or_lost():
     kept, lost = (
         assimilation.run(LETKF(1.04, rotation=True, taper=t), 7, seeds=2, cycles=250)
@@ -78,6 +79,7 @@ def test_weather_is_split_and_its_errors_come_from_training(data):
     assert float(abs(known.past["z"].isel(member=12) - known.past["z"].isel(member=0).roll(longitude=42)).max()) == 0
 
 
+@pytest.mark.slow
 def test_stations_have_the_error_they_state(data):
     now, sizes = data["test"][0], data["train"].sizes
     exact, noisy = (assimilation.stations(now, sizes, 0.3, noise, seed=1) for noise in (1e-9, 0.5))
@@ -100,6 +102,7 @@ def test_one_height_moves_no_wind_alone_and_a_balanced_one_with_past_errors(data
     assert float(abs(far).max()) == 0  # beyond twice the radius
 
 
+@pytest.mark.slow
 def test_height_only_is_the_formula(data):
     now, known = data["test"][0], data["train"]
     table = assimilation.stations(now, known.sizes, 0.01, 0.5)
@@ -115,6 +118,7 @@ def test_height_only_is_the_formula(data):
     assert np.allclose(made.values.ravel(), wanted, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_analyses_help_and_past_errors_are_consistent(data):
     known, test = data["train"], data["test"]
     heights, fields = assimilation.compare(known, test[[0, 3]], share=0.1)
@@ -132,6 +136,7 @@ def test_errors_are_alike_nearby_only(data):
     assert assimilation.balance(data["train"].errors) > 0.7
 
 
+@pytest.mark.slow
 def test_pictures(data):
     known, now = data["train"], data["test"][0]
     assert isinstance(assimilation.draw_alike(assimilation.alike(known)), Figure)

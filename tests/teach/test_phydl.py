@@ -24,6 +24,7 @@ def test_rates_of_the_window_are_evaporation_minus_rain(ds):
     assert np.allclose(state["E - R"].reshape(rate.shape), rate)
 
 
+@pytest.mark.slow
 def test_forces_tell_the_three_cases_apart(ds):
     state = phydl.water(ds.isel(time=slice(0, 61)))
     found = phydl.forces(state, SmoothForce((4, 4, 4), 1e-3), SmoothForce((7, 7, 7), 1e-9))

@@ -39,6 +39,7 @@ def test_noise_makes_distinct_members_that_conserve(recipe, pairs) -> None:
     assert scores["rmse"] < scores["member_rmse"] and scores["crps"] < scores["mae"]
 
 
+@pytest.mark.slow
 def test_mean_square_error_teaches_to_ignore_the_noise_and_crps_does_not(recipe, pairs) -> None:
     ratio = {}
     for loss in ("mse", "crps"):
@@ -48,6 +49,7 @@ def test_mean_square_error_teaches_to_ignore_the_noise_and_crps_does_not(recipe,
     assert ratio["mse"] < 0.5 * ratio["crps"] and 0.5 < ratio["crps"] < 1.5
 
 
+@pytest.mark.slow
 def test_the_judge_learns(recipe, pairs) -> None:
     model = generator_of(recipe, pairs)
     plan = dataclasses.replace(PLAN, steps=120, rate=1e-5, rate_d=5e-3)  # a generator that hardly moves

@@ -160,6 +160,7 @@ def trained(method: Learned, data: Pairs, steps: int, seed: int = 0, **options) 
     return [h["loss"] for h in train_assimilator(method, data, settings, seed).history]
 
 
+@pytest.mark.slow
 def test_an_autoencoder_and_the_diffusion_on_it_learn(data) -> None:
     torch.manual_seed(0)
     vae = VAEVar(data.space, latent=6, vae_width=16)

@@ -185,6 +185,7 @@ def test_residual_of_what_the_law_sees_falls_with_the_order_and_that_of_the_publ
     assert wrong[0] < wrong[1] < wrong[2]
 
 
+@pytest.mark.slow
 def test_the_penalty_fades_with_the_noise_and_asks_the_clearer_half(fields, trained) -> None:
     ratio = torch.tensor([3.0, 0.1, 2.0, 0.5, 9.0])
     at, seen = torch.tensor([0, 1, 2, 3, 4]), []
@@ -219,6 +220,7 @@ def test_the_law_holds_for_the_truth_at_its_own_times(fields) -> None:
 
 
 # --- tuning -----------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["balance", "flux-ratio"])
 def test_tuning_moves_the_denoiser_only(kind, fields, trained, monkeypatch) -> None:
     model, gradients = copy.deepcopy(trained), []
@@ -244,6 +246,7 @@ def test_tuning_moves_the_denoiser_only(kind, fields, trained, monkeypatch) -> N
     assert "tuning" not in trained.card["training"]
 
 
+@pytest.mark.slow
 def test_no_weight_takes_the_same_steps_without_a_penalty(fields, trained) -> None:
     def tuned(weight: float, kind: str = "balance") -> dict[str, Tensor]:
         return weights(tune_latent(copy.deepcopy(trained), fields, weight, kind, SHORT, seed=2))
@@ -266,6 +269,7 @@ def test_no_weight_takes_the_same_steps_without_a_penalty(fields, trained) -> No
         assert any(not torch.equal(v, none[k]) for k, v in large.items())
 
 
+@pytest.mark.slow
 def test_a_large_weight_lowers_the_residual(fields, trained) -> None:
     """Of the denoised fields, at noise that the training did not draw."""
     settings = replace(SHORT, tuning=Steps(steps=60, batch=6, rate=2e-3, ema=0.9, precision="fp32"))
@@ -283,6 +287,7 @@ def test_a_large_weight_lowers_the_residual(fields, trained) -> None:
 
 
 # --- the stages -------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_each_stage_learns(fields, trained) -> None:
     took = trained.card["training"]
     assert took["fields"] == 6 and took["seed"] == 1 and not trained.training
@@ -308,6 +313,7 @@ def test_each_stage_learns(fields, trained) -> None:
     assert float((kept.square() * area).mean().sqrt()) < 0.8 * error
 
 
+@pytest.mark.slow
 def test_members_spread_as_far_as_they_err(fields, trained) -> None:
     """On what it has learned, within a factor: neither all alike nor noise."""
     made = trained.sample(fields.coarse, None, 8, torch.Generator().manual_seed(0), fields.static).transpose(0, 1)

@@ -189,6 +189,7 @@ def test_settings_are_checked(pairs, recipe) -> None:
         fit(model_of(recipe, pairs), pairs, dataclasses.replace(SETTINGS, crop=7))
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does(pairs, recipe, tmp_path) -> None:
     script = tmp_path / "run.py"
     script.write_text(

@@ -159,6 +159,7 @@ def test_table_of_results(recipe, pairs, tmp_path) -> None:
         evaluate(models[0], dataclasses.replace(pairs, fine={}), "test")
 
 
+@pytest.mark.slow
 def test_series_in_two_worker_processes(tmp_path, monkeypatch) -> None:
     """On a toy nature run that PHYSLAB_ASSETS puts in the place of the shipped one, workers included."""
     generator = np.random.default_rng(0)

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +31,7 @@ def alive(pid: int) -> bool:
     return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_its_parent(tmp_path):
     script = tmp_path / "main.py"
     script.write_text(CODE)

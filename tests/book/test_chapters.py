@@ -1,0 +1,31 @@
+"""Every chapter runs to its end with the network cut, as a student opens it, and shows nothing that is loaded from
+outside."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+
+from .conftest import build
+
+LIMIT = 300  # seconds for a cell
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "chapter", [pytest.param(path.stem, marks=pytest.mark.xdist_group(path.stem)) for path in build.chapters()]
+)
+def test_chapter_runs(chapter, tmp_path, offline):
+    path = next(path for path in build.make_notebooks(folder=tmp_path) if path.stem == chapter)
+    options = ["--nbmake", f"--nbmake-timeout={LIMIT}", "--overwrite", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    kernel = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PLATFORM_DIRS": "1"}
+    assert "1 passed" in offline(["-m", "pytest", "-q", *options, f"--rootdir={tmp_path}", str(path)], **kernel)
+    shown = [
+        output.data["text/html"]
+        for cell in nbformat.read(path, 4).cells
+        for output in cell.get("outputs", [])
+        if "text/html" in output.get("data", {})
+    ]
+    assert shown
+    (tmp_path / "shown.html").write_text("\n".join(map("".join, shown)))
+    assert build.external_loads(tmp_path) == []
