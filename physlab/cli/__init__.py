@@ -31,6 +31,9 @@ from physlab.cli.train_field import train_field
 from physlab.cli.train_forecast import train_forecast
 from physlab.cli.train_latent import train_latent
 
+NO_MEMORY = "not enough memory: take a smaller field, fewer members or another machine"
+READERS = ("cfgrib", "eccodes", "gribapi", "h5netcdf", "h5py", "netCDF4", "numcodecs", "zarr")
+
 #: Package that the core does without -> extra that brings it.
 EXTRAS = {
     "dinosaur": "simulate", "jax": "simulate", "gcsfs": "cloud", "onnx": "export", "onnxruntime": "export",
@@ -80,10 +83,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         stop(" ".join(str(error).split()), error)
     except OSError as error:
         stop(said_by_the_system(error), error)
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
-            raise
-        stop("not enough memory: take a smaller field, fewer members or another machine", error)
+    except MemoryError as error:
+        stop(NO_MEMORY, error)
     except ModuleNotFoundError as error:
         missing = str(error.name).split(".")[0]
         extra = EXTRAS.get(missing)
@@ -91,6 +92,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         stop(f"this command needs the package '{missing}', which is not installed: {advice}", error)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except Exception as error:
+        if "allocate memory" in str(error):  # torch
+            stop(NO_MEMORY, error)
+        if not while_reading(error):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        stop(f"the values of a file cannot be read ({reason}): it is damaged, get it again", error)
+
+
+def while_reading(error: Exception) -> bool:
+    """Whether a library that decodes files raised it: values are read when they are needed, deep inside a command."""
+    place = error.__traceback__
+    while place is not None:
+        if str(place.tb_frame.f_globals.get("__name__", "")).split(".")[0] in READERS:
+            return True
+        place = place.tb_next
+    return False
 
 
 def said_by_the_system(error: OSError) -> str:

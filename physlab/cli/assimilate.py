@@ -48,9 +48,10 @@ def assimilate(
         seed: of what is random.
         device: for trained methods: cpu, cuda, cuda:1, mps, or auto (a CUDA device if there is one).
     """
-    from physlab import load_model, open_dataset
+    from physlab import load_model
     from physlab.assimilate import FIELD_METHODS, FieldAssimilator, Learned
     from physlab.data import read_stations
+    from physlab.data.guard import open_checked, survive
     from physlab.data.writer import write_dataset
     from physlab.train.devices import choose_device
     from physlab.train.progress import Bar
@@ -60,11 +61,13 @@ def assimilate(
     options |= {} if radius is None else {"radius": 1e3 * radius}
     options |= {} if inflation is None else {"inflation": inflation}
     options |= {"error": {name: float(value) for name, value in pairs(error).items()}} if error else {}
-    first = open_dataset(background, pairs(mapping) or None)
+    first = open_checked(background, pairs(mapping) or None)
     if "time" in first.dims:
         if not 0 <= time < first.sizes["time"]:
             raise ValueError(f"time {time}: the background has {first.sizes['time']} times, counted from 0")
         first = first.isel(time=[time])
+    if observations.is_file():
+        survive(lambda: read_stations(observations, variable, level), observations)
     table = read_stations(observations, variable, level)
     if method in FIELD_METHODS:
         chosen = FieldAssimilator(method, **options)

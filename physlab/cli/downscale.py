@@ -31,7 +31,8 @@ def downscale(
         seed: of the ensemble.
         device: cpu, cuda, cuda:1, mps, or auto: a CUDA device if there is one.
     """
-    from physlab import load_model, open_dataset
+    from physlab import load_model
+    from physlab.data.guard import open_checked
     from physlab.data.writer import write_dataset
     from physlab.downscale.base import GriddedDownscaler
     from physlab.downscale.terrain import ground_of
@@ -39,10 +40,10 @@ def downscale(
     from physlab.train.progress import Bar
 
     names = pairs(mapping) or None
-    method, coarse = load_model(model, choose_device(device)), open_dataset(input, names)
+    method, coarse = load_model(model, choose_device(device)), open_checked(input, names)
     if not isinstance(method, GriddedDownscaler):
         raise ValueError(f"{model} is a {type(method).__name__}: choose a method that refines fields by a factor")
-    ground = None if statics is None else ground_of(open_dataset(statics, names))
+    ground = None if statics is None else ground_of(open_checked(statics, names))
     with Bar(model, 1) as bar:
         fine = method.downscale(coarse, statics=ground, members=members, seed=seed, progress=bar.share)
     print(write_dataset(fine, output), "with", ", ".join(f"{name} {size}" for name, size in fine.sizes.items()))

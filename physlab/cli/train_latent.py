@@ -55,8 +55,8 @@ def train_latent(
     """
     import xarray as xr
 
-    from physlab import open_dataset
     from physlab.benchmark import compare_on
+    from physlab.data.guard import open_checked
     from physlab.downscale.terrain import TerrainFields, ground_of, hold_out
     from physlab.train.devices import choose_device, processes, rank
     from physlab.train.latent import LatentSettings, train_in_folder
@@ -64,7 +64,7 @@ def train_latent(
     names, there = pairs(mapping) or None, choose_device(device)
 
     def opened(name: str) -> xr.Dataset:
-        ds = open_dataset(name, names)
+        ds = open_checked(name, names)
         if region is not None:
             south, north, west, east = region
             latitude = ds["latitude"]

@@ -19,6 +19,7 @@ from physlab.cf import VARIABLES
 from physlab.constants import GRAVITY, WATER_DENSITY
 from physlab.errors import FieldError
 from physlab.fields import standardise
+from physlab.store import recover
 
 GRIB_SUFFIXES = (".grib", ".grib1", ".grib2", ".grb", ".grb2")
 NETCDF_SUFFIXES = (".nc", ".nc4", ".netcdf", ".cdf", ".h5")
@@ -41,6 +42,7 @@ def open_path(path: str | Path, mapping: Mapping[str, str] | None = None) -> xr.
     FieldError : not a file of these kinds, or no usable latitude and longitude.
     """
     path = Path(path).expanduser()
+    recover(path)
     if not path.exists():
         raise FileNotFoundError(
             f"no file '{path}': check the path; physlab.list_datasets() shows the names that need no path"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from physlab.data.registry import FILES, HOST, RemoteFile
 from physlab.errors import DownloadError
-from physlab.store import lock
+from physlab.store import lock, recover
 
 ATTEMPTS = 3
 TIMEOUT = 20.0
@@ -66,6 +66,7 @@ def local_copy(name: str, file: RemoteFile) -> Path | None:
                 f"{path} has another checksum than the catalogue: not used; replace it or remove it", stacklevel=3
             )
     path = cache_folder() / name / file.name
+    recover(path)
     return path if path.is_file() and sha256(path) == file.sha256 else None
 
 
