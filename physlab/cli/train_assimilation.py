@@ -10,7 +10,7 @@ from tyro.conf import Positional
 def train_assimilation(
     method: Positional[str],
     output: Positional[Path],
-    run: tuple[Path, ...],
+    runs: tuple[Path, ...],
     autoencoder: Path | None = None,
     steps: int | None = None,
     batch: int = 8,
@@ -23,7 +23,7 @@ def train_assimilation(
         method: adas, convcnp, fnp, sda or vaevar; slam and phyda, which build on a vaevar; 3dvar and static letkf are
             estimated, not trained.
         output: folder of the method.
-        run: folders of nature runs with forecasts, made by physlab simulate; their days are the training block.
+        runs: folders of nature runs with forecasts, made by physlab simulate; their days are the training block.
         autoencoder: folder of a trained vaevar, for slam and phyda.
         steps: of the training; without it 700 for vaevar and 400 for the others.
         batch: pairs a step.
@@ -34,7 +34,7 @@ def train_assimilation(
     from physlab.train.devices import rank
 
     settings = AssimilationSettings(steps=steps or (700 if method == "vaevar" else 400), batch=batch)
-    made = train_by_name(method, run, output, settings, seed, autoencoder, progress=True, device=device)
+    made = train_by_name(method, runs, output, settings, seed, autoencoder, progress=True, device=device)
     if rank() == 0:
         took = made.card.get("training")
         print(output, "estimated" if took is None else f"trained on {took['pairs']} pairs, {took['steps']} steps")

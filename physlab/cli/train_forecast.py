@@ -15,7 +15,7 @@ def train_forecast(
     output: Positional[Path],
     network: Literal["unet", "convlstm", "afno"] = "unet",
     variables: tuple[str, ...] = ("u", "v", "t", "z", "q", "tcw"),
-    start: Path | None = None,
+    trained: Path | None = None,
     physics: float = 0.0,
     steps: int | None = None,
     batch: int = 16,
@@ -31,7 +31,7 @@ def train_forecast(
         output: folder of the forecaster.
         network: kind of a new one.
         variables: of a new one, on one level.
-        start: folder of a trained forecaster to go on from, instead of a new one.
+        trained: folder of a trained forecaster to go on from, instead of a new one.
         physics: weight of the equations beside the data, for example 0.01; 0 for data alone.
         steps: of the training; without it 900, and 250 from a trained one.
         batch: windows a step.
@@ -49,7 +49,7 @@ def train_forecast(
     with processes(device) as here:
         if agreed(output.exists):
             raise ValueError(f"{output} is there already: choose another folder, or remove it to train again")
-        model = None if start is None else Forecaster.load(start)
+        model = None if trained is None else Forecaster.load(trained)
         names = variables if model is None else model.variables
         ds = open_dataset(data, pairs(mapping) or None)
         missing = [name for name in names if name not in ds]
@@ -58,7 +58,7 @@ def train_forecast(
         ds = ds[list(names)].load()
         model = Forecaster.of(network, ds, names, seed) if model is None else model
         equations = GridResidual.learn(ds, names, hours=model.leads[1] - model.leads[0]) if physics else None
-        default = {"steps": 900} if start is None else {"steps": 250, "rate": 1e-3}
+        default = {"steps": 900} if trained is None else {"steps": 250, "rate": 1e-3}
         chosen = {"physics": physics, "batch": batch, "width": min(width, ds.sizes["longitude"])}
         settings = ForecastSettings(**default | chosen | ({} if steps is None else {"steps": steps}))
         state = state_file("forecast", output)

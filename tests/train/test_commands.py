@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from torch.distributed.run import get_args_parser
 
 import physlab
 from physlab import cli
@@ -39,7 +41,7 @@ def waves(hours: int, columns: int, step: int = 1) -> xr.Dataset:
 
 def test_assimilation(twin, tmp_path, capsys) -> None:
     run, vae, phyda = twin.write(tmp_path / "run-8", times=6), tmp_path / "vae", tmp_path / "phyda"
-    quick = ["--run", run, "--steps", "2", "--batch", "2", "--device", "cpu"]
+    quick = ["--runs", run, "--steps", "2", "--batch", "2", "--device", "cpu"]
     cli.main([str(word) for word in ("train-assimilation", "vaevar", vae, *quick)])
     assert "trained on 6 pairs, 2 steps" in capsys.readouterr().out
     assert isinstance(physlab.load_model(vae), VAEVar)
@@ -58,7 +60,7 @@ def test_assimilation(twin, tmp_path, capsys) -> None:
 
 def test_what_is_estimated_needs_no_training(twin, tmp_path, capsys) -> None:
     run = twin.write(tmp_path / "run-8", times=6)
-    cli.main(["train-assimilation", "static letkf", str(tmp_path / "var"), "--run", str(run)])
+    cli.main(["train-assimilation", "static letkf", str(tmp_path / "var"), "--runs", str(run)])
     assert "estimated" in capsys.readouterr().out
     assert type(physlab.load_model(tmp_path / "var")).__name__ == "StaticLETKF"
 
@@ -73,7 +75,7 @@ def test_forecast(tmp_path, capsys) -> None:
     model = physlab.load_model(base)
     assert isinstance(model, Forecaster) and model.forecast(ds.isel(time=slice(0, 7))).sizes["time"] == 12
     assert "no z, q, tcw" in one_line(capsys, "train-forecast", source, tuned, *quick)
-    cli.main(["train-forecast", str(source), str(tuned), "--start", str(base), "--physics", "0.01", *quick])
+    cli.main(["train-forecast", str(source), str(tuned), "--trained", str(base), "--physics", "0.01", *quick])
     known = physlab.load_model(tuned).card["training"]
     assert [entry["physics"] for entry in known] == [0.0, 0.01]
     assert "is there already" in one_line(capsys, "train-forecast", source, tuned, *quick)
@@ -103,10 +105,18 @@ def test_a_device_that_is_not_there_is_one_line(command: str, tmp_path, capsys, 
     """Of every command that computes, before anything is read or trained."""
     words = {
         "train": ["tcw-x4"], "train-latent": ["nature-window", tmp_path / "x"],
-        "train-assimilation": ["adas", tmp_path / "x", "--run", tmp_path], "train-forecast": ["nature-window", "x"],
+        "train-assimilation": ["adas", tmp_path / "x", "--runs", tmp_path], "train-forecast": ["nature-window", "x"],
         "train-field": ["nature-window", tmp_path / "x"], "downscale": ["nature-window", "bicubic-x2", "x.nc"],
         "assimilate": ["nature-window", "x.csv", "x.nc"], "evaluate": ["tcw-x4-softmax-s0"],
         "benchmark": ["downscaling", "--output", tmp_path],
     }[command]  # fmt: skip
     assert "device cuda:77 is asked for" in one_line(capsys, command, *words, "--device", "cuda:77")
     assert not (tmp_path / "x").exists() and not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize("verb", [verb for verb in cli.COMMANDS if verb.startswith("train")])
+def test_no_option_of_a_training_is_taken_for_one_of_torchrun(verb: str) -> None:
+    """torchrun reads abbreviations of its own options even behind the name of the program."""
+    for name in inspect.signature(cli.COMMANDS[verb]).parameters:
+        command = ["--standalone", "-m", "physlab", verb, f"--{name.replace('_', '-')}", "x"]
+        assert get_args_parser().parse_args(command).training_script_args == command[3:]

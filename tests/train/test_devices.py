@@ -15,6 +15,8 @@ import pytest
 import torch
 import xarray as xr
 
+import physlab
+from physlab import zoo
 from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, PhyDA, VAEVar
 from physlab.assimilate.proxy import PhysicsProxy
 from physlab.downscale.terrain import TerrainFields
@@ -167,3 +169,11 @@ def test_forecast(kind: str) -> None:
     model = Forecaster.of(kind, ds, names).to("meta")
     settings = ForecastSettings(batch=2, width=16, physics=1.0)
     step(finetune.Forecasts(model, Windows(ds, model), settings, law, 0))
+
+
+@pytest.mark.parametrize("kind", ["network", "continuous", "forecast", "assimilation", "latent diffusion"])
+def test_every_kind_is_loaded_onto_a_device(kind: str) -> None:
+    name = next(iter(zoo.folders_of(kind)))
+    model = physlab.load_model(name, "meta")
+    module = model if isinstance(model, torch.nn.Module) else model.network
+    assert {tensor.device.type for tensor in module.state_dict().values()} == {"meta"}
