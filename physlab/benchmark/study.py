@@ -21,10 +21,10 @@ from typing import Any
 
 import pandas as pd
 
-from physlab.benchmark.parallel import Client, Task, collect, results
 from physlab.benchmark.table import TidyTable
 from physlab.errors import PhysLabError
 from physlab.train.devices import choose_device
+from physlab.train.parallel import Client, Task, collect, results
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,8 @@ class Study(TidyTable):
         workers : processes side by side, one thread each; with 1 the runs are made here.
         runs : others than :meth:`plan` gives for `preset`, `only` and `seeds`.
         say : receives a line for each run.
-        client : takes the runs instead of processes of this machine: a client of ``dask.distributed``, an executor.
+        client : takes the runs instead of processes of this machine: a client of ``dask.distributed``, or an executor;
+            its workers see the same folders.
         device : see :class:`Context`.
         changes : of the settings of training, for a quick try.
 

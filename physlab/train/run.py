@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -25,13 +23,31 @@ from physlab.train.devices import agreed, by_one, processes, rank, under_torchru
 from physlab.train.distillation import blended
 from physlab.train.evaluate import evaluate
 from physlab.train.loop import Report
+from physlab.train.parallel import Task, collect, results
 from physlab.train.pixels import fit
 from physlab.train.recipe import Preset, Recipe, checkpoint_name, choose_preset, get_recipe, list_recipes, make_model
 from physlab.train.settings import Settings
 from physlab.train.state import state_file
-from physlab.train.workers import begin
 
 MEMBERS_VAL = 4  # of an ensemble on the validation split
+
+
+class Job(NamedTuple):
+    """What one checkpoint comes from."""
+
+    recipe: str
+    constraint: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.recipe}-{self.constraint}-s{self.seed}"
+
+    @property
+    def first(self) -> Job | None:
+        """What it learns from, or starts from."""
+        recipe = get_recipe(self.recipe)
+        other = recipe.teacher or recipe.start
+        return self._replace(recipe=other) if other else None
 
 
 def train_one(
@@ -202,7 +218,7 @@ def train(
         for job in jobs:
             paths.append(train_one(*job, preset, folder, None, True, overwrite, here, **changes))
             if not rank():
-                say(_summary(paths[-1]))
+                say(f"{paths[-1].name}: {_summary(paths[-1])}")
     return paths
 
 
@@ -212,7 +228,7 @@ def expand(
     seed: int | Sequence[int] | None,
     preset: str = "cpu",
     every: bool = False,
-) -> list[tuple[str, str, int]]:
+) -> list[Job]:
     """(recipe, constraint, seed) of each run, seed by seed: an interrupted series is complete for the first seeds."""
     found = get_recipe(recipe)
     choose_preset(found, preset, {})
@@ -220,7 +236,7 @@ def expand(
     seeds = _several(seed, found.seeds if every else (0,))
     for name in constraints:
         layer_name(name)
-    return [(recipe, name, int(number)) for number in seeds for name in constraints]
+    return [Job(recipe, name, int(number)) for number in seeds for name in constraints]
 
 
 def train_all(
@@ -234,7 +250,7 @@ def train_all(
     **changes,
 ) -> list[Path]:
     """Run many trainings side by side; None: all recipes with all constraints and seeds. Finished ones are skipped,
-    interrupted ones resumed.
+    interrupted ones resumed; a student starts when its teacher is there.
 
     Raises
     ------
@@ -242,32 +258,22 @@ def train_all(
     """
     if jobs is None:
         jobs = [job for name in list_recipes() for job in expand(name, None, None, preset, every=True)]
-    start, done, failed = time.perf_counter(), {}, {}
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin, initargs=(threads,)) as pool:
-        options = {"overwrite": overwrite, "device": device, **changes}
-        futures = {pool.submit(train_one, *job, preset, folder, **options): job for job in jobs}
-        try:
-            for number, future in enumerate(as_completed(futures), 1):
-                job, passed = futures[future], time.perf_counter() - start
-                left = passed / number * (len(jobs) - number)
-                try:
-                    done[job] = future.result()
-                    say(f"[{number}/{len(jobs)}, {left / 60:.0f} min left] {_summary(done[job])}")
-                except (PhysLabError, OSError, RuntimeError) as error:
-                    failed[job] = error
-                    name = checkpoint_name(get_recipe(job[0]), *job[1:], preset)
-                    say(f"[{number}/{len(jobs)}] {name} failed: {error}")
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    if failed:
-        names = ", ".join(checkpoint_name(get_recipe(job[0]), *job[1:], preset) for job in failed)
-        raise PhysLabError(
-            f"{len(failed)} of {len(jobs)} runs failed ({names}): see the lines above; run again to resume the others"
-        )
-    return [done[job] for job in jobs]
+    todo = [Job(*job) for job in jobs]
+    done: dict[Job, Path] = {}
+
+    def keep(job: Job, path: Path) -> str:
+        done[job] = path
+        return _summary(path)
+
+    options = {"overwrite": overwrite, "device": device, **changes}
+    tasks = [Task(job, _train, frozenset({job.first} & set(todo))) for job in todo]
+    threads = max(1, (os.cpu_count() or 1) // max(1, workers))
+    collect(results(tasks, (preset, folder, options), workers, threads=threads), len(todo), keep, say)
+    return [done[job] for job in todo]
+
+
+def _train(job: Job, preset: str, folder: str | Path | None, options: dict) -> Path:
+    return train_one(*job, preset, folder, **options)
 
 
 def is_finished(folder: Path, data: SRData, settings: Mapping) -> bool:
@@ -307,4 +313,4 @@ def _summary(path: Path) -> str:
     card = checkpoints.read_card(path)
     test = card["scores"].get("test") or card["scores"]["val"]
     steps, seconds = card["training"]["steps"], card["wall_time_s"]
-    return f"{card['name']}: test RMSE {test['rmse']:.4g} {card['units']}, {steps} steps, {seconds:.0f} s"
+    return f"test RMSE {test['rmse']:.4g} {card['units']}, {steps} steps, {seconds:.0f} s"

@@ -17,7 +17,6 @@ import physlab.benchmark
 from physlab import registry
 from physlab.assimilate import Adas
 from physlab.benchmark import read_runs, studies
-from physlab.benchmark.parallel import Task, results
 from physlab.benchmark.study import Context, Run, Study, missing, presets
 from physlab.benchmark.table import By
 from physlab.constrain import Additive
@@ -25,6 +24,7 @@ from physlab.data.assets import asset
 from physlab.downscale import Statistical
 from physlab.errors import PhysLabError
 from physlab.nn import CompactResNet
+from physlab.train.parallel import Task, results
 
 MODELS = ("zero", "teacher", "pupil")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,14 @@ from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
 from physlab.train import (
     evaluate,
+    get_recipe,
     layer_overhead,
     list_recipes,
     load_checkpoint,
     make_model,
     results_table,
     train,
+    train_all,
     train_one,
     write_results,
 )
@@ -180,6 +183,29 @@ def test_series_in_two_worker_processes(tmp_path, monkeypatch) -> None:
     assert len(said) == 4 and all("test RMSE" in line and "kg m-2" in line for line in said)
     assert {load_checkpoint(path).card["seed"] for path in paths} == {0, 1}
     assert paths[0].parent == tmp_path / "checkpoints"
+
+
+def test_a_student_is_trained_after_its_teacher(monkeypatch) -> None:
+    """Whatever the order of the jobs; and one whose teacher fails is not begun."""
+    made: list[str] = []
+
+    def trained(recipe, constraint, seed, *rest, **options):
+        made.append(recipe)
+        if seed:
+            raise PhysLabError("no chalk")
+        return Path(recipe)
+
+    monkeypatch.setattr("physlab.train.run.train_one", trained)
+    monkeypatch.setattr("physlab.train.run._summary", lambda path: "done")
+    student = "tcw-x4-espcn-distilled"
+    teacher = get_recipe(student).teacher
+    said: list[str] = []
+    jobs = [(student, "add", 0), (teacher, "add", 0)]
+    assert train_all(jobs, workers=1, say=said.append) == [Path(student), Path(teacher)]
+    assert made == [teacher, student] and said[0].startswith(f"[1/2] {teacher}-add-s0: done")
+    with pytest.raises(PhysLabError, match=rf"2 of 2 runs failed \({teacher}-add-s1; {student}-add-s1\)"):
+        train_all([(student, "add", 1), (teacher, "add", 1)], workers=1, say=said.append)
+    assert made[2:] == [teacher]
 
 
 @pytest.mark.parametrize("factor", [2, 4])

@@ -1,4 +1,4 @@
-"""Runs of a study side by side, in processes of this machine or on a cluster, each after those that it builds on.
+"""Runs side by side, in processes of this machine or on a cluster, each after those that it builds on.
 
 A failure costs its own run and those that build on it.
 """
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from physlab.errors import PhysLabError
 from physlab.train.workers import begin
@@ -48,21 +48,22 @@ class Here:
 
 
 def results(
-    tasks: Sequence[Task], arguments: tuple = (), workers: int = 2, client: Client | None = None
+    tasks: Sequence[Task], arguments: tuple = (), workers: int = 2, client: Client | None = None, threads: int = 1
 ) -> Iterator[tuple[Hashable, object]]:
     """Each run with what it gave, or with the exception that it raised, as they come.
 
     Parameters
     ----------
     tasks : in the order in which they are to be begun.
-    workers : processes, one thread each; with 1 the runs are made here, one after the other.
+    workers : processes; with 1 the runs are made here, one after the other.
     client : takes the runs instead.
+    threads : of each process.
     """
     waiting = list(tasks)
     failed: set[Hashable] = set()
     running: set[Hashable] = set()
     done: queue.SimpleQueue = queue.SimpleQueue()
-    with _client(client, workers, len(tasks)) as (place, slots):
+    with _client(client, workers, threads, len(tasks)) as (place, slots):
         while waiting or running:
             open_ = {task.run for task in waiting} | running
             begun = [task for task in waiting if not task.needs & open_][: slots - len(running)]
@@ -90,13 +91,13 @@ def results(
 
 
 @contextlib.contextmanager
-def _client(client: Client | None, workers: int, total: int) -> Iterator[tuple[Client, int]]:
+def _client(client: Client | None, workers: int, threads: int, total: int) -> Iterator[tuple[Client, int]]:
     """Who makes the runs, and how many at a time."""
     if client is not None or workers <= 1:
         yield (Here(), 1) if client is None else (client, max(1, total))
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin, initargs=(threads,)) as pool:
         try:
             yield pool, max(1, total)
         except BaseException:  # also an interruption, and a caller that wants no more
@@ -121,7 +122,7 @@ def _result(future: Future) -> object:
 
 
 def collect(
-    found: Iterator[tuple[Hashable, object]], total: int, keep: Callable[[Hashable, object], str], say: Callable
+    found: Iterator[tuple[Hashable, object]], total: int, keep: Callable[[Any, Any], str], say: Callable
 ) -> None:
     """Keep every result, and tell how far it is and how long it will take.
 
