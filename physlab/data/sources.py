@@ -13,6 +13,7 @@ HTTP range request; only a complete file with the right checksum gets its name, 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -103,7 +104,7 @@ def download(name: str, file: RemoteFile, progress: bool = True) -> Path:
     folder = cache_folder() / name
     path, part = folder / file.name, folder / f".{file.name}.part"
     try:
-        with lock(path, LONGEST):
+        with lock(path, LONGEST), _freed(part):
             if path.is_file() and sha256(path) == file.sha256:
                 return path
             for _ in range(2):
@@ -125,6 +126,17 @@ def download(name: str, file: RemoteFile, progress: bool = True) -> Path:
         f"expected {file.size} bytes with {file.sha256[:12]}...: the bad file was removed; try again, or put the file "
         f"into PHYSLAB_DATA/{name}/"
     )
+
+
+@contextlib.contextmanager
+def _freed(part: Path) -> Iterator[None]:
+    """Keep what has come, but not on a disk that is full: others need the space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            part.unlink(missing_ok=True)
+        raise
 
 
 @dataclass

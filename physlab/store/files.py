@@ -104,9 +104,12 @@ def lock(path: str | Path, wait: float = WAIT) -> Iterator[None]:
     path = _real(path)
     made = _make(path.parent)
     try:
-        handle = _acquire(_name(path, "lock"), path, wait)
         try:
-            os.write(handle, os.fsencode(path.name))
+            handle = _acquire(_name(path, "lock"), path, wait)
+        except OSError as error:
+            raise _of(path, error) from error
+        try:
+            _tell(handle, path)
             _restore(path)
             yield
         finally:
@@ -144,9 +147,7 @@ def _beside(path: Path) -> Iterator[tuple[Path, Path]]:
         try:
             yield target, new
         except OSError as error:
-            if os.fsdecode(error.filename or b"").startswith(str(new)):  # the user has never heard of that name
-                raise OSError(error.errno, error.strerror, str(path)) from error
-            raise
+            raise _of(path, error) from error
         finally:
             _restore(target)
 
@@ -185,6 +186,20 @@ def _acquire(at: Path, path: Path, wait: float) -> int:
         if time.monotonic() > until:
             raise StoreError(f"another process is writing '{path}': wait until it has finished, or choose another name")
         time.sleep(0.02)
+
+
+def _tell(handle: int, path: Path) -> None:
+    try:
+        os.write(handle, os.fsencode(path.name))
+    except OSError as error:
+        raise _of(path, error) from error
+
+
+def _of(path: Path, error: OSError) -> OSError:
+    """The error with the name that the user has given, in the place of none or of one of ours."""
+    if error.errno is None or PREFIX not in os.fsdecode(error.filename or PREFIX):
+        return error
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def _release(at: Path, handle: int, path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +26,7 @@ COMMANDS = {
     "downscale, Zarr": (["downscale", "{work}/coarse.nc", "bicubic+add-x4", "{disk}/fine.zarr"], ROOM),
     "downscale, onto an old store": (["downscale", "{work}/coarse.nc", "bicubic+add-x4", "{disk}/old.zarr"], ROOM),
     "assimilate": (["assimilate", "{work}/members.nc", "{work}/stations.csv", "{disk}/analysis.nc",
-                    "--method", "etkf"], ROOM),
+                    "--method", "etkf"], 0),
     "export": (["export", "tcw-x4-softmax-s0", "{disk}/deep/er/model.onnx"], ROOM),
     "evaluate": (["evaluate", "tcw-x4-espcn-add-s0", "--fields", "2", "--output", "{disk}/tables"], 0),
     "benchmark": (["benchmark", "downscaling", "--preset", "quick", "--only", "nearest", "--workers", "1",
@@ -56,6 +59,8 @@ for name, (command, room) in json.loads(sys.argv[1]).items():
     except BaseException as error:
         code = repr(error)[:500]
     left = sorted(set(map(str, disk.rglob("*"))) ^ set(before))
+    cache = str(disk / "cache")  # matplotlib and onnxruntime put things of their own there
+    left = [p for p in left if not p.startswith(cache) or p.startswith(cache + "/physlab")]
     lines = [line for line in said.getvalue().splitlines() if line.startswith("physlab:")]
     print("RESULT", json.dumps([name, code, lines, left]), flush=True)
 """
@@ -86,7 +91,16 @@ def field(times: int, rows: int, columns: int, name: str, unit: str, low: float)
     return xr.Dataset({name: (("time", "latitude", "longitude"), values, {"units": unit})}, coords)
 
 
-def test_every_command_on_a_full_disk(disk, tmp_path) -> None:
+def endless(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """A file of 4 MB."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(4 << 20))
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        handler.wfile.write(bytes(4 << 20))
+
+
+def test_every_command_on_a_full_disk(disk, tmp_path, monkeypatch) -> None:
     coarse = field(6, 32, 48, "tcw", "kg m-2", 20.0)
     coarse.to_netcdf(tmp_path / "coarse.nc")
     field(30, 32, 32, "t2m", "K", 280.0).to_netcdf(tmp_path / "fine.nc")
@@ -95,18 +109,25 @@ def test_every_command_on_a_full_disk(disk, tmp_path) -> None:
     members.to_netcdf(tmp_path / "members.nc")
     (tmp_path / "stations.csv").write_text("lat,lon,value,error,variable\n45.0,4.0,21.0,0.5,tcw\n")
     coarse.isel(time=[0], latitude=slice(4), longitude=slice(4)).to_zarr(disk / "old.zarr", zarr_format=2)
+    monkeypatch.setattr(http.server.BaseHTTPRequestHandler, "do_GET", endless, raising=False)
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
     commands = {
         name: ([part.format(work=tmp_path, disk=disk) for part in command], room)
         for name, (command, room) in COMMANDS.items()
     }
     environment = {**os.environ, "DISK": str(disk), "XDG_CACHE_HOME": str(disk / "cache"), "PHYSLAB_TRACEBACK": ""}
     environment["PYTHONPATH"] = str(Path(physlab.__file__).parents[1])  # this library, not an installed one
+    environment["PHYSLAB_MIRROR"] = f"http://127.0.0.1:{httpd.server_address[1]}"
     environment.pop("PHYSLAB_DATA", None)
     done = subprocess.run([sys.executable, "-c", RUN, json.dumps(commands)], capture_output=True, text=True,
                           env=environment, timeout=900)  # fmt: skip
+    httpd.shutdown()
     found = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert [name for name, *_ in found] == list(commands), done.stderr[-2000:]
-    bad = [entry for entry in found if not (entry[1] == 2 and len(entry[2]) == 1 and not entry[3])]
+    said = ("No space left on device", "cannot store")
+    bad = [entry for entry in found if not (entry[1] == 2 and len(entry[2]) == 1 and not entry[3]
+                                            and any(words in entry[2][0] for words in said))]  # fmt: skip
     assert not bad, "\n".join(map(str, bad))
     with xr.open_dataset(disk / "old.zarr", engine="zarr") as old:
         assert old.sizes["latitude"] == 4
