@@ -25,26 +25,40 @@ import xarray as xr
 from apps.screenshot import find_browser
 
 
-@pytest.hookimpl(tryfirst=True)
+def group_of(nodeid: str) -> str:
+    """Side by side: the tests of a file stay together, those that drive a browser want a machine that answers and take
+    turns, and each chapter goes its own way."""
+    path, _, name = nodeid.partition("::")
+    if "browser" in path:
+        return "browser"
+    return name if path.endswith("book/test_chapters.py") else path
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side: the tests of a file stay together, and so do all that drive a browser, which want a machine that
-    answers; groups that take long come first."""
+    """Groups that take long come first."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        marker = item.get_closest_marker("xdist_group")
-        group = marker.args[0] if marker else item.nodeid.split("::")[0]
-        group = "browser" if item.get_closest_marker("browser") else group
-        if marker is None or marker.args[0] != group:
-            item.add_marker(pytest.mark.xdist_group(group))
-        groups.setdefault(group, []).append(item)
+        groups.setdefault(group_of(item.nodeid), []).append(item)
 
     def rank(group: str) -> tuple[bool, int]:
         slow = sum(item.get_closest_marker("slow") is not None for item in groups[group])
         return group != "browser", -slow
 
     items[:] = [item for group in sorted(groups, key=rank) for item in groups[group]]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A worker takes a whole group. (`--dist loadgroup` would do, but does not know groups under pytest 9.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Groups(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

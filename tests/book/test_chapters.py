@@ -12,9 +12,7 @@ LIMIT = 300  # seconds for a cell
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "chapter", [pytest.param(path.stem, marks=pytest.mark.xdist_group(path.stem)) for path in build.chapters()]
-)
+@pytest.mark.parametrize("chapter", [path.stem for path in build.chapters()])
 def test_chapter_runs(chapter, tmp_path, offline):
     path = next(path for path in build.make_notebooks(folder=tmp_path) if path.stem == chapter)
     options = ["--nbmake", f"--nbmake-timeout={LIMIT}", "--overwrite", "-p", "no:cacheprovider", "-p", "no:xdist"]
