@@ -26,7 +26,7 @@ import numpy as np
 from physlab.data.writer import write_dataset
 from physlab.errors import PhysLabError
 from physlab.simulate import diagnostics, nature
-from physlab.store import lock, parse_card, write_file
+from physlab.store import lock, parse_card, recover, write_file
 
 # Hours of the day at which surface fields are kept: an hourly triplet at midnight and six-hourly frames.
 SCHEDULE = (0, 1, 2, 6, 12, 18)
@@ -206,6 +206,7 @@ def simulate(run: NatureRun, output: str | Path, progress: bool = True) -> dict:
     """
     output = Path(output).expanduser()
     with lock(output, 0.0):
+        recover(output / "run.json")  # what a killed run left beside its files
         _claim(run, output)
         return _simulate(run, output, progress)
 

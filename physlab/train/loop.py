@@ -28,7 +28,7 @@ from physlab.nn import share
 from physlab.train.devices import wait
 from physlab.train.objective import Objective
 from physlab.train.progress import Bar
-from physlab.train.state import FORMAT, read_state, write_state
+from physlab.train.state import read_state, write_state
 
 
 @dataclass
@@ -145,7 +145,7 @@ def optimise(
                 continue
             report.steps, report.wall_time_s = offset + step, before + time.perf_counter() - start
             if state is not None and rank == 0:
-                content = {"format": FORMAT, "fingerprint": objective.fingerprint, "step": step, "offset": offset}
+                content = {"fingerprint": objective.fingerprint, "step": step, "offset": offset}
                 content |= {"learning": [part.state_dict() for part in learning], "best": best}
                 write_state(state, content | {"extra": objective.extra(), "report": asdict(report)})
             if leaving:

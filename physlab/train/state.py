@@ -18,7 +18,7 @@ FORMAT = 2  # of the file; it changes with the loop
 def write_state(path: Path, content: dict) -> None:
     """A reader sees the old file or the new one, never a half."""
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({"format": FORMAT, **content}, buffer)
     write_file(path, buffer.getbuffer())
 
 

@@ -9,7 +9,6 @@ import http.server
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -31,8 +30,7 @@ from physlab.store import files as store
 from physlab.store import recover
 from physlab.train.loop import read_state, write_state
 
-sys.path.insert(0, str(Path(__file__).parent))
-from faults import DONE, FAILED, MODES, attempt
+from .faults import DONE, FAILED, MODES, attempt
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

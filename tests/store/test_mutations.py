@@ -15,9 +15,8 @@ import xarray as xr
 
 import physlab
 
-sys.path.insert(0, str(Path(__file__).parent))
-import mutations
-from test_kinds import KINDS
+from . import mutations
+from .test_kinds import KINDS
 
 COUNTS = {"nc": 40, "grib": 35, "zarr": 35, "csv": 30, "model": 20, "card": 20, "other": 20}
 OTHERS = ("latent diffusion", "forecaster", "continuous", "assimilation", "linear", "weather generator")
