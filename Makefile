@@ -88,5 +88,5 @@ wheels: $(READY)  ## both wheels in dist/, and a try of them in an empty environ
 	$(BIN)/python wheels/build.py --try
 
 clean:  ## remove what was built (the environment, data, runs and checkpoints stay)
-	rm -rf book/_build book/_notebooks book/_student build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf book/_build book/_notebooks book/_student book/api build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find physlab apps book tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -223,6 +223,9 @@ def environment() -> dict[str, str]:
 
 def run_jupyter_book(source: Path) -> Path:
     """Build the pages of a source folder; returns the folder of the pages."""
+    path = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
+    variables = environment() | {"PYTHONPATH": path}  # where the extension is found
+    subprocess.run([sys.executable, str(source / "reference.py"), str(source)], env=variables, check=True)
     command = [
         sys.executable,
         "-c",
@@ -234,7 +237,7 @@ def run_jupyter_book(source: Path) -> Path:
         "--keep-going",
         "-W",
     ]
-    result = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    result = subprocess.run(command, env=variables, capture_output=True, text=True)
     if result.returncode:
         sys.stderr.write(result.stdout[-4000:] + result.stderr[-4000:])
         raise BuildError("jupyter-book stopped; its last words are above")
@@ -259,7 +262,7 @@ def build_student() -> Path:
     stage = BOOK / "_build" / "student_source"
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(
-        BOOK, stage, ignore=shutil.ignore_patterns("_build", "_notebooks", "_student", "__pycache__", "*.py")
+        BOOK, stage, ignore=shutil.ignore_patterns("_build", "_notebooks", "_student", "__pycache__", "build.py")
     )
     for page in stage.glob("*.md"):
         page.write_text(without_solutions(page.read_text()))

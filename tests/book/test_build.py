@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 import shutil
 from collections.abc import Sequence
@@ -35,6 +36,21 @@ def pages(tmp_path_factory, offline) -> Path:
     book = copy_of_the_book(tmp_path_factory.mktemp("html"), EXECUTED)
     assert "nothing in it is loaded from outside" in offline([str(book / "build.py"), "html"])
     return book / "_build" / "html"
+
+
+@pytest.mark.slow
+def test_the_reference_has_a_page_for_each_package(pages):
+    packages = {module.name for module in pkgutil.iter_modules([str(ROOT / "physlab")])} - {"__main__", "cli"}
+    assert packages == {path.stem for path in (pages / "api").glob("*.html")}
+    for package, names in {
+        "constrain": ["physlab.constrain.make_constraint"], "score": ["physlab.score.rmse"],
+        "equations": ["physlab.equations.relative_residual", "physlab.equations.geostrophic.residual"],
+        "registry": ["physlab.registry.register"], "data": ["physlab.data.open_dataset"],
+    }.items():  # fmt: skip
+        text = (pages / "api" / f"{package}.html").read_text(encoding="utf-8")
+        for name in names:
+            documented = name.rpartition(".")[2]
+            assert re.search(rf'id="physlab\.{package}\.[\w.]*{documented}"', text), name
 
 
 @pytest.mark.slow
