@@ -17,7 +17,14 @@ import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what a type checker cannot see in __getattr__
+    from physlab.data.catalog import list_datasets as list_datasets
+    from physlab.data.catalog import open_dataset as open_dataset
+    from physlab.zoo import list_models as list_models
+    from physlab.zoo import load_model as load_model
+    from physlab.zoo import save as save
 
 try:
     __version__ = version("physlab")
