@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
@@ -128,8 +129,9 @@ class LatentDownscaler(Stored, GriddedDownscaler):
     kept = ("unet.", "vae.", "conditioner.", "denoiser.")  # not the units: 98000 Pa is beyond half precision
 
     def __init__(
-        self, variable: str, drivers: Sequence[str], statics: Sequence[str], factor: int, latitude: Sequence[float],
-        longitude: Sequence[float] | None = None, periodic: bool = False, static: Tensor | None = None,
+        self, variable: str, drivers: Sequence[str], statics: Sequence[str], factor: int,
+        latitude: Sequence[float] | np.ndarray, longitude: Sequence[float] | np.ndarray | None = None,
+        periodic: bool = False, static: Tensor | None = None,
         unet: Sequence[int] = (32, 64), vae: Sequence[int] | None = None, levels: Sequence[int] = (40, 80),
         latent: int = 4, features: int = 24, mixing: str = "convolution", patch: int = 2,
     ) -> None:  # fmt: skip

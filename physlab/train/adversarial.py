@@ -31,6 +31,7 @@ from physlab.downscale import CNN
 from physlab.errors import PhysLabError
 from physlab.grid import refine
 from physlab.nn import DISCRIMINATORS, bicubic
+from physlab.nn.parts import lay_out
 from physlab.nn.share import mean
 from physlab.train.law import WaterBudget
 from physlab.train.loop import Report, optimise
@@ -127,7 +128,7 @@ def fit_adversarial(
     if report is not None:
         report.best_rmse = math.inf  # the weights of the pixel stage are not among those that are compared
     report = optimise(Duel(model, data, settings, plan, seed, device), state, progress, stop_after, report=report)
-    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    lay_out(model, torch.contiguous_format)
     report.stopped = "end of the adversarial schedule"
     return report
 

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from physlab import registry
-from physlab.assimilate.latent import LatentDiffusion
+from physlab.assimilate.latent import LatentDiffusion, LatentMethod
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.proxy import PhysicsProxy
 from physlab.assimilate.statespace import Columns, StateSpace, observe_columns
@@ -232,11 +232,14 @@ def untrained(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        method: Any = make(pairs.space).to(device)
+        method = make(pairs.space).to(device)
     parts = [slice(k, k + 16) for k in range(0, len(pairs), 16)]
     if autoencoder is not None:
+        if not isinstance(method, LatentMethod) or not isinstance(autoencoder, LatentMethod):
+            raise PhysLabError(f"{type(autoencoder).__name__} has no autoencoder to take over: pass a trained vaevar")
         method.adopt(autoencoder)
-        method.calibrate(tuple(x.to(device) for x in pairs.take(part)) for part in parts)
+        taken = (pairs.take(part) for part in parts)
+        method.calibrate((background.to(device), increment.to(device)) for background, increment in taken)
     if getattr(method, "physics", 0):
         proxy = PhysicsProxy(pairs.space).fit(map(pairs.truth, parts)) if laws is None else laws()
         method.proxy = proxy.to(device)

@@ -76,7 +76,7 @@ def make_latent(fields: TerrainFields, bound: bool = False, **arguments) -> Late
     grid = fields.grid
     longitude = grid.longitude if fields.own or bound else None
     model = LatentDownscaler(
-        fields.drivers[0], fields.drivers, fields.statics, fields.factor, grid.latitude, longitude, grid.periodic,  # type: ignore[arg-type]
+        fields.drivers[0], fields.drivers, fields.statics, fields.factor, grid.latitude, longitude, grid.periodic,
         fields.static if fields.own else None, **arguments,
     )  # fmt: skip
     area = coarsen(fields.area.expand(fields.grid.shape), fields.factor)

@@ -17,6 +17,7 @@ from physlab.downscale import CNN
 from physlab.downscale.static import static_fields
 from physlab.errors import PhysLabError
 from physlab.grid import coarsen, refine
+from physlab.nn.parts import lay_out
 from physlab.nn.share import whole
 from physlab.score.extremes import extreme_threshold, extreme_weights
 from physlab.train.batches import Patches
@@ -48,9 +49,9 @@ def fit(
     """
     objective = Pixels(model, data, settings, seed, device)
     if objective.device.type == "cpu" and precision_of(settings.precision, objective.device) == "bf16":
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_out(model, torch.channels_last)
     report = optimise(objective, state, progress, stop_after)
-    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    lay_out(model, torch.contiguous_format)
     return report
 
 

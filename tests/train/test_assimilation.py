@@ -13,7 +13,7 @@ from physlab.assimilate import SLAM, ConvCNP, PhyDA, StateSpace, VAEVar
 from physlab.assimilate.learned import Learned
 from physlab.data.pairs import open_pairs
 from physlab.errors import PhysLabError
-from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator
+from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained
 from physlab.train.loop import schedule
 
 LATENT = {"latent": 3, "vae_width": 8}
@@ -45,6 +45,11 @@ class Recorder(Learned):
 
     def finish(self, batches):
         self.finished = sum(len(e) for _, e in batches)
+
+
+def test_an_autoencoder_that_is_none_is_refused_in_words(data) -> None:
+    with pytest.raises(PhysLabError, match="ConvCNP has no autoencoder to take over: pass a trained vaevar"):
+        untrained(lambda space: SLAM(space, **LATENT), data, 0, ConvCNP(data.space, 8), "cpu")
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
