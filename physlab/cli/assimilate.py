@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,8 @@ def assimilate(
         if not 0 <= time < first.sizes["time"]:
             raise ValueError(f"time {time}: the background has {first.sizes['time']} times, counted from 0")
         first = first.isel(time=[time])
-    if observations.is_file():
-        survive(lambda: read_stations(observations, variable, level), observations)
-    table = read_stations(observations, variable, level)
+    read = functools.partial(read_stations, observations, variable, level)
+    table = survive(read, observations) if observations.is_file() else read()
     if method in FIELD_METHODS:
         chosen = FieldAssimilator(method, **options)
     else:

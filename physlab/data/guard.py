@@ -1,17 +1,19 @@
 """Files from anywhere, read for the first time by a process that may die.
 
 The C libraries below NetCDF and GRIB can crash or turn for ever on a damaged file, and with them the program that reads
-it. The commands therefore let a copy of their process read a file first, with a limit of time. What this cannot guard:
-data in a file beyond `WHOLE` bytes that are read later, systems that cannot copy a process, and the library itself,
-which is called from programs with threads and does not copy them.
+it. The commands therefore let a copy of their process read a file, with a limit of time, and take what it has read.
+What this cannot guard: data in a file beyond `WHOLE` bytes that are read later, systems that cannot copy a process, and
+the library itself, which is called from programs with threads and does not copy them.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import xarray as xr
 
@@ -21,50 +23,53 @@ from physlab.errors import FieldError
 SECONDS = 20.0
 """For opening a file; and so many more for each hundred million bytes that are read."""
 WHOLE = 256 << 20
-"""Files up to this size are read as a whole, of larger ones what it takes to open them."""
+"""Files up to this size are read as a whole by the copy; larger ones are only opened by it."""
+Result = TypeVar("Result")
 
 
 def open_checked(name: str | Path, mapping: Mapping[str, str] | None = None) -> xr.Dataset:
-    """:func:`physlab.open_dataset`, after a copy of this process has read the file and lived.
+    """:func:`physlab.open_dataset`, read by a copy of this process, or opened after a copy has opened it and lived.
 
     Raises
     ------
     FieldError : the file makes the library that reads it crash, or does not come to an end.
     """
     path = Path(name).expanduser()
-    if path.is_file():
-        small = path.stat().st_size <= WHOLE
-
-        def read() -> None:
-            ds = open_dataset(name, mapping)
-            if small:
-                ds.load()
-
-        survive(read, path)
+    if not path.is_file():
+        return open_dataset(name, mapping)
+    if path.stat().st_size <= WHOLE:
+        return survive(lambda: open_dataset(name, mapping).load(), path)
+    survive(lambda: open_dataset(name, mapping).close(), path)
     return open_dataset(name, mapping)
 
 
-def survive(read: Callable[[], object], path: str | Path) -> None:
-    """Call a function in a copy of this process; its errors are left to the one who reads in earnest.
+def survive(read: Callable[[], Result], path: str | Path) -> Result:
+    """What a function returns or raises in a copy of this process, which alone touches the file.
 
     Raises
     ------
     FieldError : the copy was killed by a signal or did not come to an end.
     """
     if not hasattr(os, "fork"):
-        return
+        return read()
     limit = SECONDS * (1 + min(os.path.getsize(path), WHOLE) / 1e8)
+    receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
         try:
+            os.close(receiver)
             quiet = os.open(os.devnull, os.O_WRONLY)
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, limit)
-            read()
+            with os.fdopen(sender, "wb") as stream:
+                stream.write(_told(read))
         finally:
-            os._exit(0)  # whatever it raised: no handlers, no second traceback
+            os._exit(0)  # whatever happened: no handlers, no second traceback
+    os.close(sender)
+    with os.fdopen(receiver, "rb") as stream:
+        content = stream.read()
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         ended = os.WTERMSIG(status)
@@ -72,3 +77,22 @@ def survive(read: Callable[[], object], path: str | Path) -> None:
             f"did not end within {limit:.0f} s" if ended == signal.SIGALRM else f"died of {signal.Signals(ended).name}"
         )
         raise FieldError(f"cannot read '{path}': the library that reads it {what}; the file is damaged, get it again")
+    if not content:
+        raise FieldError(f"cannot read '{path}': there is not enough memory to read it, or the file is damaged")
+    result, error = pickle.loads(content)  # of our own copy, never of a file
+    if error is not None:
+        raise error
+    return result
+
+
+def _told(read: Callable[[], object]) -> bytes:
+    """(result, None) or (None, error), for the other process."""
+    try:
+        return pickle.dumps((read(), None), protocol=5)
+    except Exception as error:
+        try:
+            content = pickle.dumps((None, error))
+            pickle.loads(content)
+        except Exception:  # an error that cannot travel
+            content = pickle.dumps((None, FieldError(" ".join(f"{type(error).__name__}: {error}".split())[:300])))
+        return content

@@ -23,7 +23,9 @@ def test_a_reader_that_dies_or_hangs_is_an_error_of_the_file(tmp_path, monkeypat
     with pytest.raises(FieldError, match="did not end within 0 s"):
         guard.survive(lambda: time.sleep(30), path)
     assert time.monotonic() - start < 10
-    guard.survive(lambda: 1 / 0, path)  # an ordinary error is for the one who reads in earnest
+    with pytest.raises(ZeroDivisionError):  # an ordinary error comes back as it is
+        guard.survive(lambda: 1 / 0, path)
+    assert guard.survive(lambda: 42, path) == 42
 
 
 def test_a_healthy_file_is_opened_and_a_damaged_one_refused(tmp_path) -> None:

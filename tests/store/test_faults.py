@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -102,10 +103,9 @@ def read_table(path: Path) -> int:
 def onnx_model(path: Path, version: int) -> None:
     from physlab.compact import export
 
-    export.onnx_bytes = lambda model, shape=None: (
-        bytes([version]) * 1000
-    )  # the graph is made before anything is written
-    export.export_onnx(None, path)
+    graph = bytes([version]) * 1000  # it is made before anything is written
+    with mock.patch.object(export, "onnx_bytes", lambda model, shape=None: graph):
+        export.export_onnx(None, path)
 
 
 def read_bytes(path: Path) -> int:
