@@ -35,6 +35,10 @@ from typing import Any, TypeVar
 
 from physlab.errors import PhysLabError
 
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+Cancel = Callable[[], bool]
+"""Asked between steps; True raises :class:`physlab.errors.Cancelled`."""
 Part = TypeVar("Part")
 
 #: Group -> folders of the package whose files register its parts. Entry points have the group ``physlab.GROUP``.

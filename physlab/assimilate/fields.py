@@ -11,7 +11,7 @@ reaches, and, where there are no members, how large background errors are and ov
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,12 +29,8 @@ from physlab.data.observe import Interpolation, checked, fields_of
 from physlab.errors import Cancelled, FieldError, PhysLabError
 from physlab.fields import to_tensor
 from physlab.grid import Grid
-from physlab.registry import Registered, Spec, check_options, register, unknown
+from physlab.registry import Cancel, Progress, Registered, Spec, check_options, register, unknown
 
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
-Cancel = Callable[[], bool]
-"""Asked between steps; True raises :class:`physlab.errors.Cancelled`."""
 LARGEST = 6000  # numbers of a state whose covariance is written down
 
 

@@ -20,12 +20,8 @@ from torch import Tensor
 from physlab.errors import Cancelled, FieldError, PhysLabError
 from physlab.fields import check_finite, standardise, to_dataset, to_tensor
 from physlab.grid import Grid
-from physlab.registry import Spec
+from physlab.registry import Cancel, Progress, Spec
 
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
-Cancel = Callable[[], bool]
-"""Asked between steps; True raises :class:`physlab.errors.Cancelled`."""
 TILE = 256  # coarse cells along an edge of a tile
 HALO = 24  # coarse cells of overlap on each side, more than the reach of the shipped networks
 BATCH = 32  # fields at a time
