@@ -10,8 +10,8 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import panel as pn
-from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, DataRange1d, HoverTool
+from bokeh.core.properties import field, value
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, Scatter
 from bokeh.models.annotations import Legend, LegendItem
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
@@ -69,6 +69,9 @@ class Benchmark:
         self.source, height = points[0].data_source, DataRange1d()
         for fig, mark, number in zip(self.figures, points, ("", "2"), strict=True):
             fig.x_range, fig.y_range, x = DataRange1d(), height, f"x{number}"
+            for glyph in (mark.glyph, mark.selection_glyph, mark.nonselection_glyph, mark.muted_glyph):
+                if isinstance(glyph, Scatter):  # HoloViews takes a column of one value as that value
+                    glyph.update(fill_color=field("color"), marker=field("marker"))
             bars: dict[str, Any] = {
                 "source": self.source,
                 "line_color": "color",
