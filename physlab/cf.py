@@ -5,6 +5,8 @@ Lowest in the import order, so that both :mod:`physlab.grid` and :mod:`physlab.f
 
 from __future__ import annotations
 
+import re
+
 from physlab.errors import FieldError
 
 VARIABLES: dict[str, dict[str, str]] = {
@@ -130,3 +132,84 @@ def latitude_name(ds) -> str:
 def longitude_name(ds) -> str:
     """Name of the longitude coordinate of a Dataset or DataArray."""
     return horizontal_name(ds, "longitude")
+
+
+# --- what kind of quantity --------------------------------------------------------------------------------------------
+KINDS = ("state", "amount", "flux", "fraction", "flag", "mask")
+"""What :func:`kind` tells. `state` may have any value and varies smoothly (temperature, pressure, wind, height);
+`amount` cannot be negative (rain as amount or rate, humidity, column water, snow, speed); `flux` has a sign (heat,
+radiation, evaporation, transport); `fraction` lies within 0 and 1 or 0 and 100 % (cloud, sea ice, share of land);
+`flag` is a class or a set of bits and `mask` is yes or no: neither may be averaged or interpolated."""
+
+_STATES = frozenset({"air_temperature", "air_pressure", "surface_air_pressure", "geopotential", "surface_altitude"})
+_KIND_BY_STANDARD_NAME = (
+    ("mask", r"(^|_)binary_mask$"),
+    ("flag", r"(^|_)(status_flag|quality_flag|area_type|soil_type|land_cover|vegetation_type)$|_(flag|test)$|^region$"),
+    ("fraction", r"(^|_)(area_fraction|fraction|probability.*|albedo|emissivity)$"),
+    ("state", r"potential_vorticity|convective_available_potential|convective_inhibition|tendency_of"),
+    (
+        "flux",
+        r"(heat|radiative|shortwave|longwave|momentum|moisture|carbon).*_flux|_stress$|_transport|_energy_content",
+    ),
+    ("flux", r"evaporation|evapotranspiration|integral_wrt_time_of_surface"),
+    ("amount", r"precipitation|rainfall|snow|humidity|water_content|content_of|runoff|drainage|lwe_thickness"),
+    (
+        "amount",
+        r"_mixing_ratio|mass_concentration|mole_fraction|mass_fraction|(^|_)speed(_|$)|visibility|wave_.*height",
+    ),
+)
+_KIND_BY_NAME = (
+    ("mask", r"(^|_)mask(_|$)|^land$"),
+    ("flag", r"(^|_)(flags?|qc|quality|class|classes|type|ptype|slt|tvl|tvh)(_|$)"),
+    (
+        "fraction",
+        r"^(lsm|land_sea_mask|sftlf|sftgif|clt|cl|tcc|lcc|mcc|hcc|cc|siconc|sic|ci|fal|cvl|cvh)$|cloud_?(cov|fra)",
+    ),
+    ("flux", r"^(e|evap|evspsbl|pev|slhf|sshf|hfls|hfss|lh|hfx|ssr|str|tsr|ttr|rsns|rlns|rsut|rlut|swdown|glw)$"),
+    ("flux", r"^(rsds|rsus|rlds|rlus|ssrd|strd|tauu|tauv|ewss|nsss|ivt_?[uv]|viwv[en])$"),
+    ("amount", r"^(tp(_?\d+h?)?|cp|lsp|pr|prc|prsn|prw|sf|rain.*|precip.*|mtpr|tprate|prate|rr|ro|mrro|mrros)$"),
+    ("amount", r"^(snow.*|sd|snd|snw|swe|q\d*|hus|huss|hur|hurs|r\d*|rh\d*|tcwv?|tciw|tclw|tcrw|tcsw|pwat)$"),
+    ("amount", r"^(clwc|ciwc|crwc|cswc|q(v|c|r|i|s|g)(apor|loud|ain|ce|now|raup)?|swvl\d|pm\d+.*|o3|tco3|swh)$"),
+    ("amount", r"^(si10|ws\d*|wspd|wind_?speed|sfcwind)$"),
+)
+
+
+def kind(da) -> str:
+    """What kind of quantity a field is: "state", "amount", "flux", "fraction", "flag" or "mask", see :data:`KINDS`.
+
+    By its attributes (flag_values, flag_masks, flag_meanings), its CF standard name, its type (booleans, and whole
+    numbers without a unit), its name, and "state" if nothing speaks.
+
+    Parameters
+    ----------
+    da : an xarray DataArray; its values are not read.
+    """
+    attrs = {str(key).lower(): value for key, value in da.attrs.items()}
+    standard, name = str(attrs.get("standard_name", "")).strip().lower(), str(da.name or "").strip().lower()
+    units = str(attrs.get("units", "")).strip().lower()
+    of_standard = _kind_of(standard, _KIND_BY_STANDARD_NAME)
+    if of_standard == "mask" or da.dtype.kind == "b":
+        return "mask"
+    if any(key in attrs for key in ("flag_values", "flag_masks", "flag_meanings")):
+        meanings = str(attrs.get("flag_meanings", "")).split()
+        return "mask" if len(meanings) == 2 and "flag_masks" not in attrs else "flag"
+    if standard in _STATES:
+        return "state"
+    if of_standard:
+        return of_standard
+    of_name = _kind_of(name, _KIND_BY_NAME) if standard in ("", "unknown") or name in VARIABLES else ""
+    if of_name:
+        return of_name
+    return "flag" if da.dtype.kind in "iu" and units in ("", "1", "none", "-") and not standard else "state"
+
+
+def _kind_of(text: str, rules) -> str:
+    return next((kind for kind, pattern in rules if text and re.search(pattern, text)), "")
+
+
+def non_negative(da) -> bool:
+    """Whether a field cannot be negative: an amount, a fraction, or a radiation that goes one way."""
+    standard = str(da.attrs.get("standard_name", "")).lower()
+    return kind(da) in ("amount", "fraction") or bool(
+        re.search(r"(downwelling|upwelling|incoming|outgoing)_\w*flux", standard)
+    )

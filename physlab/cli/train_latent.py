@@ -57,6 +57,7 @@ def train_latent(
 
     from physlab.benchmark import compare_on
     from physlab.data.guard import open_checked
+    from physlab.data.ingest import select
     from physlab.downscale.terrain import TerrainFields, ground_of, hold_out
     from physlab.train.devices import choose_device, processes, rank
     from physlab.train.latent import LatentSettings, train_in_folder
@@ -66,10 +67,8 @@ def train_latent(
     def opened(name: str) -> xr.Dataset:
         ds = open_checked(name, names)
         if region is not None:
-            south, north, west, east = region
-            latitude = ds["latitude"]
-            ds = ds.isel(latitude=(latitude >= south) & (latitude <= north)).sel(longitude=slice(west, east))
-        return ds if period is None or "time" not in ds.dims else ds.sel(time=slice(*period))
+            ds = select.region(ds, *region)
+        return ds if period is None or "time" not in ds.coords else select.period(ds, *period)
 
     truth = opened(fine)
     own = opened(ground) if ground else truth

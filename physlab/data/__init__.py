@@ -20,6 +20,9 @@ _HOME = {
     "SRData": "patches",
     "asset": "assets",
     "read_stations": "observe",
+    "account": "ingest.account",
+    "region": "ingest.select",
+    "period": "ingest.select",
 }
 __all__ = list(_HOME)
 
