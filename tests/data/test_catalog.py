@@ -15,7 +15,7 @@ from physlab.errors import FieldError, PhysLabError
 PROMISED = (
     "nature-tcw nature-sequences nature-rain nature-states nature-budget nature-window nature-twin nature-terrain "
     "nature-terrain-members era5-uk-t2m era5-uk-t2m-sample era5-moisture era5-ensemble era5-upper-air "
-    "erainterim-uvz storm1996 nam-snapshot weatherbench2-1p5deg arco-era5"
+    "erainterim-uvz storm1996 nam-snapshot weatherbench2-1p5deg arco-era5 xclim-stations"
 ).split()
 
 
@@ -74,7 +74,7 @@ def test_real_files_open_with_names_units_and_finite_values(name):
         assert 50 < float(ds["level"].min()) < float(ds["level"].max()) < 1100
     for variable in ds.data_vars:
         assert "**" not in ds[variable].attrs["units"]
-    if name != "storm1996":
+    if name not in ("storm1996", "xclim-stations"):  # which have gaps
         assert all(bool(np.isfinite(ds[v]).all()) for v in ds.data_vars)
 
 
@@ -137,6 +137,16 @@ def test_nam_is_curvilinear_and_says_its_spacing():
     assert ds.attrs["dx"] == 81271.0
     assert 5000 < float(ds["z"].sel(level=500).mean()) / 9.80665 < 6000
     assert 0 <= float(ds["tcwv"].min()) < float(ds["tcwv"].max()) < 80
+
+
+@pytest.mark.real_data
+def test_model_and_stations_have_one_unit_and_calendar():
+    ds = open_dataset("xclim-stations")
+    assert ds["pr"].dims == ("source", "location", "time") and ds.sizes["time"] == 64 * 365
+    assert ds["time"].dt.calendar == "noleap"
+    mean = ds["pr"].sel(location="Vancouver").mean("time") * 86400
+    assert all(1 < float(value) < 8 for value in mean), "millimetres a day"
+    assert 255 < float(ds["tasmax"].mean(("location", "time")).min()) < float(ds["tasmax"].max()) < 320
 
 
 @pytest.mark.real_data
