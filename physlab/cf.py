@@ -101,6 +101,11 @@ def find_coordinate(ds, kind: str) -> str | None:
     return None
 
 
+def is_projected(ds) -> bool:
+    """Whether an xarray object lies on a projected or curvilinear grid: dims y and x, latitude and longitude (y, x)."""
+    return all(name in ds.coords and set(ds[name].dims) == {"y", "x"} for name in ("latitude", "longitude"))
+
+
 def horizontal_name(ds, kind: str) -> str:
     """Name of the one-dimensional "latitude" or "longitude" coordinate, or a FieldError that says what to do."""
     name = find_coordinate(ds, kind)

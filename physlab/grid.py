@@ -11,13 +11,14 @@ temperature. Everything that coarsens, constrains or measures conservation uses 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-from physlab import cf
+from physlab import cf, projection
 from physlab.constants import EARTH_RADIUS, OMEGA
 from physlab.errors import CoarseningError, FieldError
 
@@ -160,6 +161,12 @@ def latitude_edges(latitude: np.ndarray) -> np.ndarray:
     return edges
 
 
+def _noise(x: np.ndarray) -> float:
+    """How far rounding moves coordinates that were stored in single precision: 0.00003 degrees near 360."""
+    single = np.array_equal(x, x.astype(np.float32))
+    return 4 * float(np.finfo(np.float32 if single else np.float64).eps) * float(np.abs(x).max())
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """A latitude-longitude grid on the sphere, or a plane grid (metric terms switched off).
@@ -192,7 +199,7 @@ class Grid:
         if not self.is_plane:
             lon = np.unwrap(lon, period=360.0)
         step = np.diff(lon)
-        if np.abs(step - step.mean()).max() > 1e-3 * abs(step.mean()) or step.mean() == 0:
+        if np.abs(step - step.mean()).max() > 1e-3 * abs(step.mean()) + _noise(lon) or step.mean() == 0:
             raise FieldError("longitude is not evenly spaced: interpolate to an even spacing or crop to an even part")
         edges: np.ndarray | None = self.edges
         if edges is None:
@@ -222,7 +229,12 @@ class Grid:
     # --- makers -------------------------------------------------------------------------------------------------------
     @classmethod
     def from_dataset(cls, ds) -> Grid:
-        """Grid of an xarray Dataset or DataArray; its coordinates are found by CF attributes or common names."""
+        """Grid of an xarray Dataset or DataArray; its coordinates are found by CF attributes or common names.
+
+        A projected grid, as :func:`physlab.open_dataset` gives it, becomes a :class:`ProjectedGrid`.
+        """
+        if cf.is_projected(ds):
+            return ProjectedGrid.from_dataset(ds)
         return cls(ds[cf.latitude_name(ds)].values, ds[cf.longitude_name(ds)].values)
 
     @classmethod
@@ -305,3 +317,153 @@ class Grid:
             self, latitude=lat, longitude=lon, edges=self.edges[first : last + 1],
             doubly_periodic=self.doubly_periodic and whole,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedGrid(Grid):
+    """A grid of rows y and columns x of a map, or of any other even rows and columns whose places are known.
+
+    Attributes
+    ----------
+    latitude, longitude : y (H,) and x (W,) of the map: metres, or degrees on the sphere of a rotated pole, or without a
+        map the numbers of rows and columns.
+    mapping : attributes of the CF grid mapping; empty if the map is unknown and `places` alone say where cells lie.
+    places : (2, H, W) latitude and longitude in degrees; by pyproj if not given.
+    areas : (H, W) cell areas in m2; of the map by pyproj, or of the quadrilaterals between `places`, if not given.
+    """
+
+    mapping: Mapping = dataclasses.field(default_factory=dict)
+    places: np.ndarray = None  # type: ignore[assignment]  # never None once made, as `areas`
+    areas: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_plane", True)
+        super().__post_init__()
+        crs = projection.crs_of(self.mapping) if self.mapping else None
+        if self.places is None:
+            if crs is None:
+                raise FieldError(
+                    "grid has no map and no places: pass the grid mapping, or latitude and longitude (2, H, W)"
+                )
+            object.__setattr__(self, "places", projection.positions(crs, self.latitude, self.longitude))
+        if self.areas is None:
+            width = 0.5 * abs(self.dlon)
+            sides = np.append(
+                self.longitude - np.copysign(width, self.dlon), self.longitude[-1] + np.copysign(width, self.dlon)
+            )
+            if crs is not None:
+                value = projection.areas(crs, self.edges, sides)
+            else:
+                height, breadth = self.shape
+                corners = projection.at(*self.places, np.arange(height + 1) - 0.5, np.arange(breadth + 1) - 0.5)
+                value = projection.quadrilaterals(*corners)
+            object.__setattr__(self, "areas", value)
+        for name in ("places", "areas"):
+            value = np.array(getattr(self, name), dtype=np.float64)
+            if value.shape[-2:] != self.shape:
+                raise FieldError(f"grid of {self.shape} has {name} of shape {value.shape}: pass one for each cell")
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ProjectedGrid):
+            return NotImplemented
+        turns = (self.places[1] - other.places[1] + 180) % 360 - 180 if self.shape == other.shape else None
+        return (
+            turns is not None and np.allclose(self.places[0], other.places[0], atol=1e-3) and np.abs(turns).max() < 1e-2
+        )
+
+    __hash__ = Grid.__hash__
+
+    @classmethod
+    def from_dataset(cls, ds) -> ProjectedGrid:
+        """Grid of a data set with y, x, latitude (y, x), longitude (y, x) and, as far as known, crs and cell_area."""
+        places = np.stack([ds[name].transpose("y", "x").values for name in ("latitude", "longitude")])
+        known = dict(ds["crs"].attrs) if "crs" in ds.coords else {}
+        areas = ds["cell_area"].transpose("y", "x").values if "cell_area" in ds.coords else None
+        return cls(ds["y"].values, ds["x"].values, mapping=known, places=places, areas=areas)
+
+    @property
+    def rotated(self) -> bool:
+        """Whether y and x are degrees on the sphere of a rotated pole."""
+        return bool(self.mapping) and projection.is_rotated(projection.crs_of(self.mapping))
+
+    @property
+    def dx(self) -> np.ndarray:
+        """(H, 1) mean distance of neighbours in a row, m."""
+        points = projection.unit_vectors(*self.places)
+        return self.radius * np.linalg.norm(np.diff(points, axis=2), axis=0).mean(1, keepdims=True)
+
+    @property
+    def dy(self) -> np.ndarray:
+        """(H, 1) mean height of the cells of a row, m."""
+        return self.areas.mean(1, keepdims=True) / self.dx
+
+    @property
+    def cell_area(self) -> np.ndarray:
+        """(H, W) cell areas in m2."""
+        return self.areas.copy()
+
+    @property
+    def coriolis(self) -> np.ndarray:
+        """(H, W) Coriolis parameter in s-1."""
+        return 2.0 * OMEGA * np.sin(np.deg2rad(self.places[0]))
+
+    def refine(self, factor: int) -> ProjectedGrid:
+        """Each cell divided evenly on the map into `factor` x `factor`; the areas of its parts add up to its own."""
+        height, width = self.shape
+        rows = (np.arange(height * factor) + 0.5) / factor - 0.5
+        columns = (np.arange(width * factor) + 0.5) / factor - 0.5
+        edges = np.interp(np.arange(height * factor + 1) / factor, np.arange(height + 1), self.edges)
+        x = self.longitude[0] + columns * self.dlon
+        places = None if self.mapping else projection.at(*self.places, rows, columns)
+        fine = ProjectedGrid(0.5 * (edges[:-1] + edges[1:]), x, edges, mapping=self.mapping, places=places)
+        own = _blocks(fine.areas, factor).sum((-3, -1))
+        return dataclasses.replace(fine, areas=fine.areas * refine(self.areas / own, factor))
+
+    def coarsen(self, factor: int) -> ProjectedGrid:
+        """The grid of the block means: its cells are exact unions of `factor` x `factor` cells of this grid."""
+        _check_factor(self.shape, factor)
+        middle = (
+            np.arange(0, self.shape[0], factor) + (factor - 1) / 2,
+            np.arange(0, self.shape[1], factor) + (factor - 1) / 2,
+        )
+        return dataclasses.replace(
+            self, latitude=self.latitude.reshape(-1, factor).mean(1),
+            longitude=self.longitude.reshape(-1, factor).mean(1), edges=self.edges[::factor],
+            places=None if self.mapping else projection.at(*self.places, *middle),
+            areas=_blocks(self.areas, factor).sum((-3, -1)),
+        )  # fmt: skip
+
+    def crop(self, rows: slice = slice(None), columns: slice = slice(None)) -> ProjectedGrid:
+        """The part of consecutive `rows` and `columns` (slices without a step)."""
+        if rows.step not in (None, 1) or columns.step not in (None, 1):
+            raise FieldError("crop takes consecutive rows and columns: pass slices without a step, or coarsen(factor)")
+        first, last, _ = rows.indices(self.latitude.size)
+        return dataclasses.replace(
+            self, latitude=self.latitude[rows], longitude=self.longitude[columns], edges=self.edges[first : last + 1],
+            places=self.places[:, rows, columns], areas=self.areas[rows, columns],
+        )  # fmt: skip
+
+    def coordinates(self) -> dict:
+        """The coordinates of a data set on this grid, for xarray: y, x, latitude, longitude, crs, cell_area."""
+        degrees = {"units": "degrees"} if self.rotated else {"units": "m"}
+        names = (
+            ("grid_latitude", "grid_longitude")
+            if self.rotated
+            else ("projection_y_coordinate", "projection_x_coordinate")
+        )
+        if not self.mapping:
+            degrees, names = {"units": "1"}, ("", "")
+        made = {}
+        for dim, axis, standard, values in (("y", "Y", names[0], self.latitude), ("x", "X", names[1], self.longitude)):
+            attrs = (
+                {"standard_name": standard, **degrees} if standard else {"long_name": f"number along {dim}", **degrees}
+            )
+            made[dim] = (dim, values, {**attrs, "axis": axis})
+        for name, units, values in zip(("latitude", "longitude"), ("north", "east"), self.places, strict=True):
+            made[name] = (("y", "x"), values, {"standard_name": name, "units": f"degrees_{units}"})
+        made["cell_area"] = (("y", "x"), self.areas, {"standard_name": "cell_area", "units": "m2"})
+        if self.mapping:
+            made["crs"] = ((), 0, dict(self.mapping))
+        return made
