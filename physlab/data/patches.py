@@ -37,6 +37,7 @@ import xarray as xr
 from physlab.cf import VARIABLES
 from physlab.data import splits as splitting
 from physlab.data.frames import TASKS, Frames, field_frames
+from physlab.data.stream import HELD, SHARE, FieldStream, Statistics, Told, is_lazy, memory
 from physlab.errors import FieldError
 from physlab.fields import Scaling, check_divisible, check_finite, standardise
 from physlab.grid import Grid, check_coarsening, coarsen
@@ -62,6 +63,9 @@ class SRData:
     given : which of the T frames the coarse ones are.
     step : time between the frames of a sequence, or None.
     budget : terms of the water budget at the training frames, coarse; see :class:`physlab.data.frames.Frames`.
+    stream : the training block, read as it is needed, where it is larger than memory; `fine` and `coarse` then hold
+        evenly spaced samples of each split, and `scaling` is that of the whole block.
+    statistics : of the whole training block, where it is streamed.
     """
 
     task: str
@@ -82,6 +86,15 @@ class SRData:
     given: tuple[int, ...] = (0,)
     step: np.timedelta64 | None = None
     budget: dict[str, torch.Tensor] = dataclasses.field(default_factory=dict)
+    stream: FieldStream | None = None
+    statistics: Statistics | None = None
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Least and largest value of the training block."""
+        if self.statistics is not None:
+            return min(self.statistics.low), max(self.statistics.high)
+        return float(self.fine["train"].min()), float(self.fine["train"].max())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -157,6 +170,8 @@ def make_pairs(
     gap: float,
     non_negative: bool | None = None,
     task: str = "own",
+    stream: bool | None = None,
+    progress: Told | None = None,
 ) -> SRData:
     """Pairs from your own field (time, latitude, longitude) on a latitude-longitude grid.
 
@@ -164,6 +179,9 @@ def make_pairs(
     ----------
     blocks, gap : as in :func:`physlab.data.splits.split_by_time`; a block named "train" is required.
     non_negative : scale without an offset; by default for the variables of :data:`NON_NEGATIVE`.
+    stream : whether the training block is read as it is needed (:mod:`physlab.data.stream`); None: where a lazy field
+        would take more than a quarter of the memory of the machine.
+    progress : called with (done, in all) while the statistics of a streamed block are made.
 
     Raises
     ------
@@ -183,7 +201,48 @@ def make_pairs(
     index = splitting.split_by_time(field["time"].values, blocks, gap)
     parts = {name: field.isel(time=i) for name, i in index.items()}
     non_negative = field.name in NON_NEGATIVE if non_negative is None else non_negative
-    return pair(field_frames(task, parts, gap, "blocks of time with gaps", non_negative), factor)
+    rule = "blocks of time with gaps"
+    if stream is None:
+        wanted = 4 * len(index["train"]) * field.sizes["latitude"] * field.sizes["longitude"]
+        stream = is_lazy(field) and wanted > SHARE * memory()
+    if stream:
+        return streamed(field, index, factor, gap, rule, non_negative, task, progress)
+    return pair(field_frames(task, parts, gap, rule, non_negative), factor)
+
+
+def streamed(
+    field: xr.DataArray, index: Mapping[str, np.ndarray], factor: int, gap: float, rule: str, non_negative: bool,
+    task: str = "own", progress: Told | None = None,
+) -> SRData:  # fmt: skip
+    """Pairs of a field (time, latitude, longitude) that stays on the disk.
+
+    Parameters
+    ----------
+    index : split -> positions in time.
+    progress : called with (done, in all) during the one pass over the training block.
+    """
+    grid = Grid(field["latitude"].values.astype(float), field["longitude"].values.astype(float))
+    weights = torch.from_numpy(grid.area_weights).float()
+    streams = {name: FieldStream([field], factor, at, weights) for name, at in index.items()}
+    found = streams["train"].statistics(progress)
+    held = {name: part.some(HELD) for name, part in streams.items()}
+    frames = field_frames(
+        task, {name: field.isel(time=at).load() for name, at in held.items()}, gap, rule, non_negative
+    )
+    few = pair(frames, factor)
+    scale = (max(map(abs, (*found.low, *found.high))) if non_negative else found.std[0]) or 1.0
+    every = splitting.describe({name: field["time"].values[at] for name, at in index.items()}, gap, rule)
+    told = {name: f"{len(at)} evenly spaced of {len(streams[name])} samples" for name, at in held.items()}
+    hashes = {**few.hashes, "train": found.digest}
+    return dataclasses.replace(
+        few,
+        scaling=Scaling((0.0 if non_negative else found.mean[0],), (scale,)),
+        data_hash=hashlib.sha256(" ".join(f"{k}={v}" for k, v in sorted(hashes.items())).encode()).hexdigest(),
+        hashes=hashes,
+        split={**every, "streamed": "train", "in memory": told, "statistics": found.card()},
+        stream=streams["train"],
+        statistics=found,
+    )
 
 
 def pair(frames: Frames, factor: int) -> SRData:

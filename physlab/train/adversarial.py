@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physlab.data.patches import SRData
+from physlab.data.stream import FieldStream
 from physlab.downscale import CNN
 from physlab.errors import PhysLabError
 from physlab.grid import refine
@@ -38,6 +39,7 @@ from physlab.train.loop import Report, optimise
 from physlab.train.objective import adamw
 from physlab.train.pixels import Pixels
 from physlab.train.settings import Settings
+from physlab.train.streamed import Streamed
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Duel(Pixels):
                 "the water budget needs whole fields as they lie: pass crop=None and flips='' with physics"
             )
         self.plan, self.keep_last = plan, plan.best == "last"
-        own = data.all_coarse("train") / model.scale
+        own = data.all_coarse("train")[: None if data.stream is None else 1] / model.scale
         self.own = torch.cat([own, WaterBudget.terms(data)], dim=1) if plan.physics else own
         longer = replace(settings, steps=plan.steps, rate=plan.rate, patience=plan.steps, budget_s=None)
         super().__init__(model, data, longer, seed + 1, device)
@@ -160,6 +162,13 @@ class Duel(Pixels):
         fine, coarse = super().tensors(model, device)
         own = refine(self.own.to(device), self.data.factor)  # what belongs to a field is cut and flipped with it
         return torch.cat([fine, own], dim=1), coarse
+
+    def streamed(
+        self, model: CNN, stream: FieldStream, settings: Settings, seed: int, device: torch.device
+    ) -> Streamed:
+        made = super().streamed(model, stream, settings, seed, device)
+        made.behind = lambda coarse: refine(coarse, stream.factor)
+        return made
 
     def optimisers(self) -> list[torch.optim.Optimizer]:
         plan = self.plan

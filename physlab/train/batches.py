@@ -92,10 +92,7 @@ class Patches:
             x = x[..., row : row + edge, column : column + edge]
             fine_window = (slice(row * n, (row + edge) * n), slice(column * n, (column + edge) * n))
             y, weights = y[(..., *fine_window)], weights[fine_window]  # the areas are cut with the field
-        if "x" in self.settings.flips:  # areas do not depend on longitude
-            x, y = torch.where(mirrored, x.flip(-1), x), torch.where(mirrored, y.flip(-1), y)
-        if "y" in self.settings.flips and upside_down:
-            x, y, weights = x.flip(-2), y.flip(-2), weights.flip(-2)
+        x, y, weights = flipped(x, y, weights, mirrored, upside_down, self.settings.flips)
         return x, y, weights, self.generator(step, 3)
 
     def generator(self, number: int, kind: int) -> Draws:
@@ -103,3 +100,14 @@ class Patches:
         # the CPU generator uses 32 bits of its seed: mix all three numbers into them
         mixed = np.random.SeedSequence([self.seed, kind, number]).generate_state(1)[0]
         return Draws(int(mixed), self.size)
+
+
+def flipped(
+    x: Tensor, y: Tensor, weights: Tensor, mirrored: Tensor, upside_down: bool, flips: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Coarse and fine fields and their areas, east-west where `mirrored` says so, north-south as a whole."""
+    if "x" in flips:  # areas do not depend on longitude
+        x, y = torch.where(mirrored, x.flip(-1), x), torch.where(mirrored, y.flip(-1), y)
+    if "y" in flips and upside_down:
+        x, y, weights = x.flip(-2), y.flip(-2), weights.flip(-2)
+    return x, y, weights

@@ -94,6 +94,10 @@ def blended(teacher: CNN, data: SRData, share: float, device: torch.device | str
         )
     if teacher.network.frames != (1, 1) or teacher.network.statics or data.fine["train"].shape[1] != 1:
         raise PhysLabError("distillation is for networks from one frame to one, without static fields: pass such a one")
+    if data.stream is not None:
+        raise PhysLabError(
+            "distillation takes pairs in memory: pass a shorter period, or make_pairs(..., stream=False)"
+        )
     if share == 0.0:
         return data
     teacher.to(device)

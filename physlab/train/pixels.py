@@ -13,6 +13,7 @@ from torch import Tensor
 
 from physlab.constrain import conservation_penalty, soft_loss
 from physlab.data.patches import SRData
+from physlab.data.stream import FieldStream
 from physlab.downscale import CNN
 from physlab.downscale.static import static_fields
 from physlab.errors import PhysLabError
@@ -20,10 +21,11 @@ from physlab.grid import coarsen, refine
 from physlab.nn.parts import lay_out
 from physlab.nn.share import whole
 from physlab.score.extremes import extreme_threshold, extreme_weights
-from physlab.train.batches import Patches
+from physlab.train.batches import Batches, Patches
 from physlab.train.loop import Report, optimise, precision_of
 from physlab.train.objective import Objective
 from physlab.train.settings import Settings
+from physlab.train.streamed import Streamed
 
 
 def fit(
@@ -40,7 +42,7 @@ def fit(
 
     Parameters
     ----------
-    data : needs the splits train and val; stays in memory as a whole.
+    data : needs the splits train and val; a training block that is streamed is read as it is needed.
     state, stop_after : see :func:`physlab.train.loop.optimise`.
 
     Raises
@@ -81,7 +83,11 @@ class Pixels(Objective):
         self.threshold = math.inf
         if settings.extreme > 1:
             self.threshold = float(extreme_threshold(data.fine["train"])) / model.scale
-        batches = Patches(*self.tensors(model, device), data.weights.to(device), settings, seed)
+        batches: Batches
+        if data.stream is None:
+            batches = Patches(*self.tensors(model, device), data.weights.to(device), settings, seed)
+        else:
+            batches = self.streamed(model, data.stream, settings, seed, device)
         super().__init__(model.to(device), settings, batches, model.name or "training")
         self.fingerprint = {"settings": asdict(settings), "seed": seed, "data": data.data_hash}
         self.fingerprint["constraint"] = model.constraint
@@ -99,6 +105,15 @@ class Pixels(Objective):
             static = static_fields(model.network.statics, data.latitude, data.longitude["train"])
             fine = torch.cat([fine, static.to(device)], dim=1)
         return fine, coarse
+
+    def streamed(
+        self, model: CNN, stream: FieldStream, settings: Settings, seed: int, device: torch.device
+    ) -> Streamed:
+        """The same of a training block that is larger than memory."""
+        static = None
+        if model.network.statics:
+            static = static_fields(model.network.statics, self.data.latitude, self.data.longitude["train"][:1])[0]
+        return Streamed(stream, settings, seed, model.scale, device, static)
 
     def losses(self, x: Tensor, y: Tensor, w: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
         loss = self.loss(x, y, w, generator)

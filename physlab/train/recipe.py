@@ -154,7 +154,7 @@ def _rms_of_missing(fine: torch.Tensor, coarse: torch.Tensor, factor: int) -> fl
 
 def constraint_options(constraint: str, data: SRData) -> dict:
     """Options of the layer in layer units: the bounds of scaled_add, from the training block with room to spare."""
-    low, high = (float(f(data.fine["train"])) / data.scaling.scale[0] for f in (torch.min, torch.max))
+    low, high = (value / data.scaling.scale[0] for value in data.extent)
     margin = 0.2 * (high - low)
     return LAYERS[layer_name(constraint)].within(0.0 if data.non_negative else low - margin, high + margin)
 

@@ -39,6 +39,14 @@ def pairs() -> SRData:
 
 
 @pytest.fixture(scope="session")
+def streamed(tmp_path_factory) -> SRData:
+    """The same, read from the disk as it is needed."""
+    path = tmp_path_factory.mktemp("streamed") / "a.zarr"
+    field().chunk(time=5).to_dataset().to_zarr(path, zarr_format=2)
+    return make_pairs(xr.open_zarr(path)["tcw"], 2, BLOCKS, gap=72.0, task="toy", stream=True)
+
+
+@pytest.fixture(scope="session")
 def recipe() -> Recipe:
     settings = Settings(steps=24, batch=8, rate=5e-3, flips="xy", crop=8, validate_every=8, precision="fp32")
     return Recipe("toy", 2, {"cpu": Preset("CompactResNet", {"channels": 8, "blocks": 1}, settings)})

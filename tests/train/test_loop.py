@@ -226,3 +226,19 @@ def test_two_processes_do_what_one_does(pairs, recipe, tmp_path) -> None:
     parallel = torch.cat([p.flatten() for p in torch.load(tmp_path / "weights.pt", weights_only=True)])
     torch.testing.assert_close(parallel, weights_of(single), atol=2e-4, rtol=2e-3)
     assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx([e["val_rmse"] for e in report.history], rel=1e-3)
+
+
+def test_a_streamed_training_learns_the_same_and_can_be_interrupted(pairs, streamed, recipe, tmp_path) -> None:
+    """Fields on the disk: as good as in memory, and an interruption leaves no trace."""
+    settings = dataclasses.replace(SETTINGS, steps=60, validate_every=20)
+    scores = []
+    for data in (pairs, streamed):
+        model = model_of(recipe, data)
+        scores.append(fit(model, data, settings, 0).best_rmse)
+    assert scores[1] < evaluate(Interpolate("bicubic", 2, "add"), pairs, "val")["rmse"]
+    assert abs(scores[1] / scores[0] - 1) < 0.02
+    whole, state = weights_of(model), tmp_path / "state.pt"
+    fit(model_of(recipe, streamed), streamed, settings, 0, state=state, stop_after=33)
+    again = model_of(recipe, streamed)
+    fit(again, streamed, settings, 0, state=state)
+    assert torch.equal(weights_of(again), whole)

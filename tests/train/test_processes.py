@@ -42,7 +42,7 @@ def apart(one: Tensor, two: Tensor, start: Tensor) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gan", "latent", "phyda", "field", "forecast", "recipes"])
+@pytest.mark.parametrize("name", ["gan", "streamed", "latent", "phyda", "field", "forecast", "recipes"])
 def test_two_processes_learn_what_one_does(name: str, together, made) -> None:
     start, one, history = together.TRAININGS[name](3)
     again, two, other = made[name]

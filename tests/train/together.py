@@ -64,6 +64,18 @@ def gan(seed: int) -> tuple:
     return start, weights(model), report.history
 
 
+def streamed(seed: int) -> tuple:
+    """Pairs that each process reads its share of."""
+    path = Path(tempfile.mkdtemp()) / "a.zarr"
+    toys.field().chunk(time=5).to_dataset().to_zarr(path, zarr_format=2)
+    data = make_pairs(xr.open_zarr(path)["tcw"], 2, toys.BLOCKS, gap=72.0, task="toy", stream=True)
+    preset = Preset("CompactResNet", {"channels": 8, "blocks": 1}, SETTINGS)
+    model, _ = make_model(Recipe("toy", 2, {"cpu": preset}), "add", 0, preset, data, "toy")
+    start = weights(model)
+    report = run.fit_in_stages(model, data, preset, seed, torch.device("cpu"), Path(tempfile.mkdtemp()) / "state.pt")
+    return start, weights(model), report.history
+
+
 def weather() -> xr.Dataset:
     """Waves over mountains that the wind carries."""
     lat, lon = np.linspace(22, 43, 16), np.linspace(70, 115, 32)
@@ -160,7 +172,8 @@ def rank_of() -> int:
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
-TRAININGS = {"gan": gan, "latent": latent, "phyda": phyda, "field": field, "forecast": forecast, "recipes": recipes}
+TRAININGS = {"gan": gan, "streamed": streamed, "latent": latent, "phyda": phyda, "field": field, "forecast": forecast,
+             "recipes": recipes}  # fmt: skip
 PARENT = ""
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""Batches of fields that are larger than memory, with the same promise as those in memory: what makes a step follows
+from (seed, step), and each process takes its share of it and reads no more than that.
+
+>>> data = make_pairs(physlab.open_dataset("large.zarr")["t2m"], 4, blocks, gap=48, stream=True)
+>>> report = fit(model, data, Settings(batch=16, crop=128))       # takes its batches from data.stream
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from physlab.data.stream import BUFFER, FieldStream, Plan, Windows
+from physlab.errors import PhysLabError
+from physlab.nn.share import Draws, rows
+from physlab.train.batches import flipped
+from physlab.train.settings import Settings
+
+
+class Streamed:
+    """Pairs in epochs, as :class:`~physlab.train.batches.Patches` makes them of fields in memory.
+
+    Parameters
+    ----------
+    stream : the training block.
+    scale : of the layer: fields are divided by it.
+    statics : (S, H, W) fields that do not change and ride behind the fine ones; or None.
+    behind : ``behind(coarse)`` gives what else rides behind the fine fields, (B, K, H, W); or None.
+    budget : bytes of a window, of which two are in memory.
+    """
+
+    def __init__(
+        self, stream: FieldStream, settings: Settings, seed: int, scale: float = 1.0,
+        device: torch.device | str = "cpu", statics: Tensor | None = None,
+        behind: Callable[[Tensor], Tensor] | None = None, budget: int = BUFFER,
+    ) -> None:  # fmt: skip
+        self.stream, self.settings, self.seed, self.scale = stream, settings, seed, scale
+        self.device, self.statics, self.behind = torch.device(device), statics, behind
+        crop = settings.crop
+        if crop is not None and (crop % stream.factor or crop > min(stream.shape)):
+            raise PhysLabError(
+                f"crop is {crop}: pass a multiple of the factor {stream.factor} up to {min(stream.shape)}, or None for "
+                "whole fields"
+            )
+        self.plan = Plan.of(stream, settings.batch, crop, budget)
+        self.size, self.per_epoch = self.plan.size, self.plan.per_epoch
+        self._windows: Windows | None = None
+
+    def take(self, step: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor, Tensor, Draws]:
+        """Coarse (B, T, h, w), fine (B, T', H, W), weights (H, W) of a step, and its random numbers."""
+        plan, mine = self.plan, rows(self.size, rank, world)
+        lanes = range(mine.start // plan.rows, -(-mine.stop // plan.rows))
+        if self._windows is None or self._windows.lanes != lanes:
+            self._windows = Windows(self.stream, plan, self.seed, lanes)
+        epoch, window, batch = plan.at(step)
+        read = self._windows.get(epoch, window)
+        at = slice(batch * plan.rows, (batch + 1) * plan.rows)
+        own = slice(mine.start - lanes.start * plan.rows, mine.stop - lanes.start * plan.rows)
+        x, y = (part[:, at].flatten(0, 1)[own].to(self.device) / self.scale for part in (read.coarse, read.fine))
+        weights = read.weights.to(self.device)
+        generator = self.generator(step, 2)
+        mirrored = (torch.rand(self.size, generator=generator) < 0.5)[mine].to(self.device)[:, None, None, None]
+        upside_down = bool(torch.rand((), generator=generator) < 0.5)
+        extra = [] if self.behind is None else [self.behind(x)]
+        if self.statics is not None:
+            height, width = y.shape[-2:]
+            fixed = self.statics[:, read.row : read.row + height].to(y)
+            extra.insert(0, torch.stack([fixed[..., c : c + width] for c in read.columns[:, at].flatten()[own]]))
+        y = torch.cat([y, *extra], dim=1) if extra else y
+        x, y, weights = flipped(x, y, weights, mirrored, upside_down, self.settings.flips)
+        return x, y, weights, self.generator(step, 3)
+
+    def generator(self, number: int, kind: int) -> Draws:
+        """Random numbers of a step; `kind` keeps independent uses apart."""
+        mixed = np.random.SeedSequence([self.seed, kind, number]).generate_state(1)[0]
+        return Draws(int(mixed), self.size)
