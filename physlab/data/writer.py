@@ -1,46 +1,141 @@
-"""Writing data sets, NetCDF or Zarr by suffix, and tables: never half-written."""
+"""Writing data sets, NetCDF or Zarr by suffix, and tables: never half-written, and read everywhere as it is meant."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
+from physlab.data.cfout import layout, netcdf, zarr
+from physlab.data.cfout.template import template
 from physlab.errors import PhysLabError
-from physlab.store import new_folder, write_file
+from physlab.store import Parts, new_folder, parts_of, write_file
+
+Told = Callable[[int, int], object]
 
 
-def write_dataset(ds: xr.Dataset, path: str | Path, encoding: Mapping[str, Mapping] | None = None) -> Path:
-    """Write a data set, whole or not at all.
+def write_dataset(
+    ds: xr.Dataset,
+    path: str | Path,
+    encoding: Mapping[str, Mapping] | None = None,
+    *,
+    zarr_format: int | None = None,
+    belongs_to: Mapping[str, object] | None = None,
+    progress: Told | None = None,
+) -> Path:
+    """Write a data set, whole or not at all, in the form of :func:`physlab.data.cfout.template.template`.
 
-    A NetCDF file is put together in memory, so that a full disk is an error of ours and not one inside HDF5; a Zarr
-    store is written chunk by chunk.
+    Fields in dask chunks are computed and written block by block: memory stays flat. With `belongs_to`, a run that is
+    killed leaves what is complete, and the next one with the same goes on from there.
 
     Parameters
     ----------
     ds : written with its attributes.
     path : ends in ``.nc`` or ``.zarr``; its folder must exist. A file or a store of that name is replaced.
-    encoding : of variables in NetCDF; without it floats are compressed without loss.
+    encoding : of variables in NetCDF, for layouts of the library: the data set is then written as it is.
+    zarr_format : 2, which every reader knows, or 3; None for 2.
+    belongs_to : what the data are made from (digests, options), JSON values; None: nothing is kept of a killed run.
+    progress : called with (blocks done, blocks in all).
 
     Raises
     ------
-    PhysLabError : another suffix, or a folder that holds something else than a Zarr store.
+    PhysLabError : another suffix or format, or a folder that holds something else than a Zarr store.
     FileNotFoundError : no such folder.  OSError : a full disk, no permission.
+    """
+    path = check_target(path, zarr_format)
+    if encoding is not None:
+        return write_file(path, ds.to_netcdf(engine="h5netcdf", encoding=dict(encoding)))
+    ds = template(ds)
+    plans = {str(name): layout.plan(da) for name, da in ds.data_vars.items() if layout.large(da)}
+    format_of = zarr_format or 2
+    if path.suffix == ".zarr":
+        ds = zarr.prepared(ds)
+    if belongs_to is None and not any(ds[name].chunks for name in plans):
+        if path.suffix == ".nc" and sum(ds[name].nbytes for name in plans) < 8 * layout.BLOCK:
+            return write_file(path, netcdf.small_bytes(ds))
+    if not plans:
+        if path.suffix == ".nc":
+            return write_file(path, netcdf.small_bytes(ds))
+        with new_folder(path, "zarr") as part:
+            zarr.start(part, ds, {}, format_of)
+        return path
+    with parts_of(path, belongs_to or {"once": pd.Timestamp.now().isoformat()}) as parts:
+        if path.suffix == ".zarr":
+            _to_zarr(ds, plans, parts, format_of, progress)
+        else:
+            _to_netcdf(ds, plans, parts, progress)
+    return path
+
+
+def check_target(path: str | Path, zarr_format: int | None = None) -> Path:
+    """The path, if something could be written there.
+
+    Raises
+    ------
+    PhysLabError, FileNotFoundError : as :func:`write_dataset`.
     """
     path = Path(path).expanduser()
     if path.suffix not in (".nc", ".zarr"):
         raise PhysLabError(f"cannot write '{path}': its name must end in .nc (NetCDF) or .zarr")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write '{path}': there is no folder '{path.parent}'; make it first")
-    if path.suffix == ".zarr":
-        with new_folder(path, "zarr") as part:
-            ds.to_zarr(part, mode="w", zarr_format=2)  # which every reader knows, metadata in one file
-        return path
-    if encoding is None:
-        encoding = {str(k): {"zlib": True, "complevel": 1} for k, da in ds.data_vars.items() if da.dtype.kind == "f"}
-    return write_file(path, ds.to_netcdf(engine="h5netcdf", encoding=dict(encoding)))
+    if zarr_format not in (None, *zarr.FORMATS):
+        raise PhysLabError(f"Zarr format {zarr_format}: choose 2, which every reader knows, or 3")
+    return path
+
+
+def _to_zarr(
+    ds: xr.Dataset, plans: Mapping[str, layout.Plan], parts: Parts, version: int, progress: Told | None
+) -> None:
+    store = parts.folder / "store"
+    if "started" not in parts:
+        zarr.start(store, ds, dict(plans), version)
+        parts.put("started")
+
+    def put(name: str, block: tuple[slice, ...], values: np.ndarray, label: str) -> None:
+        zarr.put(store, name, block, values)
+        parts.put(label, files_of=zarr.files_of(store, name, plans[name], block, version))
+
+    _each_block(ds, plans, parts, put, progress)
+    parts.to_folder("store", "zarr")
+
+
+def _to_netcdf(ds: xr.Dataset, plans: Mapping[str, layout.Plan], parts: Parts, progress: Told | None) -> None:
+    def put(name: str, block: tuple[slice, ...], values: np.ndarray, label: str) -> None:
+        parts.put(label, netcdf.packed(values, plans[name], block))
+
+    labels = _each_block(ds, plans, parts, put, progress)
+    large = {name: (ds[name].variable, plan) for name, plan in plans.items()}
+    found = {name: [parts.folder / label for label in labels[name]] for name in plans}
+    frame, links = ds.drop_vars(list(plans)), {name: netcdf.links(ds, name) for name in plans}
+    parts.to_file(lambda new: netcdf.assemble(new, frame, large, links, found))
+
+
+def _each_block(
+    ds: xr.Dataset,
+    plans: Mapping[str, layout.Plan],
+    parts: Parts,
+    put: Callable[[str, tuple[slice, ...], np.ndarray, str], None],
+    progress: Told | None,
+) -> dict[str, list[str]]:
+    """Compute and put what is not there yet; the labels of all blocks by variable."""
+    total, done = sum(map(len, plans.values())), 0
+    labels: dict[str, list[str]] = {}
+    if progress is not None:
+        progress(0, total)
+    for number, (name, plan) in enumerate(plans.items()):
+        for k, block in enumerate(plan.blocks()):
+            label = f"{number}-{k}"
+            labels.setdefault(name, []).append(label)
+            if label not in parts:
+                put(name, block, np.ascontiguousarray(ds[name].variable[block].values), label)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    return labels
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:

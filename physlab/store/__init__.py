@@ -4,16 +4,19 @@ from physlab.store.cards import parse_card, read_card
 from physlab.store.checkpoint import Checkpoint, open_checkpoint, refusal, refuse_sizes, write_checkpoint
 from physlab.store.files import lock, new_folder, recover, write_file
 from physlab.store.manifest import CARD, MANIFEST, WEIGHTS, verify
+from physlab.store.parts import Parts, parts_of
 
 __all__ = [
     "CARD",
     "MANIFEST",
     "WEIGHTS",
     "Checkpoint",
+    "Parts",
     "lock",
     "new_folder",
     "open_checkpoint",
     "parse_card",
+    "parts_of",
     "read_card",
     "recover",
     "refusal",

@@ -3,6 +3,7 @@
     .physlab-DIGEST.lock    made first and removed last; holds the name; locked while its writer lives
     .physlab-DIGEST.new     the new version, until it takes its place by one call of the system
     .physlab-DIGEST.old     the old folder, only where the system cannot exchange two names in one call
+    .physlab-DIGEST.part    parts of a large new version, kept for the next try (:mod:`physlab.store.parts`)
 
 They lie beside the target, DIGEST stands for its name. Whoever finds a lock file that nobody holds knows that its
 writer was killed, and sets right what it left (:func:`recover`): that happens whenever something is written to the same
@@ -25,8 +26,8 @@ from pathlib import Path
 from physlab.errors import StoreError
 from physlab.store.exchange import exchange
 from physlab.store.manifest import foreign
+from physlab.store.strays import PREFIX, sweep
 
-PREFIX = ".physlab-"
 WAIT = 60.0  # seconds for another writer of the same name
 
 
@@ -45,9 +46,7 @@ def write_file(path: str | Path, content: bytes | memoryview | str | Callable[[P
     """
     path = Path(path).expanduser()
     with _beside(path) as (target, new):
-        if target.exists() and not target.is_file():
-            kind = "folder" if target.is_dir() else "device"
-            raise StoreError(f"cannot write '{path}': a {kind} has that name; choose another one")
+        refuse_folder(path, target)
         if callable(content):
             _call(content, new)
             _sync(new)
@@ -56,6 +55,26 @@ def write_file(path: str | Path, content: bytes | memoryview | str | Callable[[P
         os.replace(new, target)
         _sync(target.parent)
     return path
+
+
+def refuse_folder(path: Path, target: Path) -> None:
+    """Refuse to write a file where a folder or a device has its name."""
+    if target.exists() and not target.is_file():
+        kind = "folder" if target.is_dir() else "device"
+        raise StoreError(f"cannot write '{path}': a {kind} has that name; choose another one")
+
+
+def replace_file(path: Path, target: Path, write: Callable[[Path], object]) -> None:
+    """With the lock of `target` held: a function writes the new version, which takes its place."""
+    refuse_folder(path, target)
+    new = _name(target, "new")
+    try:
+        _call(write, new)
+        _sync(new)
+        os.replace(new, target)
+        _sync(target.parent)
+    finally:
+        _restore(target)
 
 
 @contextlib.contextmanager
@@ -76,17 +95,22 @@ def new_folder(folder: str | Path, kind: str) -> Iterator[Path]:
         _refuse_foreign(folder, target, kind)
         os.mkdir(new)
         yield new
-        for parent, _, names in os.walk(new):
-            for name in (*names, ""):
-                _sync(Path(parent) / name)
-        _refuse_foreign(folder, target, kind)  # what came meanwhile
-        if not os.path.lexists(target):
-            os.rename(new, target)
-        elif not exchange(new, target):
-            old = _name(target, "old")
-            os.rename(target, old)
-            os.rename(new, target)  # if it fails or we are killed here, recover() takes the old one back
-        _sync(target.parent)
+        replace_folder(folder, target, new, kind)
+
+
+def replace_folder(folder: Path, target: Path, new: Path, kind: str) -> None:
+    """With the lock of `target` held: a complete folder takes its place; where one was, it stands under `new` then."""
+    for parent, _, names in os.walk(new):
+        for name in (*names, ""):
+            _sync(Path(parent) / name)
+    _refuse_foreign(folder, target, kind)  # what came meanwhile
+    if not os.path.lexists(target):
+        os.rename(new, target)
+    elif not exchange(new, target):
+        old = _name(target, "old")
+        os.rename(target, old)
+        os.rename(new, target)  # if it fails or we are killed here, recover() takes the old one back
+    _sync(target.parent)
 
 
 @contextlib.contextmanager
@@ -125,6 +149,7 @@ def recover(path: str | Path) -> None:
     """Set right what killed writers left beside `path`; never fails, and never touches what a living one is writing."""
     with contextlib.suppress(OSError):
         path = _real(path)
+        sweep(path.parent, _acquire)
         with os.scandir(path.parent) as found:
             locks = [Path(e.path) for e in found if e.name.startswith(PREFIX) and e.name.endswith(".lock")]
         for left in locks:
