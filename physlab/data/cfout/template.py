@@ -7,13 +7,13 @@ import re
 import shlex
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from physlab import __version__
 from physlab.cf import VARIABLES, kind
 from physlab.data.cfout import attributes, times
 from physlab.grid import latitude_edges
@@ -32,6 +32,11 @@ COORDINATES: dict[str, dict[str, str]] = {
 }
 MARK = re.compile(r" PhysLab \d[\w.+-]*: ")
 TEMPERATURES = ("K", "degC", "degree_Celsius", "Celsius", "degF")
+
+try:
+    VERSION = version("physlab")
+except PackageNotFoundError:  # a copy that was not installed
+    VERSION = "0.0.0"
 AGAIN = ("of the hour before",)  # in the long names of our own accumulated variables
 
 
@@ -44,11 +49,9 @@ def remember(ds: xr.Dataset, step: str, **provenance: Any) -> xr.Dataset:
     provenance : attributes, such as model="tcw-x4-softmax-s0", seed=0; None is left out.
     """
     before = str(ds.attrs.get("history") or "").rstrip()
-    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} PhysLab {__version__}: {' '.join(step.split())}"
+    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} PhysLab {VERSION}: {' '.join(step.split())}"
     known = {f"physlab_{key}": value for key, value in provenance.items() if value is not None}
-    return ds.assign_attrs(
-        {**known, "physlab_version": __version__, "history": f"{before}\n{line}" if before else line}
-    )
+    return ds.assign_attrs({**known, "physlab_version": VERSION, "history": f"{before}\n{line}" if before else line})
 
 
 def command_line() -> str:
@@ -90,7 +93,7 @@ def template(ds: xr.Dataset) -> xr.Dataset:
     command = command_line()
     if command:
         return remember(ds, command)
-    return ds if ds.attrs.get("history") else ds.assign_attrs(history=f"written by PhysLab {__version__}")
+    return ds if ds.attrs.get("history") else ds.assign_attrs(history=f"written by PhysLab {VERSION}")
 
 
 def _without_empty_time(ds: xr.Dataset) -> xr.Dataset:
