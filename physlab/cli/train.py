@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from tyro.conf import Positional
 
+from physlab.cli.options import pairs
+
 
 def train(
-    recipe: Positional[str],
+    what: Positional[str],
+    truth: Positional[str] = "",
+    out: Positional[Path | None] = None,
     constraint: tuple[str, ...] = (),
     seed: tuple[int, ...] = (),
     preset: Literal["cpu", "full"] = "cpu",
@@ -19,27 +25,131 @@ def train(
     overwrite: bool = False,
     steps: int | None = None,
     device: str = "auto",
+    variable: tuple[str, ...] = (),
+    factor: int = 4,
+    coarse: str = "",
+    predictors: tuple[str, ...] = (),
+    statics: str = "",
+    frames: int = 1,
+    region: tuple[float, float, float, float] | None = None,
+    period: tuple[str, str] | None = None,
+    level: float | None = None,
+    held_out: float = 0.2,
+    gap: float | None = None,
+    patch: int | None = None,
+    patches: int = 1500,
+    start: str = "",
+    mapping: tuple[str, ...] = (),
 ) -> None:
-    """Train the networks of a recipe; finished ones are skipped, interrupted ones resumed.
+    """Train a method on fields of yours, METHOD TRUTH OUT, or the networks of a RECIPE of the book.
+
+    Run it again to resume it; what is finished is skipped.
 
     Args:
-        recipe: for example tcw-x4, or "all" for every recipe.
-        constraint: none, soft, add, scaled_add, mult, softmax; several are allowed; without any, softmax.
+        what: a method, such as linear, eqm, edsr, gan, convgru or latent (`physlab list parts`); or, alone, a recipe,
+            such as tcw-x4, or "all" for every recipe.
+        truth: fine fields: NetCDF, Zarr or GRIB file, or a name of `physlab list data`.
+        out: folder of the model, for physlab downscale and the others, with report.html and scores.csv.
+        constraint: none, soft, add, scaled_add, mult, softmax; of a recipe several; without any what suits the
+            variable, of a recipe softmax.
         seed: one or several; without any, 0.
         preset: cpu (compact, minutes on a laptop) or full (the published size, for a GPU).
-        all: every constraint and every seed of the recipe, except as named.
-        workers: runs side by side; under torchrun they come one after the other, each over all processes.
-        folder: where the checkpoint folders go; without one, beside those that ship with PhysLab.
+        all: of a recipe: every constraint and every seed, except as named.
+        workers: of a recipe: runs side by side; under torchrun they come one after the other, each over all processes.
+        folder: of a recipe: where the checkpoint folders go; without one, beside those that ship with PhysLab.
         overwrite: train again what is finished.
         steps: another number of steps than the preset's, for a quick try.
         device: cpu, cuda, cuda:1, mps, or auto: a CUDA device if there is one.
+        variable: what is refined; several are refined jointly.
+        factor: of the refinement, 2 to 16.
+        coarse: a coarse file at the same times, of another model, say; without one, block means of the truth.
+        predictors: further coarse fields that are given.
+        statics: file with orog (m), land (share) or other fine fields that do not change.
+        frames: successive times of a sample, for sequence networks.
+        region: south, north, west and east edge, degrees.
+        period: first and last time, as in 2019-03-01 2019-03-31.
+        level: hPa, of variables with levels.
+        held_out: share of the times of the test block, and of the validation block.
+        gap: hours between the blocks; without it 48, or blocks of space where there are too few times.
+        patch: edge of patches in fine cells, 0 for whole fields; without it whichever suits the data.
+        patches: at most so many.
+        start: a trained network whose weights are the first ones: a name or a folder.
+        mapping: your names and the library's, as in lat_name=latitude.
     """
+    if bool(truth) != (out is not None):
+        raise ValueError(f"physlab train {what} {truth}: OUT is missing; write METHOD TRUTH OUT, or a recipe alone")
+    if not truth:
+        recipe(what, constraint, seed, preset, all, workers, folder, overwrite, steps, device)
+        return
+    if len(constraint) > 1 or all or folder is not None:
+        raise ValueError(
+            "--all, --folder and several constraints are for recipes: write METHOD TRUTH OUT with one each"
+        )
+    from physlab.train.own.request import Request
+    from physlab.train.own.run import train_own
+
+    request = Request(
+        truth, variable, factor, coarse, predictors, statics, frames, region, period, level, held_out, gap, patch,
+        patches, tuple(pairs(mapping).items()),
+    )  # fmt: skip
+    assert out is not None
+    command = "physlab " + shlex.join(sys.argv[1:]) if sys.argv[1:2] == ["train"] else ""
+    result = train_own(
+        what, request, out, constraint[0] if constraint else None, seed or (0,), preset, steps, start, device,
+        overwrite, True, lambda line: print(line, file=sys.stderr), drawing(), command,
+    )  # fmt: skip
+    from physlab.train.devices import rank
+
+    if rank() == 0:
+        told(result)
+
+
+def drawing() -> Any:
+    """What draws the pictures of a report; None without matplotlib."""
+    try:
+        from physlab.plot.training import pictures
+    except ModuleNotFoundError:
+        return None
+    return pictures
+
+
+def told(result: Any) -> None:
+    """The scores, and where everything is."""
+    from physlab.cli.output import show
+    from physlab.train.own.report import verdicts
+
+    for name in result.own.scores:
+        rows = []
+        for row in result.rows:
+            scores = row.scores[name]
+            label = row.name if len(result.trained) == 1 or row.seed is None else f"{row.name}, seed {row.seed}"
+            rows.append({"method": label, **{k: scores.get(k) for k in ("rmse", "mae", "bias", "crps", "spread_skill",
+                         "spectral_divergence", "conservation_error_relative", "negative_count")}})  # fmt: skip
+        show(f"{name}, {len(result.at)} test samples", rows)
+    for line in verdicts(result):
+        print(line)
+    print(result.folder, "with report.html and scores.csv")
+
+
+def recipe(
+    name: str,
+    constraint: tuple[str, ...],
+    seed: tuple[int, ...],
+    preset: str,
+    all: bool,
+    workers: int,
+    folder: Path | None,
+    overwrite: bool,
+    steps: int | None,
+    device: str,
+) -> None:
+    """Train the networks of a recipe; finished ones are skipped, interrupted ones resumed."""
     from physlab.train import list_recipes, train
     from physlab.train.devices import processes
 
     changes: dict[str, Any] = {} if steps is None else {"steps": steps}
     with processes(device) as here:
-        for name in list_recipes() if recipe == "all" else [recipe]:
+        for one in list_recipes() if name == "all" else [name]:
             train(
-                name, constraint or None, seed or None, preset, all, workers, folder, overwrite, device=here, **changes
+                one, constraint or None, seed or None, preset, all, workers, folder, overwrite, device=here, **changes
             )

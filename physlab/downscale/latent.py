@@ -55,7 +55,7 @@ TILE, HALO = 96, 24  # coarse cells; multiples of 8, so that strided convolution
 TOGETHER = 16  # fields that go through a network at a time
 SAMPLERS = {"heun": Heun, "ddim": DDIM}
 MIXING = ("convolution", "afno")
-CONSTRAINTS = ("none", "add")
+CONSTRAINTS = ("none", "add", "mult")
 
 
 class Conditioner(nn.Module):
@@ -114,7 +114,8 @@ class LatentDownscaler(Stored, GriddedDownscaler):
     Attributes
     ----------
     sampler, steps : "heun" or "ddim", and its steps.
-    constraint : "none", or "add": members are moved to agree with the coarse field, cell by cell.
+    constraint : "none", or "add" or "mult": members are moved, or multiplied, to agree with the coarse field;
+        "mult" for what cannot be negative.
     tile : coarse cells along an edge of a tile.
     halo : coarse cells by which tiles overlap on each side, as far as the networks look.
     """

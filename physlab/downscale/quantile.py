@@ -2,7 +2,8 @@ r"""Quantile mapping: give an interpolated field the distribution of the fine on
 
 **What is mapped.** For super-resolution the source is the bicubic interpolation of the coarse field and the target the
 fine field, both over the training block: for each fine cell on a fixed domain (per="cell"), for each row of latitude,
-all longitudes pooled, on patches (per="child"). With source and target distributions :math:`F_s, F_t`,
+all longitudes pooled, on patches (per="child"), or for all cells alike (per="any"). With source and target
+distributions :math:`F_s, F_t`,
 
 .. math:: y = F_t^{-1}\bigl(F_s(\tilde x)\bigr) ,
 
@@ -24,18 +25,21 @@ import torch
 from torch import Tensor
 
 from physlab.data.patches import SRData
-from physlab.downscale.layout import PER
 from physlab.downscale.statistical import Statistical
 from physlab.errors import PhysLabError
 from physlab.nn import bicubic
 from physlab.registry import register
 
 TINY = 1e-12
+PER = ("cell", "child", "any")
 
 
-def quantile_table(fields: np.ndarray, levels: int, pooled: bool) -> np.ndarray:
-    """(S, H, W) -> (Q, H, W), or (Q, H) with the columns pooled: quantiles at Q even levels from 0 to 1."""
+def quantile_table(fields: np.ndarray, levels: int, pooled: bool, everywhere: bool = False) -> np.ndarray:
+    """(S, H, W) -> (Q, H, W), (Q, H) with the columns pooled, or (Q,) with all pooled: quantiles at Q even levels from
+    0 to 1."""
     q = np.linspace(0.0, 1.0, levels)
+    if everywhere:
+        return np.quantile(fields, q)
     if pooled:
         return np.stack([np.quantile(fields[:, row], q) for row in range(fields.shape[1])], -1)
     return np.quantile(fields, q, axis=0)
@@ -54,7 +58,7 @@ def map_values(x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndar
 
 
 def map_fields(x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """`map_values` cell by cell, tables (Q, H, W), or row by row, tables (Q, H)."""
+    """`map_values` cell by cell, tables (Q, H, W), row by row, tables (Q, H), or all alike, (Q,)."""
     out = np.empty_like(x)
     for cell in np.ndindex(source.shape[1:]):
         at = (slice(None), *cell)
@@ -83,10 +87,10 @@ class _Mapping(Statistical):
     @property
     def needs_rows(self) -> bool:
         """The tables belong to latitudes."""
-        return True
+        return self.per != "any"
 
     def _table(self, fields: np.ndarray) -> np.ndarray:
-        return quantile_table(fields, self.levels, self.per == "child")
+        return quantile_table(fields, self.levels, self.per == "child", self.per == "any")
 
     def _up(self, coarse: np.ndarray) -> np.ndarray:
         return bicubic(torch.from_numpy(coarse)[:, None], self.factor)[:, 0].numpy()
@@ -189,7 +193,7 @@ class BCSD(_Mapping):
             raise PhysLabError(f"change={self.change!r} is unknown: choose 'add' or 'ratio'")
 
     def _learn(self, coarse: np.ndarray, fine: np.ndarray, rng: np.random.Generator) -> None:
-        axes = (0, 2) if self.per == "child" else (0,)
+        axes = {"cell": (0,), "child": (0, 2), "any": (0, 1, 2)}[self.per]
         self.arrays = {
             "coarse": coarse.mean(axes, keepdims=True)[0], "fine": fine.mean(axes, keepdims=True)[0],
             "observed": self._table(coarse),

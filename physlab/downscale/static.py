@@ -47,6 +47,13 @@ def static_fields(names: Sequence[str], latitude: np.ndarray, longitude: np.ndar
     return torch.from_numpy(np.stack([FIELDS[name](lat, lon) for name in names], axis=-3)).float()
 
 
+def static_samples(data, names: Sequence[str], split: str) -> Tensor:
+    """(S, K, H, W) static fields under the samples of a split: those that the pairs bring along, or :data:`FIELDS`."""
+    if hasattr(data, "statics"):
+        return data.statics(names, split)
+    return static_fields(names, data.latitude, data.longitude[split])
+
+
 def statics_on(names: Sequence[str], grid: Grid, own: xr.Dataset | None = None) -> Tensor:
     """Static fields on a fine grid, (S, H, W) float32: your own where you have them, else those of :data:`FIELDS`.
 

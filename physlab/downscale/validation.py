@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from physlab import score
 from physlab.data.patches import SRData
 from physlab.downscale.base import FieldDownscaler
 from physlab.downscale.interpolate import Interpolate
 from physlab.downscale.statistical import Statistical
 from physlab.errors import PhysLabError
-from physlab.grid import coarsen
+from physlab.grid import coarsen, coarsening_residual
 
 GAP = 24.0  # hours
 
@@ -48,19 +49,16 @@ def score_against(method: FieldDownscaler, data: SRData, split: str) -> dict[str
     cells, predicted over true), and the rmse of bicubic+add."""
     truth, coarse, weights = data.fine[split].double(), data.coarse[split].double(), data.weights.double()
 
-    def rmse(y: torch.Tensor) -> float:
-        return float(((y - truth) ** 2 * weights).mean().sqrt())
-
     def inside(y: torch.Tensor) -> float:
         mean = coarsen(y, data.factor, weights)
         return float((coarsen(y**2, data.factor, weights) - mean**2).mean())
 
     y = method.predict(coarse, weights)
-    error = (coarsen(y, data.factor, weights) - coarse).square().mean().sqrt()
     reference = Interpolate("bicubic", data.factor, "add").predict(coarse, weights)
     return {
-        "rmse": rmse(y), "bias": float(((y - truth) * weights).mean()), "block_error": float(error),
-        "detail_variance": inside(y) / inside(truth), "rmse_bicubic_add": rmse(reference),
+        "rmse": float(score.rmse(y, truth, weights)), "bias": float(score.bias(y, truth, weights)),
+        "block_error": float(coarsening_residual(y, coarse, data.factor, weights).square().mean().sqrt()),
+        "detail_variance": inside(y) / inside(truth), "rmse_bicubic_add": float(score.rmse(reference, truth, weights)),
     }  # fmt: skip
 
 

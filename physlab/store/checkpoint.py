@@ -11,6 +11,7 @@ before anything of that size is allocated, and the arrays must be finite.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from physlab.errors import CheckpointError
 from physlab.store.cards import parse_card
 from physlab.store.files import new_folder, recover
-from physlab.store.manifest import CARD, WEIGHTS, verify, write_manifest
+from physlab.store.manifest import CARD, WEIGHTS, read_manifest, verify, write_manifest
 
 LARGEST = 4096
 """Of any whole number in the arguments of a network."""
@@ -110,6 +111,25 @@ def write_checkpoint(
         (part / CARD).write_text(text, encoding="utf-8")
         write_manifest(part)
     return Path(folder)
+
+
+def add_files(folder: str | Path, files: Mapping[str, str | bytes]) -> Path:
+    """Put further files into the folder of a model, such as a report; they belong to it from then on.
+
+    Raises
+    ------
+    StoreError : the folder holds something else.
+    """
+
+    folder = Path(folder)
+    names = [n for n in (*(read_manifest(folder) or ()), CARD, WEIGHTS) if n not in files and (folder / n).is_file()]
+    with new_folder(folder, "model") as part:
+        for name in dict.fromkeys(names):
+            shutil.copyfile(folder / name, part / name)
+        for name, content in files.items():
+            (part / name).write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        write_manifest(part, tuple(dict.fromkeys([*names, *files])))
+    return folder
 
 
 def open_checkpoint(folder: str | Path) -> Checkpoint:

@@ -17,7 +17,7 @@ from physlab.data.writer import write_table
 from physlab.downscale import FieldDownscaler, Interpolate
 from physlab.downscale.gan import GAN, MEMBERS
 from physlab.downscale.interpolate import InTime
-from physlab.downscale.static import static_fields
+from physlab.downscale.static import static_samples
 from physlab.errors import PhysLabError
 from physlab.train.tables import summed_up
 
@@ -42,19 +42,33 @@ def evaluate(model: FieldDownscaler, data: SRData, split: str = "test", members:
     ------
     PhysLabError : a model for another factor or variable, or a split that was not loaded.
     """
-    fine, coarse, weights = data.fine[check(model, data, split)], data.all_coarse(split), data.weights
+    fine, coarse = data.fine[check(model, data, split)], data.all_coarse(split)
     drawn = predict_members(model, data, split, members=members)
+    return scores_of(drawn, fine, coarse, data.factor, data.data_range(split), data.weights)
+
+
+def scores_of(
+    drawn: Tensor, fine: Tensor, coarse: Tensor, factor: int, data_range: float, weights: Tensor
+) -> dict[str, float]:
+    """The scores of :func:`evaluate` of predictions that are there.
+
+    Parameters
+    ----------
+    drawn : (M, S, T, H, W) members, one for a single field.  fine : (S, T, H, W).  coarse : (S, T, h, w) of each frame.
+    data_range : largest minus smallest value of the truth.
+    weights : (H, W).
+    """
     prediction = drawn.mean(0)
-    scores = score.table(prediction, fine, coarse, data.factor, data.data_range(split), weights)
+    scores = score.table(prediction, fine, coarse, factor, data_range, weights)
     relative = [
-        float(score.conservation_error(y.double(), coarse.double(), data.factor, weights.double(), relative=True))
+        float(score.conservation_error(y.double(), coarse.double(), factor, weights.double(), relative=True))
         for y in drawn[:OF_A_MEMBER]
     ]
     above = score.extreme_table(prediction, fine, weights=weights)  # the highest percent of the truth
     scores = {**scores, "conservation_error_relative": float(np.mean(relative)), "crps": scores["mae"]}
     scores |= {name: above[name] for name in ("rmse_extreme", "bias_extreme")}
     if len(drawn) > 1:
-        single = [score.member_table(y, fine, coarse, data.factor, weights) for y in drawn[:OF_A_MEMBER]]
+        single = [score.member_table(y, fine, coarse, factor, weights) for y in drawn[:OF_A_MEMBER]]
         scores |= {key: float(np.mean([row[key] for row in single])) for key in single[0]}
         scores |= {
             "crps": float(score.crps(drawn, fine, weights=weights)),
@@ -78,12 +92,12 @@ def predict_members(
     at : which samples.
     members, seed : of the ensemble of a method that draws members.
     """
-    coarse, longitude = data.coarse[split][at], data.longitude[split][at]
-    statics = model.spec.statics
+    coarse, statics = data.coarse[split][at], model.spec.statics
+    ground = static_samples(data, statics, split)[at] if statics else coarse
     generator = torch.Generator().manual_seed(seed)
     parts, drawn_from = [], cast(GAN, model)
     for i in range(0, len(coarse), BATCH):
-        extra = {"static": static_fields(statics, data.latitude, longitude[i : i + BATCH])} if statics else {}
+        extra = {"static": ground[i : i + BATCH]} if statics else {}
         x = coarse[i : i + BATCH]
         if model.spec.ensemble:
             parts.append(drawn_from.sample(x, data.weights, members, generator, **extra))

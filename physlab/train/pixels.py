@@ -15,7 +15,7 @@ from physlab.constrain import conservation_penalty, soft_loss
 from physlab.data.patches import SRData
 from physlab.data.stream import FieldStream
 from physlab.downscale import CNN
-from physlab.downscale.static import static_fields
+from physlab.downscale.static import static_samples
 from physlab.errors import PhysLabError
 from physlab.grid import coarsen, refine
 from physlab.nn.parts import lay_out
@@ -102,7 +102,7 @@ class Pixels(Objective):
         if model.network.frames == (1, 1) and fine.shape[1] > 1:
             return fine.flatten(0, 1)[:, None], coarse.flatten(0, 1)[:, None]
         if model.network.statics:
-            static = static_fields(model.network.statics, data.latitude, data.longitude["train"])
+            static = static_samples(data, model.network.statics, "train")
             fine = torch.cat([fine, static.to(device)], dim=1)
         return fine, coarse
 
@@ -112,7 +112,7 @@ class Pixels(Objective):
         """The same of a training block that is larger than memory."""
         static = None
         if model.network.statics:
-            static = static_fields(model.network.statics, self.data.latitude, self.data.longitude["train"][:1])[0]
+            static = static_samples(self.data, model.network.statics, "train")[0]
         return Streamed(stream, settings, seed, model.scale, device, static)
 
     def losses(self, x: Tensor, y: Tensor, w: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
@@ -176,7 +176,7 @@ def validation_rmse(model: CNN, data: SRData, precision: str, device: torch.devi
         coarse, fine = coarse.flatten(0, 1)[:, None], fine.flatten(0, 1)[:, None]
     static = None
     if model.network.statics:
-        static = static_fields(model.network.statics, data.latitude, data.longitude["val"]).split(batch)
+        static = static_samples(data, model.network.statics, "val").split(batch)
     generator, was_training = torch.Generator().manual_seed(0), model.training
     model.eval()
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):

@@ -1,0 +1,102 @@
+"""Networks: with a constraint layer, with noise and a discriminator, or for sequences; one trainer for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from physlab.downscale import CNN
+from physlab.errors import PhysLabError
+from physlab.nn import count_parameters
+from physlab.registry import specs
+from physlab.train import checkpoint as checkpoints
+from physlab.train.devices import by_one
+from physlab.train.own.methods import suited
+from physlab.train.own.task import Task, Trained
+from physlab.train.recipe import Preset, Recipe, make_model
+from physlab.train.run import fit_in_stages
+from physlab.train.state import state_file
+
+
+def fit(task: Task) -> Trained:
+    """Train and keep; what was interrupted goes on."""
+    data, preset = task.data, plan_of(task)
+    spec = specs("networks")[preset.network]
+    if spec.factors and data.factor not in spec.factors:
+        raise PhysLabError(f"{task.method.name} refines by {', '.join(map(str, spec.factors))}, not by {data.factor}")
+    name = task.folder.name
+    model, arguments = untrained(task, preset)
+    if task.start:
+        begin(model, task.start)
+    report = fit_in_stages(model, data, preset, task.seed, task.device, state_file(name, task.folder), task.progress)
+    model.to("cpu").eval().requires_grad_(True)
+    own = {"data": data.data_hash, **task.plan(), "settings": preset.plan(), "stages": {"training": report.history}}
+    made = {"class": preset.network, "arguments": arguments, "parameters": count_parameters(model.network)}
+    model.card = {
+        **checkpoints.describe_model(model), "task": "own", "recipe": task.method.name, "network": made,
+        "preset": "own", "seed": task.seed, "settings": preset.plan(), "units": data.units,
+        "scaling": {"offset": [0.0], "scale": [model.scale]}, "data_hash": data.data_hash, "split": data.split,
+        "split_hashes": data.hashes, "commit": checkpoints.commit(), "device": checkpoints.device_name(task.device),
+        "wall_time_s": round(report.wall_time_s, 1), "versions": checkpoints.versions(),
+        "training": {k: v for k, v in asdict(report).items() if k != "wall_time_s"},
+        "data": data.card(), "own": own,
+    }  # fmt: skip
+    by_one(lambda: checkpoints.save_checkpoint(task.folder, model, model.card))
+    return Trained(model, {"training": report.history}, preset.plan(), report.wall_time_s)
+
+
+def plan_of(task: Task) -> Preset:
+    """Network and settings for these data."""
+    data = task.data
+    assert task.method.preset is not None
+    return suited(task.method.preset, data.shape, data.factor, len(data.fine["train"]), data.fixed, task.steps)
+
+
+def untrained(task: Task, preset: Preset) -> tuple[CNN, dict]:
+    """The model before its first step."""
+    data = task.data
+    recipe = Recipe("own", data.factor, {"cpu": preset}, geography=data.fixed and preset.network == "CompactResNet")
+    model, arguments = make_model(recipe, task.constraint, task.seed, preset, data, task.folder.name)
+    if not data.fixed:
+        model.training_grid = {}
+    return model, arguments
+
+
+@torch.no_grad()
+def begin(model: CNN, start: str) -> None:
+    """Take the weights of a trained network of the same make; its constants come along.
+
+    Raises
+    ------
+    PhysLabError : another kind of model, or weights of other shapes.
+    """
+    from importlib import import_module
+
+    first = import_module("physlab.zoo").load_model(start)
+    if not isinstance(first, CNN) or type(first.network) is not type(model.network):
+        what = type(getattr(first, "network", first)).__name__
+        raise PhysLabError(
+            f"{start} is a {what}, this training is of a {type(model.network).__name__}: start from one of it"
+        )
+    mine, theirs = model.network.state_dict(), first.network.state_dict()
+    other = [
+        k for k in sorted({*mine, *theirs}) if k not in mine or k not in theirs or mine[k].shape != theirs[k].shape
+    ]
+    if other or first.factor != model.factor:
+        at = other[0] if other else "factor"
+        pair = (
+            [tuple(s[at].shape) if at in s else "absent" for s in (mine, theirs)]
+            if other
+            else [model.factor, first.factor]
+        )
+        raise PhysLabError(
+            f"{start} does not fit: {at} is {pair[1]} there and {pair[0]} here; train the same network at the same size"
+        )
+    model.network.load_state_dict(theirs)
+
+
+def load(folder: Path, device: torch.device) -> CNN:
+    """A trained one."""
+    return checkpoints.load_checkpoint(folder, device)
