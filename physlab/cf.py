@@ -218,3 +218,23 @@ def non_negative(da) -> bool:
     return kind(da) in ("amount", "fraction") or bool(
         re.search(r"(downwelling|upwelling|incoming|outgoing)_\w*flux", standard)
     )
+
+
+# --- what a result may take over --------------------------------------------------------------------------------------
+OF_THE_VALUES = (
+    "valid_range", "valid_min", "valid_max", "actual_range", "scale_factor", "add_offset", "_FillValue",
+    "missing_value", "_Unsigned", "dtype", "_ChunkSizes", "compress", "least_significant_digit", "_ARRAY_DIMENSIONS",
+    "_eos_attrs",
+)  # fmt: skip
+"""Attributes that say how the values of the input were stored or how far they reach."""
+LINKS = ("ancillary_variables", "bounds", "cell_measures", "climatology", "coordinates", "formula_terms")
+"""Attributes that name other variables of the input."""
+
+
+def inherited(attrs) -> dict:
+    """What of the attributes of an input variable is true of a result on another grid or with other values.
+
+    Links to grid mappings stay: whoever builds the result keeps the mapping or drops the link.
+    """
+    lost = {*OF_THE_VALUES, *LINKS}
+    return {key: value for key, value in attrs.items() if key not in lost and not str(key).startswith("GRIB_")}

@@ -194,7 +194,7 @@ def to_dataset(
         leveled = name in like and "level" in like[name].dims
         if leveled:
             coords["level"] = like["level"]
-        attrs = {**VARIABLES.get(name, {}), **(like[name].attrs if name in like else {})}
+        attrs = {**VARIABLES.get(name, {}), **(cf.inherited(like[name].attrs) if name in like else {})}
         dims = (*lead, *(("level",) if leveled else ()), "latitude", "longitude")
         data[name] = xr.Variable(dims, part if leveled else part[..., 0, :, :], attrs)
     return xr.Dataset(data, coords=coords)

@@ -78,6 +78,58 @@ def coarsen(x: A, factor: int, weights: Array | None = None) -> A:
     return (_blocks(x, factor) * shares).sum((-3, -1))
 
 
+def coarsen_valid(x: A, factor: int, weights: Array | None = None, share: float = 0.0) -> A:
+    r"""Block mean over the cells that have a value: :func:`coarsen` where none is NaN, and else weighted by valid area.
+
+    .. math:: \bar x_{IJ} = \sum_{v} w_{ij} x_{ij} \Big/ \sum_{v} w_{ij} , \quad v: x_{ij} \text{ is a number} .
+
+    Parameters
+    ----------
+    x : (..., H, W) tensor or numpy array with NaN where there is no value.
+    factor, weights : as for :func:`coarsen`.
+    share : a block of which at most this share of the area has a value has none itself; 0: one cell is enough.
+
+    Returns
+    -------
+    (..., H/N, W/N), NaN where no cell of the block (or too little of it) has a value.
+    """
+    valid = torch.isfinite(x) if isinstance(x, torch.Tensor) else np.isfinite(x)
+    if bool(valid.all()):
+        return coarsen(x, factor, weights)
+    ones = torch.ones_like(x) if isinstance(x, torch.Tensor) else np.ones(np.shape(x), dtype=np.result_type(x, "f4"))
+    counted = coarsen(ones * valid, factor, weights)  # share of the area of each block
+    if isinstance(x, torch.Tensor):
+        sums = coarsen(torch.where(valid, x, torch.zeros_like(x)), factor, weights)
+        return torch.where(counted > share, sums / counted, torch.full_like(sums, float("nan")))
+    sums = coarsen(np.where(valid, x, 0), factor, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(counted > share, sums / counted, np.nan).astype(sums.dtype)
+
+
+def valid_weights(valid: A, factor: int, weights: Array | None = None) -> A:
+    """Weights for :func:`coarsen` and the constraint layers that count valid cells alone, (H, W).
+
+    Parameters
+    ----------
+    valid : (H, W), true where a fine cell has a value.
+    factor : N.
+    weights : cell areas, broadcastable to (H, W); None for equal ones.
+
+    Returns
+    -------
+    The weights, zero in cells without a value; in a block without any they are all one, so that nothing is divided by
+    zero there (mask the result).
+    """
+    if isinstance(valid, torch.Tensor):
+        there = valid.to(torch.float64)
+        area = torch.ones_like(there) if weights is None else torch.as_tensor(weights, dtype=torch.float64) + 0 * there
+        made = area * there
+        return torch.where(refine(coarsen(there, factor), factor) > 0, made, torch.ones_like(made))
+    there = np.asarray(valid, dtype=np.float64)
+    made = (np.ones_like(there) if weights is None else np.broadcast_to(weights, there.shape)) * there
+    return np.where(refine(coarsen(there, factor), factor) > 0, made, 1.0)
+
+
 def _block_weights(weights: A, shape: tuple[int, ...], factor: int) -> A:
     """Weights of the blocks, (H/N, N, W/N, N), that sum to one over each block."""
     try:

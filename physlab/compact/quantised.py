@@ -60,6 +60,11 @@ class Bf16Downscaler(FieldDownscaler):
             fine = batched(lambda part: self._fine(part / self.scale, weights) * self.scale, x)
         return fine.reshape(*coarse.shape[:-2], *fine.shape[-2:]).to(coarse.device, coarse.dtype).clone()
 
+    @property
+    def bound_rows(self) -> np.ndarray | None:
+        """As those of the model."""
+        return self.model.bound_rows
+
     def refine_grid(self, grid: Grid) -> Grid:
         """As the model does."""
         return self.model.refine_grid(grid)

@@ -17,9 +17,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from physlab import cf
+from physlab.downscale.masks import check_some, check_values, told, with_missing
+from physlab.downscale.place import arranged, fields_of, refined, space_of, weights_of, with_edges
 from physlab.errors import Cancelled, FieldError, PhysLabError
-from physlab.fields import check_finite, standardise, to_dataset, to_tensor
-from physlab.grid import Grid
+from physlab.fields import standardise
+from physlab.grid import Grid, ProjectedGrid, refine
 from physlab.registry import Cancel, Progress, Spec
 
 TILE = 256  # coarse cells along an edge of a tile
@@ -121,48 +124,83 @@ class GriddedDownscaler:
     def refine_grid(self, grid: Grid) -> Grid:
         """The fine grid of the training data where the coarse grid is theirs; else each cell is divided evenly."""
         fine, latitude = refine_grid(grid, self.factor), self.training_grid.get("latitude")
-        if latitude is None or len(latitude) != fine.latitude.size:
+        if isinstance(grid, ProjectedGrid) or latitude is None or len(latitude) != fine.latitude.size:
             return fine
         exact = Grid(np.asarray(latitude), fine.longitude)
         return exact if np.allclose(exact.coarsen(self.factor).latitude, grid.latitude, atol=1e-3) else fine
+
+    @property
+    def bound_rows(self) -> np.ndarray | None:
+        """Fine latitudes of the place or of the rows that the method is bound to; None if it takes any."""
+        rows = self.training_grid.get("latitude") if self.domain is not None else None
+        return None if rows is None else np.asarray(rows)
+
+    def upside_down(self, grid: Grid) -> bool:
+        """Whether a grid runs from south to north and the rows that the method is bound to the other way, or so."""
+        rows = self.bound_rows
+        if rows is None or isinstance(grid, ProjectedGrid):
+            return False
+        return bool((grid.latitude[0] < grid.latitude[-1]) != (rows[0] < rows[-1]))
 
     def _dataset(self, coarse: xr.DataArray | xr.Dataset) -> xr.Dataset:
         """Standard names; only the fields that the method is for."""
         if isinstance(coarse, xr.DataArray):
             coarse = coarse.to_dataset(name=self.variable or coarse.name or "field")
-        coarse = standardise(coarse)
+        if not cf.is_projected(coarse):
+            coarse = standardise(coarse)
+        bounds = {da.attrs.get("bounds") for da in coarse.coords.values()}
+        coarse = coarse.set_coords([name for name in coarse.data_vars if name in bounds])
         if self.variable is not None:
             if self.variable not in coarse:
                 raise FieldError(
                     f"no variable '{self.variable}': found {', '.join(map(str, coarse.data_vars))}; rename "
                     f"yours, or pass it alone as a DataArray, if it is the quantity that {self.name} was trained for"
                 )
-            coarse = coarse[[self.variable]]
+            coarse = coarse.drop_vars([name for name in coarse.data_vars if name != self.variable])
             check_units(coarse[self.variable])
-        gridded = [name for name, da in coarse.data_vars.items() if {"latitude", "longitude"} <= set(da.dims)]
-        if not gridded:
+        fields, others = fields_of(coarse)
+        if not fields:
+            kinds = f"; {', '.join(map(str, others))} are no numbers" if others else ""
             raise FieldError(
-                f"no field on (latitude, longitude) among {', '.join(map(str, coarse.data_vars))}: pass gridded fields"
+                f"no field on ({', '.join(space_of(coarse))}) among {', '.join(map(str, coarse.data_vars))}{kinds}: "
+                "pass gridded fields"
             )
-        return coarse[gridded]
+        return coarse.drop_vars([name for name in coarse.data_vars if name not in fields])
 
     def check_grid(self, grid: Grid) -> None:
-        """Refuse a grid that the method is not for: another domain, or another place than the one it has learned."""
+        """Refuse a grid that the method is not for: another domain, or another place than the one it has learned.
+
+        Longitudes may be counted from anywhere.
+        """
         if self.domain is not None and tuple(grid.shape) != tuple(self.domain):
             raise FieldError(
                 f"{self.name} has learned one domain of {self.domain} coarse cells, the field has {tuple(grid.shape)}: "
                 f"pass that domain, or a method without a map such as bicubic+add-x{self.factor}"
             )
+        if isinstance(grid, ProjectedGrid) and self.bound_rows is not None:
+            raise FieldError(
+                f"{self.name} has learned places in latitude and longitude, the field lies on a projected grid: take a "
+                f"method without a map such as bicubic+add-x{self.factor}, or train on your grid"
+            )
         if self.domain is None or "longitude" not in self.training_grid:
             return
         own = Grid(self.training_grid["latitude"], self.training_grid["longitude"]).coarsen(self.factor)
-        pairs = ((own.latitude, grid.latitude), (own.longitude, grid.longitude))
-        if not all(np.allclose(mine, theirs, atol=0.01) for mine, theirs in pairs):
+        if not (same_degrees(own.latitude, grid.latitude) and same_degrees(own.longitude, grid.longitude)):
             raise FieldError(
                 f"{self.name} has learned the map of latitude {own.latitude[0]:g} to {own.latitude[-1]:g}, longitude "
-                f"{own.longitude[0]:g} to {own.longitude[-1]:g} (coarse cells): pass that domain in that order, or a "
-                f"method without a map such as bicubic+add-x{self.factor}"
+                f"{own.longitude[0]:g} to {own.longitude[-1]:g} (coarse cells), the field has latitude "
+                f"{grid.latitude[0]:g} to {grid.latitude[-1]:g}, longitude {grid.longitude[0]:g} to "
+                f"{grid.longitude[-1]:g}: pass that domain, or a method without a map such as "
+                f"bicubic+add-x{self.factor}"
             )
+
+
+def same_degrees(mine: np.ndarray, yours: np.ndarray, tolerance: float = 0.01) -> bool:
+    """Whether coordinates name the same places, however many whole circles lie between them."""
+    if len(mine) != len(yours):
+        return False
+    apart = (np.asarray(mine) - np.asarray(yours) + 180.0) % 360.0 - 180.0
+    return bool(np.abs(apart).max() <= tolerance)
 
 
 class FieldDownscaler(GriddedDownscaler):
@@ -186,9 +224,11 @@ class FieldDownscaler(GriddedDownscaler):
 
         Parameters
         ----------
-        coarse : fields on a regular latitude-longitude grid, with or without time, level and member, physical units.
-            A Dataset may hold further variables: they are left out if the method was made for one. Fields in dask
-            chunks (along time, say) stay lazy: the result has the same chunks, each computed when it is asked for.
+        coarse : fields on a regular latitude-longitude grid, or on a projected one as :func:`physlab.open_dataset`
+            gives it, with or without time, level, member and other dims, physical units. A Dataset may hold further
+            variables: they are left out if the method was made for one, or if they hold no numbers. Fields in dask
+            chunks stay lazy: the result has the same chunks, each computed when it is asked for. Cells without a value
+            (NaN) stay so, see :mod:`physlab.downscale.masks`; flags and masks take the value of their coarse cell.
         statics : for methods that ask for static fields.
         members, seed : for methods that have an ensemble.
         progress : called with (tiles done, tiles in all);  cancel : asked before each tile.
@@ -199,8 +239,8 @@ class FieldDownscaler(GriddedDownscaler):
 
         Raises
         ------
-        FieldError : no latitude or longitude, NaNs, a variable, unit or domain that the method does not know; static
-            fields that it does not ask for.
+        FieldError : no latitude or longitude, infinite values, no value at all, a variable, unit or domain that the
+            method does not know; static fields that it does not ask for.
         PhysLabError : members that the method does not have.
         Cancelled : `cancel` returned True.
         """
@@ -209,41 +249,57 @@ class FieldDownscaler(GriddedDownscaler):
             raise FieldError(f"{self.name} takes no static fields: leave out {', '.join(map(str, statics.data_vars))}")
         coarse = self._dataset(coarse)
         grid = Grid.from_dataset(coarse)
+        turned = self.upside_down(grid)
+        if turned:
+            coarse = coarse.isel(latitude=slice(None, None, -1))
+            grid = Grid.from_dataset(coarse)
         self.check_grid(grid)
         fine_grid = self.refine_grid(grid)
-        weights = torch.from_numpy(fine_grid.area_weights[:, :1].copy())
-        parts = []
+        weights = weights_of(fine_grid)
         watch = _Watch(progress, cancel, self._count(coarse, grid), self.name)
+        with_time = not any("time" in da.dims for da in coarse.data_vars.values())
+        fields, gaps = {}, {}
         for name, da in coarse.data_vars.items():
-            if da.chunks is not None and "time" in da.dims:
-                parts.append(self._lazily(da, weights, fine_grid, grid.periodic))
-                continue
-            check_finite(da)
-            fine = self.in_tiles(to_tensor(da), weights, grid.periodic, watch)
-            parts.append(to_dataset(fine, da.to_dataset(name=name), str(name), grid=fine_grid))
-        return xr.merge(parts).assign_attrs({**coarse.attrs, "title": f"downscaled by {self.factor} with {self.name}"})
+            da = arranged(da, with_time)
+            gaps[str(name)] = check_some(da)
+            if da.chunks is not None:
+                fields[name] = (da, self._lazily(da, weights, grid.periodic))
+            else:
+                fields[name] = (da, self._now(da.values, da, weights, grid.periodic, watch))
+        made = refined(coarse, fields, fine_grid)
+        if turned:
+            made = with_edges(made.isel(latitude=slice(None, None, -1)), _turned(fine_grid))
+        lines = [str(coarse.attrs.get("history") or ""), told(gaps)]
+        history = {"history": "\n".join(line for line in lines if line)} if any(lines) else {}
+        return made.assign_attrs({**coarse.attrs, **history, "title": f"downscaled by {self.factor} with {self.name}"})
 
-    def _lazily(self, da: xr.DataArray, weights: Tensor, grid: Grid, periodic: bool) -> xr.Dataset:
-        """The result of a field in dask chunks, none of them computed yet; errors of the data come when they are."""
-        order = [d for d in ("member", "time", "level", "latitude", "longitude") if d in da.dims]
-        da = da.transpose(*order, ...).chunk(latitude=-1, longitude=-1)
+    def at_block(self, block: tuple[int, ...]) -> FieldDownscaler:
+        """What refines a chunk of a lazy field; another one for each where something is drawn."""
+        return self
 
-        def refined(chunk: np.ndarray) -> np.ndarray:
-            check_finite(xr.DataArray(chunk, dims=order, name=da.name))
-            x = torch.from_numpy(np.array(chunk, dtype=np.float32))
-            return self.in_tiles(x, weights, periodic).float().numpy()
+    def _now(
+        self, values: np.ndarray, da: xr.DataArray, weights: Tensor, periodic: bool, watch: Callable[[], None] | None
+    ) -> np.ndarray:
+        """Fine values of coarse ones (..., h, w) of a field."""
+        if cf.kind(da) in ("flag", "mask"):
+            return refine(values, self.factor)
+        x = torch.from_numpy(np.array(values, dtype=np.float32))
+        fine = with_missing(lambda known: self.in_tiles(known, weights, periodic, watch), x, self.factor, periodic)
+        return fine.float().numpy()
 
-        lead, n = da.shape[:-2], self.factor
+    def _lazily(self, da: xr.DataArray, weights: Tensor, periodic: bool) -> object:
+        """The fine values of a field in dask chunks, none computed yet; errors of the data come when they are."""
+        n, frame, dims = self.factor, da.isel(dict.fromkeys(da.dims, slice(0, 0))).load(), da.dims
+        da = da.chunk(dict.fromkeys(da.dims[-2:], -1))
+
+        def fine(chunk: np.ndarray, block_id: tuple[int, ...] = ()) -> np.ndarray:
+            check_values(chunk, frame.name, dims, whole=False)
+            return self.at_block(block_id)._now(chunk, frame, weights, periodic, None)
+
         assert da.chunks is not None
         chunks = (*da.chunks[:-2], (da.shape[-2] * n,), (da.shape[-1] * n,))
-        fine = da.data.map_blocks(refined, chunks=chunks, dtype=np.float32, meta=np.empty((0,) * da.ndim, np.float32))
-        if "level" not in order:
-            lead = (*lead, 1)
-        # coordinates and attributes are those of an eager result: of one number, repeated without memory
-        frame = to_dataset(
-            torch.zeros(1).expand(*lead, *grid.shape), da.to_dataset(name=da.name), str(da.name), grid=grid
-        )
-        return frame.assign({da.name: frame[da.name].copy(data=fine)})
+        dtype = da.dtype if cf.kind(da) in ("flag", "mask") else np.dtype(np.float32)
+        return da.data.map_blocks(fine, chunks=chunks, dtype=dtype, meta=np.empty((0,) * da.ndim, dtype))
 
     def in_tiles(
         self, coarse: Tensor, weights: Tensor, periodic: bool = False, watch: Callable[[], None] | None = None
@@ -261,7 +317,11 @@ class FieldDownscaler(GriddedDownscaler):
         height, width = grid.shape
         whole = self.domain is not None or (not grid.periodic and height <= TILE and width <= TILE)
         tiles = 1 if whole else -(-height // TILE) * -(-width // TILE)
-        fields = [da.size // (height * width) for da in coarse.data_vars.values() if da.chunks is None]
+        fields = [
+            da.size // (height * width)
+            for da in coarse.data_vars.values()
+            if da.chunks is None and cf.kind(da) not in ("flag", "mask")
+        ]
         return tiles * sum(-(-n // BATCH) for n in fields)
 
     def _tiles(self, coarse: Tensor, weights: Tensor, periodic: bool, watch: Callable[[], None]) -> Tensor:
@@ -277,8 +337,10 @@ class FieldDownscaler(GriddedDownscaler):
             watch()
             bottom, top = max(row - HALO, 0), min(row + TILE + HALO, height)
             first, last = max(column + left - HALO, 0), min(column + left + TILE + HALO, wrapped.shape[-1])
-            # cell areas depend on latitude alone here, so that the rows choose the weights
-            tile = self.predict(wrapped[..., bottom:top, first:last], weights[bottom * n : top * n])
+            areas = weights[bottom * n : top * n]  # where they depend on latitude alone, rows choose the weights
+            if areas.shape[-1] > 1:  # on a projected grid, which is not periodic
+                areas = areas[:, first * n : last * n]
+            tile = self.predict(wrapped[..., bottom:top, first:last], areas)
             rows, columns = min(TILE, height - row), min(TILE, width - column)
             y, x = (row - bottom) * n, (column + left - first) * n
             fine[..., row * n : (row + rows) * n, column * n : (column + columns) * n] = tile[
@@ -301,8 +363,16 @@ class _Watch:
             self.progress(min(self.done, self.total), self.total)
 
 
+def _turned(grid: Grid) -> Grid:
+    """The same rows from the other end."""
+    return dataclasses.replace(grid, latitude=grid.latitude[::-1], edges=grid.edges[::-1])
+
+
 def refine_grid(grid: Grid, factor: int) -> Grid:
-    """Each cell divided into `factor` x `factor`, evenly in degrees; coarsening gives the same grid again."""
+    """Each cell divided into `factor` x `factor`, evenly in degrees (on a map: in metres); coarsening gives the same
+    grid again."""
+    if isinstance(grid, ProjectedGrid):
+        return grid.refine(factor)
     cells = np.arange(grid.latitude.size + 1)
     edges = np.interp(np.arange(grid.latitude.size * factor + 1) / factor, cells, grid.edges)
     offsets = (np.arange(factor) - (factor - 1) / 2) / factor * grid.dlon
@@ -314,12 +384,18 @@ def check_units(da: xr.DataArray) -> None:
     """Refuse a temperature in degrees Celsius: methods and constraints work in kelvin."""
     units = str(da.attrs.get("units", "")).strip().lower()
     celsius = units in {"c", "degc", "deg_c", "celsius", "degree_celsius", "degrees_celsius", "°c"}
-    if da.chunks is not None and "time" in da.dims:
-        da = da.isel(time=slice(0, 1))  # the first chunk says it, the others stay lazy
-    if celsius or (str(da.name).startswith(("t2m", "t_low")) and float(np.nanmax(np.abs(da.values))) < 150.0):
+    if da.chunks is not None:  # the first field says it, the others stay lazy
+        da = da.isel({dim: slice(0, 1) for dim in da.dims if dim not in space_of(da)})
+    if celsius or (str(da.name).startswith(("t2m", "t_low")) and 0 < _largest(da.values) < 150.0):
         raise FieldError(
             f"'{da.name}' is in degrees Celsius, or at least not in kelvin: add 273.15 and set its units to 'K'"
         )
+
+
+def _largest(values: np.ndarray) -> float:
+    """Largest amount of what has a value; 0 for nothing."""
+    there = np.abs(values[np.isfinite(values)])
+    return float(there.max()) if there.size else 0.0
 
 
 def batched(function: Callable[[Tensor], Tensor], x: Tensor, size: int = BATCH) -> Tensor:

@@ -15,7 +15,7 @@ from physlab.downscale.base import BATCH, Cancel, FieldDownscaler, Progress
 from physlab.downscale.recurrent import downscale_sequence
 from physlab.downscale.static import statics_on
 from physlab.errors import FieldError
-from physlab.grid import Grid
+from physlab.grid import Grid, ProjectedGrid
 from physlab.nn import Upscaler
 from physlab.registry import Spec
 
@@ -150,6 +150,11 @@ class AtPlace(FieldDownscaler):
     def __init__(self, model: CNN, grid: Grid, statics: xr.Dataset | None = None) -> None:
         self.model, self.name, self.factor, self.variable = model, model.name, model.factor, model.variable
         self.domain = grid.shape
+        if isinstance(grid, ProjectedGrid):
+            raise FieldError(
+                f"{model.name} looks up its static fields by latitude and longitude, the field lies on a projected "
+                f"grid: take a method without static fields, such as bicubic+add-x{model.factor}"
+            )
         fine = model.refine_grid(grid)
         self.static = statics_on(model.network.statics, fine, statics)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,6 +56,11 @@ class Constrained(FieldDownscaler):
         if self.layer.logarithmic:
             fine = torch.log(fine.clamp_min(FLOOR))
         return self.layer(fine, coarse / self.scale, weights) * self.scale
+
+    @property
+    def bound_rows(self) -> np.ndarray | None:
+        """As those of the method."""
+        return self.method.bound_rows
 
     def refine_grid(self, grid: Grid) -> Grid:
         """As the method does."""

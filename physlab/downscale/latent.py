@@ -34,10 +34,13 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn import functional
 
+from physlab import cf
 from physlab.constrain import make_constraint
 from physlab.diffusion import DDIM, Denoiser, Heun, NoiseSchedule, Sampler
 from physlab.diffusion.denoise import PosteriorMean
 from physlab.downscale.base import Cancel, GriddedDownscaler, Progress, check_units
+from physlab.downscale.masks import masked, without_gaps
+from physlab.downscale.place import with_edges
 from physlab.downscale.static import statics_on
 from physlab.errors import FieldError, PhysLabError
 from physlab.fields import standardise, to_dataset, to_tensor
@@ -310,11 +313,16 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         members = MEMBERS if members is None else members
         if isinstance(coarse, xr.DataArray):
             coarse = coarse.to_dataset(name=self.variable)
-        coarse = standardise(coarse)
-        missing = [name for name in self.drivers if name not in coarse]
-        if missing:
+        if cf.is_projected(coarse):
             raise FieldError(
-                f"no {', '.join(missing)} in the coarse data: {self.name} takes {', '.join(self.drivers)}, "
+                f"{self.name} takes latitude-longitude grids, the field lies on a projected one: take a method such as "
+                f"bicubic+add-x{self.factor}"
+            )
+        coarse = standardise(coarse)
+        absent = [name for name in self.drivers if name not in coarse]
+        if absent:
+            raise FieldError(
+                f"no {', '.join(absent)} in the coarse data: {self.name} takes {', '.join(self.drivers)}, "
                 f"found {', '.join(map(str, coarse.data_vars))}; rename yours"
             )
         for name in self.drivers:
@@ -329,6 +337,7 @@ class LatentDownscaler(Stored, GriddedDownscaler):
             return turned.isel(turn)
         self.check_grid(grid)
         fine = self.refine_grid(grid)
+        coarse, missing = without_gaps(coarse, self.drivers, grid.periodic)
         x = to_tensor(coarse, self.drivers)
         if x.ndim != 4 or x.shape[1] != len(self.drivers):
             sizes = dict(coarse[list(self.drivers)].sizes)
@@ -346,9 +355,11 @@ class LatentDownscaler(Stored, GriddedDownscaler):
             self.periodic = trained
             wrap_columns(self, trained)
         out = to_dataset(made[:, :, None], coarse, self.variable, grid=fine)
+        out[self.variable] = masked(out[self.variable], missing, self.factor)
         out = out if "time" in coarse.dims else out.squeeze("time", drop="time" not in coarse.coords)
         title = f"{members} members, downscaled by {self.factor} with {self.name}, seed {seed}"
-        return out.assign_coords(member=range(members)).assign_attrs({**coarse.attrs, "title": title})
+        out = with_edges(out, fine).assign_coords(member=range(members))
+        return out.assign_attrs({**coarse.attrs, "title": title})
 
     def statics_of(self, fine: Grid, own: xr.Dataset | None = None) -> Tensor:
         """(S, H, W) static fields of a fine grid."""

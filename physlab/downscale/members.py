@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -29,6 +30,11 @@ class Draws(Protocol):
         """(..., h, w) -> (members, ..., h*N, w*N)."""
         ...
 
+    @property
+    def bound_rows(self) -> np.ndarray | None:
+        """Fine latitudes of the rows that the method is bound to."""
+        ...
+
     def refine_grid(self, grid: Grid) -> Grid:
         """The fine grid of a coarse one."""
         ...
@@ -39,19 +45,36 @@ class Draws(Protocol):
 
 
 class Member(FieldDownscaler):
-    """One draw of a method at a time."""
+    """One draw of a method at a time.
 
-    def __init__(self, model: Draws, generator: torch.Generator) -> None:
-        self.model, self.generator = model, generator
+    Parameters
+    ----------
+    generator : of the numbers that are drawn.
+    key : (seed, number of the member); the chunks of a lazy field, which may be computed in any order and more than
+        once, each draw by a generator of their own that follows from it.
+    """
+
+    def __init__(self, model: Draws, generator: torch.Generator, key: tuple[int, ...] = ()) -> None:
+        self.model, self.generator, self.key = model, generator, key
         self.name, self.factor, self.variable, self.domain = model.name, model.factor, model.variable, model.domain
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """The next draw."""
         return self.model.sample(coarse, weights, 1, self.generator)[0]
 
+    def at_block(self, block: tuple[int, ...]) -> Member:
+        """The draw of a chunk."""
+        seed = int(np.random.SeedSequence([*self.key, *block]).generate_state(1, np.uint64)[0] >> 1)
+        return Member(self.model, torch.Generator().manual_seed(seed), self.key)
+
     def refine_grid(self, grid: Grid) -> Grid:
         """As the model does."""
         return self.model.refine_grid(grid)
+
+    @property
+    def bound_rows(self) -> np.ndarray | None:
+        """As those of the model."""
+        return self.model.bound_rows
 
     def check_grid(self, grid: Grid) -> None:
         """As the model does."""
@@ -63,5 +86,5 @@ def downscale_members(
 ) -> xr.Dataset:
     """:meth:`physlab.downscale.base.FieldDownscaler.downscale` with a leading dimension `member`."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = [Member(model, generator).downscale(coarse, **options) for _ in range(members)]
+    drawn = [Member(model, generator, (seed, k)).downscale(coarse, **options) for k in range(members)]
     return xr.concat(drawn, dim="member").assign_coords(member=range(members))

@@ -12,9 +12,10 @@ import xarray as xr
 from torch import Tensor
 
 from physlab.downscale.base import Cancel, FieldDownscaler, Progress
+from physlab.downscale.masks import masked, without_gaps
 from physlab.errors import Cancelled, FieldError
-from physlab.fields import check_finite, to_dataset, to_tensor
-from physlab.grid import Grid
+from physlab.fields import to_dataset, to_tensor
+from physlab.grid import Grid, ProjectedGrid
 
 
 def windows(length: int, frames: tuple[int, int]) -> list[tuple[list[int], list[int]]]:
@@ -52,6 +53,11 @@ def downscale_sequence(
             f"{coarse.sizes.get('time', 0)} frames and steps of {', '.join(map(str, np.unique(steps))) or 'none'}"
         )
     grid = Grid.from_dataset(coarse)
+    if isinstance(grid, ProjectedGrid):
+        raise FieldError(
+            f"{model.name} takes sequences on latitude-longitude grids, the field lies on a projected one: take a "
+            f"method for single fields, such as bicubic+add-x{model.factor}"
+        )
     model.check_grid(grid)
     fine_grid = model.refine_grid(grid)
     weights = torch.from_numpy(fine_grid.area_weights[:, :1].copy())
@@ -59,9 +65,10 @@ def downscale_sequence(
     length = len(steps) + 1 if given == made else 2 * len(steps) + 1
     parts = []
     for name, da in coarse.data_vars.items():
-        check_finite(da)
         if "time" not in da.dims:
             raise FieldError(f"'{name}' has no time axis: {model.name} refines sequences")
+        known, missing = without_gaps(da.to_dataset(name=name), [str(name)], grid.periodic)
+        da = known[name]
         series = to_tensor(da.transpose("time", ..., "latitude", "longitude"))
         x = torch.cat([series[..., -halo:], series, series[..., :halo]], -1) if halo else series
         fine: Tensor | None = None
@@ -77,7 +84,13 @@ def downscale_sequence(
             fine[put] = y
         assert fine is not None  # there is a window
         template = _with_times(da.transpose("time", ..., "latitude", "longitude"), length)
-        parts.append(to_dataset(fine, template.to_dataset(name=name), str(name), grid=fine_grid))
+        part = to_dataset(fine, template.to_dataset(name=name), str(name), grid=fine_grid)
+        if missing is not None:
+            before = np.arange(length) if given == made else np.arange(length) // 2
+            after = before if given == made else (np.arange(length) + 1) // 2
+            gaps = [missing.isel(time=t).drop_vars("time") for t in (before, after)]  # of the frame between two
+            part[name] = masked(part[name], gaps[0] | gaps[1], model.factor)
+        parts.append(part)
     return xr.merge(parts).assign_attrs({**coarse.attrs, "title": f"downscaled by {model.factor} with {model.name}"})
 
 

@@ -18,7 +18,7 @@ import xarray as xr
 from torch import Tensor
 
 from physlab.data.patches import SRData
-from physlab.downscale.base import FieldDownscaler
+from physlab.downscale.base import FieldDownscaler, same_degrees
 from physlab.downscale.members import downscale_members
 from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid
@@ -158,6 +158,12 @@ class Statistical(FieldDownscaler):
         """The fine rows that were learned; the place is checked below, where rows alone may matter."""
         return {"latitude": self.card["latitude"]} if self.card.get("latitude") else {}
 
+    @property
+    def bound_rows(self) -> np.ndarray | None:
+        """Fine latitudes where the rows matter."""
+        bound = self.card and (self.needs_rows or self.domain is not None)
+        return np.asarray(self.card["latitude"]) if bound else None
+
     def check_grid(self, grid: Grid) -> None:
         """Refuse another place than the one learned."""
         if not self.card:
@@ -172,10 +178,10 @@ class Statistical(FieldDownscaler):
             longitude = np.asarray(self.card["longitude"]).reshape(-1, self.factor).mean(1)
             pairs.append(("longitude", longitude, grid.longitude))
         for axis, mine, yours in pairs:
-            if len(mine) != len(yours) or not np.allclose(mine, yours, atol=0.01):
+            if not same_degrees(mine, yours):
                 raise FieldError(
                     f"{self.name} has learned {axis} {mine[0]:g} to {mine[-1]:g} (coarse cells), the field has "
-                    f"{yours[0]:g} to {yours[-1]:g}: pass that domain in that order, or fit the method to yours"
+                    f"{yours[0]:g} to {yours[-1]:g}: pass that domain, or fit the method to yours"
                 )
 
     # --- files --------------------------------------------------------------------------------------------------------

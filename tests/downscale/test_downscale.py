@@ -123,9 +123,10 @@ def test_predict_takes_any_batch_shape_and_precision() -> None:
 def test_refused_fields() -> None:
     model = METHODS["cnn"]
     holes = REGION.copy(deep=True)
-    holes["tcw"][0, 3, 4] = np.nan
+    holes["tcw"][0, 3, 4] = np.inf
     cases = [
-        (model, holes, "NaN"),
+        (model, holes, "1 infinite values .* time=0, latitude=3, longitude=4"),
+        (model, REGION.where(REGION.tcw < 0), "no value at all"),
         (model, REGION.rename(lat="north", lon="east").drop_vars(["north", "east"]), "latitude"),
         (model, REGION.rename(tcw="q"), "no variable 'tcw'"),
         (Nearest(2), REGION[["time"]].assign(a=("time", [1.0, 2.0])), "latitude"),
@@ -156,10 +157,14 @@ def test_map_is_bound_to_its_place() -> None:
     fine = model.downscale(here)
     np.testing.assert_allclose(fine["latitude"], latitude)
     for wrong, words in ((here.assign_coords(lon=here["lon"] + 1), "pass that domain"),
-                         (here.isel(lat=slice(None, None, -1)), "in that order"),
                          (here.isel(lat=slice(0, 9)), "bicubic.add-x2")):  # fmt: skip
         with pytest.raises(FieldError, match=words):
             model.downscale(wrong)
+    turned = model.downscale(here.isel(lat=slice(None, None, -1)))  # flipped on the way in and on the way out
+    xr.testing.assert_equal(turned.isel(latitude=slice(None, None, -1)), fine)
+    np.testing.assert_array_equal(turned["latitude"].encoding["edges"], fine["latitude"].encoding["edges"][::-1])
+    counted = model.downscale(here.assign_coords(lon=here["lon"] % 360))
+    np.testing.assert_array_equal(counted["tcw"], fine["tcw"])
 
 
 def test_training_grid_is_recognised() -> None:

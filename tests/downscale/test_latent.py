@@ -336,9 +336,20 @@ def test_rows_in_the_other_order_are_the_same_fields(model, coarse) -> None:
     xr.testing.assert_allclose(turned.sortby("latitude"), made, atol=1e-4)
 
 
-def test_what_is_refused(model, coarse) -> None:
+def test_gaps_of_any_driver_stay_gaps(model, coarse) -> None:
     holes = coarse.copy(deep=True)
     holes["u_low"][0, 3, 4] = np.nan
+    holes["t_low"][:, 0, 0] = np.nan
+    made = model.downscale(holes, members=2)["t_low"]
+    n, gone = model.factor, np.zeros(coarse["t_low"].shape, bool)
+    gone[0, 3, 4] = gone[:, 0, 0] = True
+    wanted = np.broadcast_to(gone.repeat(n, -1).repeat(n, -2), made.shape)
+    np.testing.assert_array_equal(np.isnan(made), wanted)
+
+
+def test_what_is_refused(model, coarse) -> None:
+    holes = coarse.copy(deep=True)
+    holes["u_low"][0, 3, 4] = np.inf
     celsius = coarse.assign(t_low=(coarse["t_low"] - 273.15).assign_attrs(units="degC"))
     silent = coarse.assign(t_low=(coarse["t_low"] - 273.15).assign_attrs({}))
     silent["t_low"].attrs.clear()
@@ -347,7 +358,7 @@ def test_what_is_refused(model, coarse) -> None:
         (coarse["t_low"], "no u_low, v_low in the coarse data"),
         (celsius, "degrees Celsius"),
         (silent, "degrees Celsius"),
-        (holes, "'u_low' holds 1 NaN"),
+        (holes, "'u_low' holds 1 infinite value"),
         (coarse.expand_dims(member=2), "member"),
         (coarse.expand_dims(level=[850, 1000]).transpose("time", "level", "lat", "lon"), "level"),
         (coarse.rename(lat="north", lon="east").drop_vars(["north", "east"]), "latitude"),

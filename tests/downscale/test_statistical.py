@@ -442,5 +442,7 @@ def test_dask_with_levels_members_and_holes():
     holes[3, 0, 0, 1, 1] = np.nan
     later = method.downscale(holes.chunk(time=2))
     later["q"].isel(time=0).compute()
-    with pytest.raises(FieldError, match="NaN"):
-        later.compute()
+    gone = np.argwhere(np.isnan(later["q"].compute().transpose("time", "level", "member", ...).values))
+    assert {tuple(at) for at in gone} == {(3, 0, 0, i, j) for i in (2, 3) for j in (2, 3)}
+    with pytest.raises(FieldError, match="1 infinite value"):
+        method.downscale(holes.fillna(np.inf).chunk(time=2)).compute()

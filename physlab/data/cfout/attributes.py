@@ -10,13 +10,6 @@ from typing import Any
 
 import numpy as np
 
-RANGES = ("valid_range", "valid_min", "valid_max", "actual_range")
-"""Of the values of the input; packed ones would mask every value of the result."""
-STORAGE = (
-    "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "dtype", "_ChunkSizes", "compress",
-    "least_significant_digit", "DIMENSION_LABELS", "_ARRAY_DIMENSIONS", "_eos_attrs",
-)  # fmt: skip
-LINKS = ("ancillary_variables", "bounds", "cell_measures", "climatology", "coordinates", "formula_terms")
 RESERVED = re.compile(
     r"_NCProperties|_nc3_strict|_Netcdf4\w+|CLASS|NAME|DIMENSION_LIST|REFERENCE_LIST|_NCCOPY|_IsNetcdf4|_Format"
 )
@@ -29,17 +22,8 @@ WORDS_FOR_ONE = {
 STANDARD_NAME = re.compile(r"[a-z][a-z0-9_]*( [a-z_]+)?")
 
 
-def inherited(attrs: Mapping) -> dict:
-    """What of the attributes of an input variable is true of a result on another grid or with other values.
-
-    Links to grid mappings stay: whoever builds the result keeps the mapping or drops the link.
-    """
-    lost = {*RANGES, *STORAGE, *LINKS}
-    return {key: value for key, value in attrs.items() if key not in lost and not str(key).startswith("GRIB_")}
-
-
 def inherited_by_set(attrs: Mapping) -> dict:
-    """The same of global attributes: what measured or identified the input is left out."""
+    """Global attributes of an input that are true of a result: what measured or identified the file is left out."""
     return {key: value for key, value in attrs.items() if not OF_THE_INPUT.fullmatch(str(key))}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from physlab.cf import VARIABLES, kind
+from physlab.cf import LINKS, VARIABLES, inherited, kind
 from physlab.data.cfout import attributes, times
 from physlab.grid import latitude_edges
 
@@ -128,8 +128,8 @@ def _ordered(ds: xr.Dataset) -> xr.Dataset:
 
 def _variable_attributes(ds: xr.Dataset, name: str) -> dict:
     da = ds[name]
-    links = {key: da.attrs[key] for key in attributes.LINKS if key in da.attrs}
-    attrs = attributes.inherited(da.attrs)
+    links = {key: da.attrs[key] for key in LINKS if key in da.attrs}
+    attrs = inherited(da.attrs)
     if times.is_time(da):
         for key in ("units", "calendar"):
             attrs.pop(key, None)
