@@ -10,6 +10,7 @@ import numpy as np
 
 from physlab.data.splits import split_by_time
 from physlab.errors import FieldError
+from physlab.grid import coarsen
 from physlab.train.own.request import Request
 from physlab.train.own.source import Source
 
@@ -210,13 +211,16 @@ def patches(
     of_split = {k: runs(blocks[k] if blocks else everything, source.time, frames, known) for k in SPLITS}
     columns = None if blocks else slabs(source.grid.shape[1], share, edge, n)
     kept: dict[str, list] = {k: [] for k in SPLITS}
+    weights = source.grid.area_weights[:, :1]
     flat = missing = 0
     plan = list(visits(of_split, share, request.most, blocks is None))
     for step, (times, takers) in enumerate(plan):
         y = source.fine_at(slice(times[0], times[-1] + 1))
-        x = source.coarse_at(slice(times[0], times[-1] + 1), y)
-        big = np.repeat(np.repeat(np.isfinite(x).all((0, 1)), n, 0), n, 1)
-        found = corners(np.isfinite(y).all((0, 1)) & big, edge)
+        complete, x = np.isfinite(y).all((0, 1)), None
+        if source.given or source.predictors:
+            x = source.coarse_at(slice(times[0], times[-1] + 1), y)
+            complete &= np.repeat(np.repeat(np.isfinite(x).all((0, 1)), n, 0), n, 1)
+        found = corners(complete, edge)
         missing += (y.shape[-2] // edge) * (y.shape[-1] // edge) - len(found)
         for name, count in takers.items():
             inside = found if columns is None else found[
@@ -230,7 +234,10 @@ def patches(
                 if np.ptp(part[:, 0]) == 0:
                     flat += 1
                     continue
-                small = x[:, :, r // n : (r + edge) // n, c // n : (c + edge) // n]
+                if x is None:
+                    small = coarsen(part.astype(np.float64), n, weights[r : r + edge]).astype(np.float32)
+                else:
+                    small = x[:, :, r // n : (r + edge) // n, c // n : (c + edge) // n]
                 pick = (part[0], small[0]) if frames == 1 else (part[:, 0], small[:, 0])
                 kept[name].append((*pick, source.time[times[0]], (r, c)))
                 taken += 1

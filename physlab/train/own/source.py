@@ -11,7 +11,10 @@ import xarray as xr
 from physlab.errors import FieldError
 from physlab.fields import crop_to_multiple
 from physlab.grid import Grid, coarsen
-from physlab.train.own.request import Request, chosen, never_negative, opened, units_of
+from physlab.train.own.request import Request, chosen, opened, units_of
+
+KEPT = 8
+"""Times in a row up to which fields are kept."""
 
 
 @dataclass(eq=False)
@@ -41,11 +44,18 @@ class Source:
     given: bool
     ground: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    positive: dict[str, bool] = field(default_factory=dict)
+    kept: dict[int, np.ndarray] = field(default_factory=dict)
 
     def fine_at(self, times: slice) -> np.ndarray:
-        """(t, V, H, W) float32 of some times in a row."""
-        return np.stack([np.asarray(self.fine[n][times].values, np.float32) for n in self.variables], 1)
+        """(t, V, H, W) float32 of some times in a row; the last ones are kept, since windows in time overlap."""
+        wanted = range(times.start, times.stop)
+        if len(wanted) > KEPT:
+            return np.stack([np.asarray(self.fine[n][times].values, np.float32) for n in self.variables], 1)
+        self.kept = {k: v for k, v in self.kept.items() if k in wanted}
+        for k in wanted:
+            if k not in self.kept:
+                self.kept[k] = np.stack([np.asarray(self.fine[n][k].values, np.float32) for n in self.variables])
+        return np.stack([self.kept[k] for k in wanted])
 
     def coarse_at(self, times: slice, fine: np.ndarray) -> np.ndarray:
         """(t, V + P, h, w) float32; `fine` are the variables at these times, of which block means are taken."""
@@ -96,8 +106,7 @@ def source_of(request: Request) -> Source:
     ground = ground_of_request(request, truth if not request.statics else None, grid, names)
     given = {name: coarse[name] for name in (*names, *others)} if request.coarse else {m: truth[m] for m in others}
     return Source(names, others, tuple(units_of(truth[m]) for m in names), grid, n, instants(truth, request.truth),
-                  {m: truth[m] for m in names}, given, bool(request.coarse), ground, notes,
-                  {m: never_negative(truth[m], 0.0) for m in names})  # fmt: skip
+                  {m: truth[m] for m in names}, given, bool(request.coarse), ground, notes)  # fmt: skip
 
 
 def one_level(ds: xr.Dataset, names: Sequence[str], request: Request) -> xr.Dataset:
