@@ -174,6 +174,7 @@ def kind_of(card: Mapping) -> str:
 
 def loaders() -> dict[str, Callable[[Path], Any]]:
     """Class on the card -> what opens the folder."""
+    from physlab.downscale.informed import Informed
     from physlab.downscale.statistical import Statistical
     from physlab.nn.stored import Stored, subclasses
     from physlab.phydl import PhyDL
@@ -182,7 +183,12 @@ def loaders() -> dict[str, Callable[[Path], Any]]:
         with contextlib.suppress(PhysLabError):  # a broken one says so when it is asked for by name
             registry.load("methods", name)
     fitted = {kind.__name__: Statistical.load for kind in subclasses(Statistical)}
-    return {"PhyDL": PhyDL.load, **fitted, **{kind.__name__: kind.load for kind in subclasses(Stored)}}
+    return {
+        "PhyDL": PhyDL.load,
+        "Informed": Informed.load,
+        **fitted,
+        **{kind.__name__: kind.load for kind in subclasses(Stored)},
+    }
 
 
 def load_model(name_or_path: str | Path, device: torch.device | str | None = None) -> Any:
@@ -240,9 +246,10 @@ def save(model: Any, folder: str | Path) -> Path:
     StoreError : the folder holds something else.
     """
     from physlab.downscale import CNN
+    from physlab.downscale.informed import Informed
     from physlab.train.checkpoint import card_of, save_checkpoint
 
-    if isinstance(model, CNN):
+    if isinstance(model, CNN) and not isinstance(model, Informed):
         return save_checkpoint(folder, model, card_of(model))
     if not hasattr(model, "save"):
         name = getattr(model, "name", "") or type(model).__name__

@@ -138,6 +138,10 @@ class CNN(nn.Module, FieldDownscaler):
             self.check_members(members)
             return downscale_sequence(self, coarse, progress, cancel)
         if self.network.statics:
+            if statics is None and "own" in self.card:  # those of the laboratory are not of the user's place
+                raise FieldError(
+                    f"{self.name} was trained with {', '.join(self.network.statics)} of your own: pass them (--statics)"
+                )
             self.check_members(members)
             here = AtPlace(self, Grid.from_dataset(self._dataset(coarse)), statics)
             return here.downscale(coarse, progress=progress, cancel=cancel)

@@ -77,7 +77,13 @@ class Pixels(Objective):
         self.data, self.frames = data, model.network.frames[1]
         some = data.fine["train"][:256].double()
         nearest = refine(coarsen(some, data.factor, data.weights.double()), data.factor)
-        self.unit = float((some - nearest).square().mean().sqrt()) / model.scale  # loss 1: nearest neighbour
+        model.to(device)
+        self.unit: Any = float((some - nearest).square().mean().sqrt()) / model.scale  # loss 1: nearest neighbour
+        if isinstance(model.scale, Tensor):  # several variables: each in its own unit
+            missed = (some - nearest).square().mean((0, 2, 3)).sqrt()[:, None, None].float()
+            self.unit = missed.to(device).clamp_min(1e-12) / model.scale
+            if settings.extreme > 1:
+                raise PhysLabError("extreme weights are for one variable alone: leave them out")
         if settings.loss == "crps" and model.network.noise_shape(data.coarse["train"][:1]) is None:
             raise PhysLabError(f"loss 'crps' needs a network with noise, {type(model.network).__name__} has none")
         self.threshold = math.inf
@@ -98,7 +104,8 @@ class Pixels(Objective):
         A network of single frames takes the frames of sequences one by one.
         """
         data = self.data
-        fine, coarse = (getattr(data, name)["train"].to(device) / model.scale for name in ("fine", "coarse"))
+        fine = data.fine["train"].to(device) / model.scale
+        coarse = data.coarse["train"].to(device) / getattr(model, "given_scale", model.scale)
         if model.network.frames == (1, 1) and fine.shape[1] > 1:
             return fine.flatten(0, 1)[:, None], coarse.flatten(0, 1)[:, None]
         if model.network.statics:
@@ -142,7 +149,8 @@ class Pixels(Objective):
 
     def pixel(self, drawn: Tensor, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """The loss of draws (members, B, T, H, W)."""
-        return self.error(drawn, x, y, w) + self.model.network.penalty(x, drawn[0]) / self.unit**2
+        error, penalty = self.error(drawn, x, y, w), self.model.network.penalty(x, drawn[0])
+        return error + penalty / self.unit**2 if isinstance(penalty, Tensor) else error
 
     def error(self, drawn: Tensor, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """The part that knows the truth."""
@@ -161,15 +169,23 @@ class Pixels(Objective):
         return soft_loss(error.mean(), penalty, self.settings.alpha)
 
     def validate(self, average: Any, precision: str) -> dict[str, float]:
-        return {"val_rmse": validation_rmse(average, self.data, precision, self.device)}
+        several = isinstance(self.model.scale, Tensor)  # then relative to nearest neighbour, all variables alike
+        unit = self.unit * self.model.scale if several else None
+        return {"val_rmse": validation_rmse(average, self.data, precision, self.device, unit=unit)}
 
     def note(self, entry: Mapping[str, float]) -> str:
-        return f"val RMSE {entry['val_rmse']:.4g} {self.data.units}"
+        units = "of nearest" if isinstance(self.model.scale, Tensor) else self.data.units
+        return f"val RMSE {entry['val_rmse']:.4g} {units}"
 
 
 @torch.no_grad()
-def validation_rmse(model: CNN, data: SRData, precision: str, device: torch.device, batch: int = 32) -> float:
-    """Area-weighted RMSE on the validation split in physical units; of the mean of four draws if there is noise."""
+def validation_rmse(
+    model: CNN, data: SRData, precision: str, device: torch.device, batch: int = 32, unit: Tensor | None = None
+) -> float:
+    """Area-weighted RMSE on the validation split in physical units; of the mean of four draws if there is noise.
+
+    Several variables are divided by `unit` (V, 1, 1) first.
+    """
     total, count, weights = 0.0, 0, data.weights.to(device)
     coarse, fine = data.coarse["val"], data.fine["val"]
     if model.network.frames == (1, 1):
@@ -181,7 +197,7 @@ def validation_rmse(model: CNN, data: SRData, precision: str, device: torch.devi
     model.eval()
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         for i, (x, y) in enumerate(zip(coarse.split(batch), fine.split(batch), strict=True)):
-            x = x.to(device) / model.scale
+            x = x.to(device) / getattr(model, "given_scale", model.scale)
             fixed = None if static is None else static[i].to(device)
             shape = model.network.noise_shape(x)
             if shape is None:
@@ -189,7 +205,8 @@ def validation_rmse(model: CNN, data: SRData, precision: str, device: torch.devi
             else:
                 noise = [torch.randn(shape, generator=generator).to(x) for _ in range(4)]
                 made = torch.stack([model(x, weights, z, fixed) for z in noise]).mean(0)
-            square = (made * model.scale - y.to(device)).double().square() * weights
+            missed = (made * model.scale - y.to(device)).double()
+            square = (missed if unit is None else missed / unit).square() * weights
             total, count = total + float(square.sum()), count + float(weights.sum()) * square.shape[:2].numel()
     model.train(was_training)
     return math.sqrt(total / count)

@@ -8,9 +8,12 @@ from pathlib import Path
 import torch
 
 from physlab.downscale import CNN
+from physlab.downscale.informed import Informed
 from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
+from physlab.nn.informed import InformedNetwork
 from physlab.registry import specs
+from physlab.store import read_card
 from physlab.train import checkpoint as checkpoints
 from physlab.train.devices import by_one
 from physlab.train.own.methods import suited
@@ -37,13 +40,17 @@ def fit(task: Task) -> Trained:
     model.card = {
         **checkpoints.describe_model(model), "task": "own", "recipe": task.method.name, "network": made,
         "preset": "own", "seed": task.seed, "settings": preset.plan(), "units": data.units,
-        "scaling": {"offset": [0.0], "scale": [model.scale]}, "data_hash": data.data_hash, "split": data.split,
+        "scaling": {"offset": [0.0], "scale": list(data.scaling.scale)}, "data_hash": data.data_hash,
+        "split": data.split,
         "split_hashes": data.hashes, "commit": checkpoints.commit(), "device": checkpoints.device_name(task.device),
         "wall_time_s": round(report.wall_time_s, 1), "versions": checkpoints.versions(),
         "training": {k: v for k, v in asdict(report).items() if k != "wall_time_s"},
         "data": data.card(), "own": own,
     }  # fmt: skip
-    by_one(lambda: checkpoints.save_checkpoint(task.folder, model, model.card))
+    if isinstance(model, Informed):
+        by_one(lambda: model.save(task.folder))
+    else:
+        by_one(lambda: checkpoints.save_checkpoint(task.folder, model, model.card))
     return Trained(model, {"training": report.history}, preset.plan(), report.wall_time_s)
 
 
@@ -57,11 +64,56 @@ def plan_of(task: Task) -> Preset:
 def untrained(task: Task, preset: Preset) -> tuple[CNN, dict]:
     """The model before its first step."""
     data = task.data
+    if len(data.variables) > 1 or data.predictors or (data.ground and not specs("networks")[preset.network].statics):
+        return several(task, preset)
     recipe = Recipe("own", data.factor, {"cpu": preset}, geography=data.fixed and preset.network == "CompactResNet")
     model, arguments = make_model(recipe, task.constraint, task.seed, preset, data, task.folder.name)
     if not data.fixed:
         model.training_grid = {}
     return model, arguments
+
+
+def several(task: Task, preset: Preset) -> tuple[Informed, dict]:
+    """The model of several variables, predictors or static fields: a trunk for each variable, all of them told of "
+    "all."""
+    data, names = task.data, task.data.variables
+    if task.constraint == "scaled_add" and len(names) > 1:
+        raise PhysLabError("scaled_add has bounds of one variable: take add, mult or softmax for several")
+    if data.step is not None:
+        raise PhysLabError("sequences are of one variable without predictors and static fields")
+    recipe = Recipe("own", data.factor, {"cpu": preset})
+    trunks, first = [], None
+    for number in range(len(names)):
+        made, arguments = make_model(recipe, task.constraint, task.seed + number, preset, data.one(number), "")
+        trunks.append(arguments)
+        first = first or made
+    assert first is not None
+    channels = data.coarse["train"].double().movedim(1, 0).flatten(1)
+    spread = channels.std(1).clamp_min(1e-12)
+    scales = [data.scaling.scale[i] if i < len(names) else float(spread[i]) for i in range(len(channels))]
+    unit = torch.tensor(scales, dtype=torch.float64)
+    statics = tuple(data.ground)
+    level, size = [], []
+    for name in statics:
+        field = data.ground[name]["train"].double()
+        level.append(float(field.mean()))
+        size.append(max(float(field.std()), 1e-6))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.seed)
+        network = InformedNetwork(
+            data.factor, preset.network, trunks, (channels.mean(1) / unit).tolist(), (spread / unit).tolist(), statics,
+            level, size,
+        )  # fmt: skip
+    grid: dict = {}
+    ground = None
+    if data.fixed:
+        grid = {"latitude": data.latitude.round(6).tolist()}
+        if statics:
+            grid["longitude"] = data.longitude["train"][0].round(6).tolist()
+            ground = data.statics(statics, "train")[0].clone()
+    model = Informed(network, task.constraint, names, data.predictors, scales, task.folder.name, first.options, grid,
+                     None, ground)  # fmt: skip
+    return model, network.arguments
 
 
 @torch.no_grad()
@@ -75,7 +127,7 @@ def begin(model: CNN, start: str) -> None:
     from importlib import import_module
 
     first = import_module("physlab.zoo").load_model(start)
-    if not isinstance(first, CNN) or type(first.network) is not type(model.network):
+    if not isinstance(first, CNN) or type(first) is not type(model) or type(first.network) is not type(model.network):
         what = type(getattr(first, "network", first)).__name__
         raise PhysLabError(
             f"{start} is a {what}, this training is of a {type(model.network).__name__}: start from one of it"
@@ -99,4 +151,6 @@ def begin(model: CNN, start: str) -> None:
 
 def load(folder: Path, device: torch.device) -> CNN:
     """A trained one."""
+    if read_card(folder).get("class") == "Informed":
+        return Informed.load(folder).to(device)
     return checkpoints.load_checkpoint(folder, device)
