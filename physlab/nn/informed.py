@@ -69,8 +69,8 @@ class InformedNetwork(Upscaler):
         super().__init__(factor)
         if len(shift) != len(spread) or len(shift) < len(trunks) or not len(statics) == len(level) == len(size):
             raise PhysLabError(
-                f"{len(trunks)} trunks, {len(shift)} channels and {len(statics)} static fields: give one shift and spread "
-                "for each channel, one level and size for each static field"
+                f"{len(trunks)} trunks, {len(shift)} channels and {len(statics)} static fields: give one shift and "
+                "spread for each channel, one level and size for each static field"
             )
         self.frames = (len(shift), len(trunks))
         self.statics = tuple(statics)

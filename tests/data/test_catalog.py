@@ -74,8 +74,19 @@ def test_real_files_open_with_names_units_and_finite_values(name):
         assert 50 < float(ds["level"].min()) < float(ds["level"].max()) < 1100
     for variable in ds.data_vars:
         assert "**" not in ds[variable].attrs["units"]
-    if name not in ("storm1996", "xclim-stations"):  # which have gaps
+    if name not in ("storm1996", "xclim-stations", "mrms-rain"):  # which have gaps
         assert all(bool(np.isfinite(ds[v]).all()) for v in ds.data_vars)
+
+
+@pytest.mark.real_data
+def test_rain_seen_by_radar_is_read_one_file_at_a_time():
+    rain = open_dataset("mrms-rain")["rain_rate"]
+    assert rain.shape == (36, 3500, 7000) and rain.chunks[0] == (1,) * 36
+    assert set(np.diff(rain["time"].values)) == {np.timedelta64(2, "m")}
+    field = rain[0].values
+    assert np.isnan(field).mean() == pytest.approx(0.358, abs=0.001)  # no coverage, -3 in the file
+    assert np.nanmin(field) == 0 and np.nanmax(field) == pytest.approx(148.8, abs=0.1)
+    assert (field > 0.1).mean() == pytest.approx(0.04, abs=0.01)
 
 
 @pytest.mark.real_data

@@ -143,7 +143,8 @@ def paired(source: Source, request: Request, made: Cut) -> OwnData:
     positive = tuple(never_negative(source.fine[v], float(fine["train"][:, 0 if request.frames > 1 else i].min()))
                      for i, v in enumerate(source.variables))  # fmt: skip
     whole = fine["train"].flatten(0, 1)[:, None] if request.frames > 1 else fine["train"]
-    scalings = [Scaling.fit(whole[:, i, None], p)
+    # by the standard deviation, non-negative or not: the highest value of rain is a hundred times that
+    scalings = [Scaling.fit(whole[:, i, None], p, "std")
                 for i, p in enumerate(positive)]  # fmt: skip
     for i, name in enumerate(source.variables):
         part = fine["train"] if request.frames > 1 else fine["train"][:, i]
