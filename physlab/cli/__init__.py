@@ -18,6 +18,7 @@ import tyro
 
 from physlab.cli.assimilate import assimilate
 from physlab.cli.benchmark import benchmark
+from physlab.cli.cycle import cycle
 from physlab.cli.downscale import downscale
 from physlab.cli.evaluate import evaluate
 from physlab.cli.export import export
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "list": list_,
     "fetch": fetch,
     "simulate": simulate,
+    "cycle": cycle,
     "fit": fit,
     "train": train,
     "train-latent": train_latent,

@@ -20,6 +20,7 @@ def simulate(
     forecast_every: Literal[24, 12, 6] = 24,
     seed: int = 0,
     file_format: Literal["nc", "zarr"] = "nc",
+    start: Path | None = None,
 ) -> None:
     """Make or continue a nature run: the global primitive-equation model that is the laboratory's atmosphere.
 
@@ -37,8 +38,11 @@ def simulate(
         forecast_every: hours between their starts, from midnight on.
         seed: of the initial noise; the calendar starts in year 2001 + seed.
         file_format: NetCDF-4 or Zarr.
+        start: file of an analysis to start from instead of the second spin-up: u, v, t, q on levels, sp, u_low, v_low,
+            t_low, or some of these, on the grid of the run or of its forecasts.
     """
     settings = {name: value for name, value in locals().items() if name != "output"}
+    settings["start"] = "" if start is None else str(start.expanduser().resolve())
     from physlab.simulate.run import NatureRun, simulate
 
     show_numbers(f"Budgets of the run in {output}", simulate(NatureRun(**settings), output))

@@ -4,7 +4,10 @@
     physlab simulate --output run-9 --seed 9 --days 60 --hourly 0 0 --forecast-every 6
 
 The truth is T85, truncated to the 64 x 128 grid; the background is the T42 forecast of 24 hours that ends there. The
-errors are those of the model alone: the forecast starts from the truth.
+errors are those of the model alone: the forecast starts from the truth. In a cycle it starts from an analysis:
+
+    physlab simulate --output truth-21 --seed 21 --days 130 --hourly 0 0 --no-forecasts
+    physlab cycle truth-21 cycle-21 --method 3d-var
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from physlab.errors import PhysLabError
+from physlab.store import parse_card
 
 
 def open_pairs(
@@ -24,8 +28,8 @@ def open_pairs(
 
     Parameters
     ----------
-    run : folder made by ``physlab simulate``; it may still be growing.
-    days : first and last (exclusive) day of the run; None for all.
+    run : folder made by ``physlab simulate`` or by ``physlab cycle``; it may still be growing.
+    days : first and last (exclusive) day of the truth; None for all.
     every : takes every n-th pair.
 
     Raises
@@ -33,7 +37,9 @@ def open_pairs(
     PhysLabError : no forecasts there, or none in those days.
     """
     run = Path(run)
-    files = {kind: sorted(run.glob(f"{kind}-*.nc")) for kind in ("states", "forecasts")}
+    cycle = run / "cycle.json"
+    places = {"states": Path(parse_card(cycle)["truth"]) if cycle.exists() else run, "forecasts": run}
+    files = {kind: sorted(place.glob(f"{kind}-*.nc")) for kind, place in places.items()}
     if not all(files.values()):
         raise PhysLabError(
             f"{run} holds no pairs: make them by `physlab simulate --output {run} --hourly 0 0 --forecast-every 6`"
@@ -49,4 +55,4 @@ def open_pairs(
     times = times[::every]
     if not len(times):
         raise PhysLabError(f"{run} has no pair in the days {days}: make a longer run")
-    return truth.sel(time=times), background.sel(time=times)
+    return truth.sel(time=times), background.sel(time=times).drop_vars("observed", errors="ignore")

@@ -21,7 +21,7 @@ from physlab.cf import VARIABLES
 LEVELS = (200, 300, 400, 500, 700, 850, 925)
 
 
-def _layers(atmosphere, dynamics):
+def layers(atmosphere, dynamics):
     """Nodal u, v (m s-1), T (K), q (kg kg-1, not negative) on layers and p_s (Pa); (layers, longitude, latitude)."""
     grid = atmosphere.coords.horizontal
     u, v = spherical_harmonic.get_cos_lat_vector(dynamics.vorticity, dynamics.divergence, grid, clip=False)
@@ -35,7 +35,7 @@ def _layers(atmosphere, dynamics):
 
 def surface_fields(atmosphere, state) -> dict[str, jax.Array]:
     """Surface and column fields, each (longitude, latitude); units in ``physlab.cf.VARIABLES``."""
-    u, v, t, q, sp = _layers(atmosphere, state["dynamics"])
+    u, v, t, q, sp = layers(atmosphere, state["dynamics"])
     water = q * atmosphere.thickness[:, None, None] * sp / constants.GRAVITY
     return {
         "tcw": water.sum(0), "sp": sp, "t_low": t[-1], "u_low": u[-1], "v_low": v[-1],
@@ -58,7 +58,7 @@ def _to_pressure(x, log_p, log_target, extrapolate: bool):
 
 def level_fields(atmosphere, state, levels: tuple[int, ...] = LEVELS) -> dict[str, jax.Array]:
     """u, v, t, q, z on `levels` (hPa), each (level, longitude, latitude)."""
-    u, v, t, q, sp = _layers(atmosphere, state["dynamics"])
+    u, v, t, q, sp = layers(atmosphere, state["dynamics"])
     grid = atmosphere.coords.horizontal
     log_p = jnp.log(atmosphere.sigma)[:, None, None] + jnp.log(sp)
     target = jnp.log(jnp.asarray(levels, jnp.float32) * 100)

@@ -197,9 +197,10 @@ class Atmosphere:
 
     @cached_property
     def _advance(self):
-        return jax.jit(lambda state, n: jax.lax.fori_loop(0, n, lambda _, s: self._step(s), state))
+        step = self._step  # made here: what it holds must not belong to a trace
+        return jax.jit(lambda state, n: jax.lax.fori_loop(0, n, lambda _, s: step(s), state))
 
-    def advance(self, state, hours: int):
+    def advance(self, state, hours: float):
         """The state `hours` later."""
         return self._advance(state, round(hours * HOUR / self.resolution.dt))
 

@@ -22,10 +22,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
+from physlab.data.catalog import open_dataset
 from physlab.data.writer import write_dataset
 from physlab.errors import PhysLabError
 from physlab.simulate import diagnostics, nature
+from physlab.simulate.insert import insert
 from physlab.store import lock, parse_card, recover, write_file
 
 # Hours of the day at which surface fields are kept: an hourly triplet at midnight and six-hourly frames.
@@ -57,6 +60,9 @@ class NatureRun:
         Of the initial noise; the run's calendar starts in year 2001 + seed, so that runs can be joined.
     file_format : str
         ``"nc"`` (NetCDF-4) or ``"zarr"``.
+    start : str
+        File of an analysis (see :func:`physlab.simulate.insert.insert`) on the grid of the run or of its forecasts,
+        that takes the place of the second spin-up; the calendar starts at its time. Empty for none.
     """
 
     preset: str = "t85"
@@ -69,6 +75,7 @@ class NatureRun:
     forecast_every: int = 24
     seed: int = 0
     file_format: str = "nc"
+    start: str = ""
 
     def __post_init__(self):
         if self.preset not in nature.RESOLUTIONS:
@@ -114,6 +121,9 @@ class _Models:
         self.forecast = nature.atmosphere("t42" if run.preset == "t85" else run.preset)
         self.view = diagnostics.of(self.truth)
         self.forecast_view = diagnostics.of(self.forecast)
+        self.analysis = open_analysis(run.start) if run.start else None
+        if self.analysis is not None and "time" in self.analysis.coords:
+            self.start = np.datetime64(str(self.analysis["time"].values), "ns")
 
     def spin_up(self, report, restart: Path):
         """From rest, at the resolution of the forecasts, to a turbulent state at the run's own; goes on from a file."""
@@ -127,7 +137,12 @@ class _Models:
             state, day = jax.block_until_ready(self.forecast.advance(state, 24 * days)), day + days
             _save(restart, state, {"own": False, "day": day})
             report(f"spin-up {self.forecast.resolution.name}, day {day}/{run.spinup_t42}")
-        if not own:
+        if not own and self.analysis is not None:
+            same = self.analysis.sizes["latitude"] == len(self.truth.latitude)
+            state = state if same else insert(self.forecast, state, self.analysis)
+            state, day = self.truth.regrid(state, self.forecast), run.spinup
+            state = insert(self.truth, state, self.analysis) if same else state
+        elif not own:
             state, day = self.truth.regrid(state, self.forecast), 0
         while day < run.spinup:
             state, day = jax.block_until_ready(self.truth.advance(state, 24)), day + 1
@@ -164,6 +179,26 @@ class _Models:
         return {**{k: surface[k] for k in ("tcw", "sp", "t_low", "u_low", "v_low")}, **self.forecast_view.levels(state)}
 
 
+def open_analysis(path: str | Path) -> xr.Dataset:
+    """The one time of a file that a run starts from.
+
+    Raises
+    ------
+    FieldError, FileNotFoundError : see :func:`physlab.open_dataset`.
+    PhysLabError : several times or members.
+    """
+    ds = open_dataset(str(path))
+    for name in ("time", "member"):
+        if ds.sizes.get(name, 1) != 1:
+            raise PhysLabError(
+                f"'{path}' holds {ds.sizes[name]} values of {name}: a run starts from one, select it first"
+            )
+        ds = ds.isel({name: 0}) if name in ds.dims else ds
+    if not {"latitude", "longitude"} <= set(ds.dims):
+        raise PhysLabError(f"'{path}' holds no fields on latitude and longitude: a run starts from an analysis")
+    return ds.load()
+
+
 def _claim(run: NatureRun, output: Path) -> None:
     """Make the folder of a run, or make sure that the run found there has the same configuration."""
     config = {k: v for k, v in dataclasses.asdict(run).items() if k != "days"}
@@ -173,7 +208,7 @@ def _claim(run: NatureRun, output: Path) -> None:
         write_file(path, json.dumps(config, indent=1))
         return
     try:
-        found = {"forecast_every": 24, **parse_card(path)}  # runs from before that choice
+        found = {"forecast_every": 24, "start": "", **parse_card(path)}  # runs from before these choices
     except ValueError as error:
         raise PhysLabError(f"{path} is damaged ({error}): restore it, or choose another folder") from None
     if found != config:

@@ -1,0 +1,50 @@
+"""``physlab cycle``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+def cycle(
+    truth: Positional[Path],
+    output: Positional[Path],
+    method: str = "3d-var",
+    share: tuple[float, float] = (0.02, 0.1),
+    noise: float = 0.25,
+    first: int = 0,
+    days: int = 100,
+    every: int = 12,
+    window: float = 6.0,
+    seed: int = 0,
+) -> None:
+    """Analyse and forecast in turn: a method of data assimilation lives with the laboratory atmosphere.
+
+    The truth (T85) is observed in columns, the model (T42) starts again from each analysis. A cycle that was
+    interrupted goes on where it was.
+
+    Args:
+        truth: folder of a nature run: physlab simulate --output FOLDER --hourly 0 0.
+        output: folder for backgrounds and analyses; a cycle that is found there is continued.
+        method: a trained method of `physlab list models` or a folder: 3d-var, phyda-s0, ...
+        share: least and largest share of the grid points that are observed; each time draws between them.
+        noise: of the observations, in units of the background error that the method knows.
+        first: day of the truth that the cycle starts on.
+        days: length.
+        every: hours between analyses: 6, 12 or 24.
+        window: hours over which the change of an analysis is added to the model.
+        seed: of places and errors of the observations.
+    """
+    from physlab import load_model
+    from physlab.assimilate import Learned
+    from physlab.assimilate.global_cycle import GlobalCycle, run_cycle
+    from physlab.train.progress import Bar
+
+    chosen = load_model(method)
+    if not isinstance(chosen, Learned):
+        raise ValueError(f"{method} is no method for whole states of the globe: choose one of `physlab list models`, "
+                         "such as 3d-var")  # fmt: skip
+    plan = GlobalCycle(share, noise, first, days, every, window, seed)
+    with Bar(f"cycle with {method}", days * 24 // every) as bar:
+        print(run_cycle(plan, truth, output, chosen, method, progress=bar.share))
