@@ -36,7 +36,11 @@ COLUMNS = (
 )  # fmt: skip
 BASELINE = re.compile(r"(nearest|bicubic)(?:\+([\w-]+))?-x([0-9]{1,2})")
 FACTORS = (2, 4, 8)  # of the baselines in the list; any other may be asked for
-METHODS = ("statistical", "field assimilation")  # kinds of the registry that have a name of their own in the zoo
+METHODS = (
+    "statistical",
+    "field assimilation",
+    "adjustment",
+)  # kinds of the registry that have a name of their own in the zoo
 
 
 def folders_of(kind: str) -> dict[str, Path]:
@@ -198,7 +202,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
     ----------
     name_or_path : a trained method, "tcw-x4-softmax-s0"; without seed the first one, "tcw-x4-softmax"; a baseline
         "nearest-x4", "bicubic-x4", "bicubic+add-x4" for any factor and layer; a statistical method, "bcsd", which then
-        wants ``fit(data)``; assimilation of your own fields, "letkf"; or the path of a folder.
+        wants ``fit(data)``; assimilation of your own fields, "letkf"; adjustment of a climate model, "QDM"; or
+        the path of a folder.
     device : where the weights go; None for the CPU.
 
     Returns

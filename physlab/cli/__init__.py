@@ -1,5 +1,5 @@
 """The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent |
-train-assimilation | train-forecast | train-field | evaluate | benchmark | export | downscale | assimilate``.
+train-assimilation | train-forecast | train-field | evaluate | benchmark | export | downscale | adjust | assimilate``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
 needs when it runs. Mistakes of the user (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and
@@ -16,6 +16,7 @@ from typing import Any
 
 import tyro
 
+from physlab.cli.adjust import adjust
 from physlab.cli.assimilate import assimilate
 from physlab.cli.benchmark import benchmark
 from physlab.cli.cycle import cycle
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "benchmark": benchmark,
     "export": export,
     "downscale": downscale,
+    "adjust": adjust,
     "assimilate": assimilate,
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from physlab.downscale.adjusters import DQM, EQM, QDM, MBCn
 from physlab.downscale.analog import Analog, WeatherTypes
 from physlab.downscale.base import Downscaler, FieldDownscaler, refine_grid
+from physlab.downscale.calibration import adjusted
 from physlab.downscale.cnn import CNN
 from physlab.downscale.constrained import Constrained
 from physlab.downscale.gan import GAN, make_downscaler
@@ -27,7 +29,11 @@ from physlab.downscale.validation import cross_validate, score_against, stationa
 __all__ = [
     "BCSD",
     "CNN",
+    "DQM",
+    "EQM",
     "GAN",
+    "MBCn",
+    "QDM",
     "STATISTICAL",
     "Analog",
     "Constrained",
@@ -50,6 +56,7 @@ __all__ = [
     "TerrainFields",
     "WeatherGenerator",
     "WeatherTypes",
+    "adjusted",
     "cross_validate",
     "make_downscaler",
     "make_statistical",

@@ -14,10 +14,15 @@ Quantile delta mapping (Cannon et al. 2015, eqs. 3-6) reads the rank from the di
 and keeps the change of every quantile, :math:`y = F_t^{-1}(\tau) + \tilde x - F_s^{-1}(\tau)`, or the ratio, with
 :math:`\tau = F_p(\tilde x)`. BCSD (Wood et al. 2004) maps at the coarse resolution, then interpolates the anomaly from
 the coarse climate and adds it to (or multiplies) the fine climate.
+
+**Rain.** A dry cell has no rank of its own but all below the share of dry cells, and one of these is drawn for it, by
+the seed and the field. A model that is dry too often then rains as often as observed; one that is wet too often has its
+smallest amounts mapped to zero.
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,25 +50,56 @@ def quantile_table(fields: np.ndarray, levels: int, pooled: bool, everywhere: bo
     return np.quantile(fields, q, axis=0)
 
 
-def map_values(x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def map_values(x: np.ndarray, source: np.ndarray, target: np.ndarray, chance: np.ndarray | None = None) -> np.ndarray:
     """Piecewise linear from the quantiles `source` (Q,) to `target` (Q,); the outermost correction continues beyond.
 
-    Repeated source quantiles (dry cells) are mapped to the mean of their targets.
+    Repeated source quantiles (dry cells) are mapped to the mean of their targets; with `chance`, numbers in [0, 1] in
+    the shape of x, the lowest of them to a target drawn from theirs: a dry cell of a model that is dry too often
+    becomes as wet as it takes.
     """
+    quantiles, all_targets = source, target
     source, place = np.unique(source, return_inverse=True)
     target = np.bincount(place, target) / np.bincount(place)
     out = np.interp(x, source, target)
     out = np.where(x < source[0], x + target[0] - source[0], out)
-    return np.where(x > source[-1], x + target[-1] - source[-1], out)
+    out = np.where(x > source[-1], x + target[-1] - source[-1], out)
+    dry = int((quantiles <= source[0]).sum())
+    if chance is None or dry < 2:
+        return out
+    # the rank of a dry cell lies anywhere below the first quantile that is not dry; the share is known to half a step
+    end, at = dry - 0.5 if dry < len(quantiles) else dry - 1, x <= source[0]
+    out[at] = np.interp(spread_evenly(chance[at]) * end, np.arange(len(quantiles)), all_targets)
+    return out
 
 
-def map_fields(x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def spread_evenly(chance: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1) in the same order, one in each of as many equal parts, so that shares are as they should be."""
+    rank = np.argsort(np.argsort(chance, kind="stable"))
+    return (rank + (chance * 2**20) % 1.0) / max(len(chance), 1)
+
+
+def map_fields(x: np.ndarray, source: np.ndarray, target: np.ndarray, chance: np.ndarray | None = None) -> np.ndarray:
     """`map_values` cell by cell, tables (Q, H, W), row by row, tables (Q, H), or all alike, (Q,)."""
     out = np.empty_like(x)
     for cell in np.ndindex(source.shape[1:]):
         at = (slice(None), *cell)
-        out[at] = map_values(x[at], source[at], target[at])
+        out[at] = map_values(x[at], source[at], target[at], None if chance is None else chance[at])
     return out
+
+
+def drawn_for(x: np.ndarray, seed: int) -> np.ndarray:
+    """Numbers in [0, 1] for each value of fields (S, h, w); those of a frame depend on it and the seed alone.
+
+    Frames that are equal everywhere (no rain at all), or repeated, differ by their place among those they come with.
+    """
+    x = np.ascontiguousarray(x, np.float32)
+    made, together, seen = np.empty(x.shape), zlib.crc32(x.tobytes()), set()
+    for place, (frame, field) in enumerate(zip(made, x, strict=True)):
+        key = (seed, zlib.crc32(field.tobytes()))
+        again = key in seen or np.ptp(field) == 0
+        seen.add(key)
+        frame[:] = np.random.default_rng((*key, together, place) if again else key).random(frame.shape)
+    return made
 
 
 @dataclass(eq=False)
@@ -98,6 +134,18 @@ class _Mapping(Statistical):
     def _keep_sign(self, fine: np.ndarray) -> np.ndarray:
         return np.maximum(fine, 0.0) if self.card["non_negative"] else fine
 
+    def _rain(self, truth: np.ndarray) -> bool:
+        """Whether the variable is dry in places."""
+        return bool(self.card["non_negative"]) and bool(truth.min() <= 0)
+
+    def _dry(self, x: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Interpolation that swings below zero beside rain is dry there."""
+        return np.maximum(x, 0.0) if self._rain(truth) else x
+
+    def _chance(self, x: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
+        """What decides which dry cells become wet; None for variables that are never dry."""
+        return drawn_for(x, int(self.card.get("seed", 0))) if self._rain(truth) else None
+
     def _check_fitted(self) -> None:
         if not self.card:
             raise PhysLabError(f"{self.kind} is not fitted: call fit(data) first")
@@ -109,10 +157,12 @@ class EmpiricalQuantileMapping(_Mapping):
     """Bicubic interpolation, then the quantile map from interpolated to fine, as described above."""
 
     def _learn(self, coarse: np.ndarray, fine: np.ndarray, rng: np.random.Generator) -> None:
-        self.arrays = {"source": self._table(self._up(coarse)), "target": self._table(fine)}
+        self.arrays = {"source": self._table(self._dry(self._up(coarse), fine)), "target": self._table(fine)}
 
     def _fields(self, coarse: np.ndarray) -> np.ndarray:
-        return self._keep_sign(map_fields(self._up(coarse), self.arrays["source"], self.arrays["target"]))
+        target = self.arrays["target"]
+        x = self._dry(self._up(coarse), target)
+        return self._keep_sign(map_fields(x, self.arrays["source"], target, self._chance(x, target)))
 
 
 @register(
@@ -160,13 +210,16 @@ class QuantileDeltaMapping(EmpiricalQuantileMapping):
     def adapt(self, coarse: Tensor) -> QuantileDeltaMapping:
         """Take the coarse fields (..., h, w) of a whole projection period; returns self."""
         self._check_fitted()
-        self.arrays["projection"] = self._table(self._up(self._check(coarse)))
+        x = self._dry(self._up(self._check(coarse)), self.arrays["target"])
+        self.arrays["projection"] = self._table(x)
         return self
 
     def _fields(self, coarse: np.ndarray) -> np.ndarray:
-        x, tables = self._up(coarse), self.arrays
-        fine = map_fields(x, tables["projection"], tables["target"])  # F_t^-1(tau)
-        before = map_fields(x, tables["projection"], tables["source"])  # F_s^-1(tau)
+        tables = self.arrays
+        x = self._dry(self._up(coarse), tables["target"])
+        chance = self._chance(x, tables["target"])
+        fine = map_fields(x, tables["projection"], tables["target"], chance)  # F_t^-1(tau)
+        before = map_fields(x, tables["projection"], tables["source"], chance)  # F_s^-1(tau)
         if self.change == "add":
             return self._keep_sign(fine + x - before)
         return self._keep_sign(np.where(np.abs(before) > TINY, fine * x / np.where(before == 0, 1.0, before), fine))
@@ -210,7 +263,8 @@ class BCSD(_Mapping):
         block."""
         if "modelled" not in self.arrays:
             return coarse
-        return map_fields(coarse, self.arrays["modelled"], self.arrays["observed"])
+        observed = self.arrays["observed"]
+        return map_fields(coarse, self.arrays["modelled"], observed, self._chance(coarse, observed))
 
     def _fields(self, coarse: np.ndarray) -> np.ndarray:
         coarse = self.correct(coarse)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from physlab.data.patches import SRData, make_pairs
 from physlab.downscale import BCSD, EmpiricalQuantileMapping, QuantileDeltaMapping
-from physlab.downscale.quantile import map_values, quantile_table
+from physlab.downscale.quantile import drawn_for, map_values, quantile_table
 from physlab.errors import PhysLabError
 
 
@@ -142,3 +142,36 @@ def test_settings_and_unfitted():
             make()
     with pytest.raises(PhysLabError, match="not fitted"):
         QuantileDeltaMapping().adapt(torch.zeros(3, 2, 2))
+
+
+def rain(dry: float, times: int = 600, seed: int = 0) -> SRData:
+    """Daily rain on (8, 8), whole fields dry on a share of the days."""
+    rng = np.random.default_rng(seed)
+    fields = np.where(rng.random((times, 1, 1)) < dry, 0.0, rng.gamma(0.8, 5.0, (times, 8, 8)))
+    time = np.datetime64("2020-01-01", "ns") + np.arange(times) * np.timedelta64(24, "h")
+    coords = {"time": time, "latitude": 50.0 - np.arange(8.0), "longitude": np.arange(8.0)}
+    field = xr.DataArray(fields, coords, ("time", "latitude", "longitude"), "tp", {"units": "kg m-2"})
+    return make_pairs(field, 4, {"train": 0.7, "test": 0.3}, gap=48.0, non_negative=True)
+
+
+@pytest.mark.parametrize(("dry", "of_model"), [(0.21, 0.6), (0.55, 0.05)], ids=["drier", "wetter"])
+def test_a_model_rains_as_often_as_observed(dry, of_model):
+    truth, model = rain(dry), rain(of_model, seed=1)
+    method = BCSD(per="cell", change="ratio", share=1.0).fit(truth).adapt(model.coarse["train"])
+    corrected = method.correct(model.coarse["train"][:, 0].double().numpy())
+    wet = (corrected > 0).mean(0) - (truth.coarse["train"][:, 0] > 0).double().mean(0).numpy()
+    assert np.abs(wet).max() < 0.02 and corrected.min() >= 0
+    again = method.correct(model.coarse["train"][:, 0].double().numpy())
+    np.testing.assert_array_equal(corrected, again)
+    plain = EmpiricalQuantileMapping(per="cell", share=1.0).fit(truth).predict(truth.coarse["train"])[:, 0]
+    observed = (truth.fine["train"][:, 0] > 0).double().mean(0)
+    assert ((plain > 0).double().mean(0) - observed).abs().max() < 0.02
+
+
+def test_what_is_drawn_for_a_frame_belongs_to_it():
+    x = np.random.default_rng(0).random((6, 4, 4))
+    x[1], x[3], x[4] = 0.0, 0.0, x[5]
+    drawn = drawn_for(x, 7)
+    np.testing.assert_array_equal(drawn_for(x[2:3], 7)[0], drawn[2])
+    assert not np.array_equal(drawn[1], drawn[3]) and not np.array_equal(drawn[4], drawn[5])
+    assert not np.array_equal(drawn_for(x, 8), drawn) and 0 <= drawn.min() < drawn.max() < 1
