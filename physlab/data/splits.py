@@ -99,6 +99,12 @@ def split_by_time(time: np.ndarray, blocks: Mapping[str, float | tuple], gap: fl
     FieldError : an empty block, blocks closer than the gap, or shares and dates in one.
     """
     time = np.asarray(time, dtype="datetime64[ns]")
+    lost = np.flatnonzero(np.isnat(time))
+    if lost.size:
+        raise FieldError(
+            f"{lost.size} of {time.size} times are missing (NaT), the first at index {lost[0]}: give them a time, or "
+            "leave them out; in a Zarr store the fill value of time must not be one of its values"
+        )
     dates = {name: value for name, value in blocks.items() if isinstance(value, (tuple, list))}
     given = [value for value in blocks.values() if not isinstance(value, (tuple, list))]
     if dates and given:

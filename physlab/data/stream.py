@@ -3,12 +3,13 @@ r"""Fields larger than memory: read in blocks of (time, y, x) while a training r
 A lazy field (Zarr or NetCDF, opened in chunks) never lies in memory as a whole. The order of an epoch follows from
 (seed, epoch) alone, so that an interrupted training goes on where it was, and so does a training by several processes:
 
-1. the times are cut into blocks that follow the chunks of the file, and the blocks are put in random order;
-2. the row of blocks is cut into G equal *lanes*; sample k of a batch of B always comes from lane k G // B, so that each
-   process reads its own lanes and nothing else;
-3. a *window* of n times of each lane is in memory, its samples in random order; the next window is read by a thread
-   meanwhile. For a crop all samples of a window lie in one band of rows (they share their cell areas), and each time
-   gives as many tiles as stand side by side.
+1. the times are cut into blocks that follow the chunks of the file, and the blocks are dealt in random order to G
+   *lanes*; sample k of a batch of B always comes from lane k G // B, so that each process reads its own lanes and
+   nothing else;
+2. a *window* of n times of each lane is in memory, its samples in random order; the next window is read by a thread
+   meanwhile;
+3. for a crop each time gives as many tiles as stand side by side, from somewhere, and as many bands of them as one
+   chunk holds. The samples of a batch lie in one band: they share their cell areas.
 
 Every time is read once an epoch. The moments of the whole training block are those of one pass, chunk by chunk in
 double precision, joined as by Chan, Golub and LeVeque (1983, Am. Stat. 37, 242-247).
@@ -129,7 +130,7 @@ class FieldStream:
     Attributes
     ----------
     shape : (H, W).  channels : of a fine sample.
-    chunk : times that are stored together.
+    chunk, height : times and rows that are stored together.
     """
 
     def __init__(
@@ -147,12 +148,15 @@ class FieldStream:
         whole = np.flatnonzero(self.index[frames - 1 :] - self.index[: len(self.index) - frames + 1] == frames - 1)
         self.starts = self.index[whole]  # whose frames are all there, without a gap
         self.channels = max(frames, len(self.fields))
-        chunks = self.fields[0].chunks or self._stored()
-        self.chunk = max(int(np.median(chunks[0])), 1)
+        self.chunk, self.height = (self._stored(k) for k in (0, 1))
 
-    def _stored(self) -> tuple:
-        sizes = self.fields[0].encoding.get("preferred_chunks", {})
-        return ((int(sizes.get(self.fields[0].dims[0], 1)),),)
+    def _stored(self, axis: int) -> int:
+        """Length of the chunks along an axis."""
+        field = self.fields[0]
+        if field.chunks is not None:
+            return max(1, int(np.median(field.chunks[axis])))
+        known = field.encoding.get("preferred_chunks", {})
+        return int(known.get(field.dims[axis], (1, self.shape[0])[axis]))
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -250,7 +254,7 @@ class Plan:
     Attributes
     ----------
     size : samples of a batch.  lanes : G.  rows : samples of a lane in a batch.
-    tiles : side by side of a time.  crop : edge in fine cells, None for the whole field.
+    crop : edge in fine cells, None for the whole field.  tiles, bands : side by side, and above each other, of a time.
     times : of a lane in an epoch.  window : of them in a window.
     steps : batches of a window;  last : of the last one.
     """
@@ -258,8 +262,9 @@ class Plan:
     size: int
     lanes: int
     rows: int
-    tiles: int
     crop: int | None
+    tiles: int
+    bands: int
     times: int
     window: int
     steps: int
@@ -270,20 +275,23 @@ class Plan:
         """For batches of a size (fewer where there are fewer samples), and a crop."""
         height, width = stream.shape
         tiles = width // crop if crop is not None and stream.zonal else 1
-        band = height if crop is None else crop
-        each = 4 * stream.channels * band * width
+        bands = 1 if crop is None else max(1, min(height, stream.height) // crop)
+        each = 4 * stream.channels * bands * (height if crop is None else crop) * width
         size = min(batch, len(stream) * tiles)
-        chunk = max(stream.chunk, 1)
-        fits = max(1, budget // (each * chunk))
-        lanes = max(g for g in range(1, size + 1) if size % g == 0 and (g <= min(fits, len(stream)) or g == 1))
+        fits = min(max(1, budget // (each * stream.chunk)), len(stream))
+        lanes = max(g for g in range(1, size + 1) if size % g == 0 and (g <= fits or g == 1))
         rows, times = size // lanes, len(stream) // lanes
         unit = rows // math.gcd(rows, tiles)  # times that make whole batches
         if times < unit:  # fewer times than a batch wants: all that there is
-            return cls(size, 1, size, tiles, crop, len(stream), len(stream), len(stream) * tiles // size, 0)
+            lanes, rows, times, unit = 1, size, len(stream), len(stream)
         window = min(times, max(1, budget // (each * lanes)))
-        window = max(unit, window // unit * unit)
-        rest = times % window // unit * unit
-        return cls(size, lanes, rows, tiles, crop, times, window, window * tiles // rows, rest * tiles // rows)
+        for whole in (unit * stream.chunk // math.gcd(unit, stream.chunk), unit):  # whole chunks, if they are not long
+            if window >= whole:
+                window = window // whole * whole
+                break
+        window = max(unit, window)
+        steps, last = (bands * (t * tiles // rows) for t in (window, times % window // unit * unit))
+        return cls(size, lanes, rows, crop, tiles, bands, times, window, steps, last)
 
     @property
     def whole(self) -> int:
@@ -304,18 +312,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Window:
-    """Samples of the lanes of a process.
+    """Samples of the lanes of a process; those of a batch lie in one band.
 
     Attributes
     ----------
-    fine, coarse : (lanes, n, C, H', W') and (lanes, n, C, h', w').  weights : (H', W') areas.
-    row : the first one;  columns : (lanes, n) the first one of each sample.
+    fine, coarse : (bands, lanes, n, C, H', W') and (bands, lanes, n, C, h', w').  weights : (bands, H', W') areas.
+    rows : (bands,) the first of each;  columns : (bands, lanes, n) the first of each sample.
     """
 
     fine: Tensor
     coarse: Tensor
     weights: Tensor
-    row: int
+    rows: np.ndarray
     columns: np.ndarray
 
 
@@ -338,56 +346,63 @@ class Windows:
         """The samples of a window, mixed; the next one is read from now on."""
         plan, key = self.plan, (epoch, window)
         following = (epoch, window + 1) if window + 1 < plan.whole + (plan.last > 0) else (epoch + 1, 0)
-        wanted = self._ready.pop(key, None) or self._thread.submit(self._load, *key)
-        self._ready = {k: f for k, f in self._ready.items() if k == following}
-        made = wanted.result()
-        if following not in self._ready:
-            self._ready[following] = self._thread.submit(self._load, *following)
-        return made
+        for wanted in (key, following):
+            if wanted not in self._ready:
+                self._ready[wanted] = self._thread.submit(self._load, *wanted)
+        self._ready = {wanted: self._ready[wanted] for wanted in (key, following)}
+        return self._ready[key].result()
 
     def order(self, epoch: int) -> np.ndarray:
-        """(S,) starts of the samples of an epoch, block after block in random order."""
+        """(lanes, times) starts of the samples of an epoch: whole blocks in random order, then what makes none."""
         if self._order[0] != epoch:
-            starts, length = self.stream.starts, max(self.stream.chunk, 1)
+            starts, length, lanes = self.stream.starts, self.stream.chunk, self.plan.lanes
             parts = np.split(starts, np.flatnonzero(np.diff(starts // length)) + 1)
-            mixed = self.random(epoch, 0).permutation(len(parts))
-            self._order = epoch, np.concatenate([parts[k] for k in mixed])
+            random = self.random(epoch, 0)
+            mixed = [parts[k] for k in random.permutation(len(parts))]
+            whole = [part for part in mixed if len(part) == length]
+            dealt = whole[: len(whole) // lanes * lanes]
+            rest = [part for part in mixed if len(part) < length] + whole[len(dealt) :]
+            tail = np.concatenate([starts[:0], *rest])
+            tail = tail[: len(tail) // lanes * lanes].reshape(lanes, -1)
+            body = np.concatenate([starts[:0], *dealt]).reshape(lanes, -1)
+            self._order = epoch, np.concatenate([body, tail], axis=1)
         return self._order[1]
 
     def random(self, epoch: int, window: int, lane: int = 0) -> np.random.Generator:
         """Random numbers of an epoch (window 0), of a window, or of a lane of it."""
         return np.random.default_rng([self.seed, epoch, window, lane])
 
-    def starts(self, epoch: int, window: int, lane: int) -> np.ndarray:
-        """Starts of the samples of a window of a lane, in the order of the file."""
-        order, plan = self.order(epoch), self.plan
-        first = lane * len(order) // plan.lanes + window * plan.window
-        count = plan.window if window < plan.whole else plan.last * plan.rows // plan.tiles
-        return np.sort(order[first : first + count])
+    def shuffled(self, epoch: int, window: int, band: int, count: int) -> np.ndarray:
+        """(lanes, count * tiles) samples of a band in random order."""
+        plan = self.plan
+        return np.stack([self.random(epoch, window + 1, 1 + lane * plan.bands + band).permutation(count * plan.tiles)
+                         for lane in self.lanes])  # fmt: skip
 
     def _load(self, epoch: int, window: int) -> Window:
         plan, stream, n = self.plan, self.stream, self.stream.factor
         height, width = stream.shape
-        edge = plan.crop
-        rows, offset, row = slice(None), 0, 0
-        weights = stream.weights
+        count = plan.window if window < plan.whole else plan.last * plan.rows // (plan.tiles * plan.bands)
+        first = window * plan.window
+        starts = np.sort(self.order(epoch)[self.lanes.start : self.lanes.stop, first : first + count])
+        edge, choice = plan.crop, self.random(epoch, window + 1)
+        rows = columns = slice(None)
+        offset = corner = 0
         if edge is not None:
-            choice = self.random(epoch, window + 1)
-            row = int(choice.integers((height - edge) // n + 1)) * n
+            corner = int(choice.integers((height - plan.bands * edge) // n + 1)) * n
             offset = int(choice.integers((width - plan.tiles * edge) // n + 1)) * n
-            rows, weights = slice(row, row + edge), weights[row : row + edge, offset : offset + edge]
-        columns = slice(None) if edge is None else slice(offset, offset + plan.tiles * edge)
-        starts = [self.starts(epoch, window, lane) for lane in self.lanes]
-        mixed = np.stack([self.random(epoch, window + 1, lane + 1).permutation(len(own) * plan.tiles)
-                          for lane, own in zip(self.lanes, starts, strict=True)])  # fmt: skip
-        at = np.unique((np.concatenate(starts)[:, None] + np.arange(stream.frames)).ravel())
+            rows, columns = slice(corner, corner + plan.bands * edge), slice(offset, offset + plan.tiles * edge)
+        at = np.unique((starts[..., None] + np.arange(stream.frames)).ravel())
         y, x = stream.read(at, rows, columns)
+        areas = stream.weights[rows, columns]
         if x is None:
-            x = exactly(y, n, weights if plan.tiles == 1 else weights[:, :1])
-        place = np.take_along_axis(np.searchsorted(at, np.stack(starts)), mixed // plan.tiles, 1)
-        tile = mixed % plan.tiles
-        fine, coarse = (_tiles(part, place, tile, plan.tiles, stream.frames) for part in (y, x))
-        return Window(fine, coarse, weights, row, offset + tile * (edge or 0))
+            x = exactly(y, n, areas)
+        mixed = np.stack([self.shuffled(epoch, window, band, count) for band in range(plan.bands)])
+        lane = np.arange(len(self.lanes))[:, None]
+        place, tile = np.searchsorted(at, starts)[lane, mixed // plan.tiles], mixed % plan.tiles
+        fine, coarse = (_tiles(part, place, tile, plan, stream.frames) for part in (y, x))
+        areas = areas.unflatten(0, (plan.bands, -1))[..., : fine.shape[-1]]
+        band = np.arange(plan.bands) * (edge or 0)
+        return Window(fine, coarse, areas, corner + band, offset + tile * (edge or 0))
 
 
 def exactly(fine: Tensor, factor: int, weights: Tensor) -> Tensor:
@@ -395,13 +410,14 @@ def exactly(fine: Tensor, factor: int, weights: Tensor) -> Tensor:
     return torch.cat([coarsen(part.double(), factor, weights.double()).float() for part in fine.split(16)])
 
 
-def _tiles(x: Tensor, place: np.ndarray, tile: np.ndarray, tiles: int, frames: int) -> Tensor:
-    """(lanes, n, C, h, w) of samples that start at places (lanes, n) of (t, C, h, tiles * w), one tile of each."""
-    x = x.unflatten(-1, (tiles, -1))
+def _tiles(x: Tensor, place: np.ndarray, tile: np.ndarray, plan: Plan, frames: int) -> Tensor:
+    """(bands, lanes, n, C, h, w) of samples that start at places of (t, C, bands * h, tiles * w), one tile of each."""
+    x = x.unflatten(-1, (plan.tiles, -1)).unflatten(2, (plan.bands, -1))
     t, k = torch.from_numpy(place), torch.from_numpy(tile)
+    band = torch.arange(plan.bands)[:, None, None]
     if frames > 1:
-        return x[:, 0][t[..., None] + torch.arange(frames), :, k[..., None]]
-    return x[t, :, :, k]
+        return x[:, 0][t[..., None] + torch.arange(frames), band[..., None], :, k[..., None]]
+    return x[t, :, band, :, k]
 
 
 def _computed(field: xr.DataArray, runs: Sequence[tuple]) -> Iterator[np.ndarray]:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physlab.data.patches import SRData
-from physlab.data.stream import FieldStream
+from physlab.data.stream import BUFFER, FieldStream
 from physlab.downscale import CNN
 from physlab.errors import PhysLabError
 from physlab.grid import refine
@@ -164,9 +164,9 @@ class Duel(Pixels):
         return torch.cat([fine, own], dim=1), coarse
 
     def streamed(
-        self, model: CNN, stream: FieldStream, settings: Settings, seed: int, device: torch.device
+        self, model: CNN, stream: FieldStream, settings: Settings, seed: int, device: torch.device, budget: int = BUFFER
     ) -> Streamed:
-        made = super().streamed(model, stream, settings, seed, device)
+        made = super().streamed(model, stream, settings, seed, device, budget)
         made.behind = lambda coarse: refine(coarse, stream.factor)
         return made
 

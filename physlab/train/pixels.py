@@ -13,7 +13,7 @@ from torch import Tensor
 
 from physlab.constrain import conservation_penalty, soft_loss
 from physlab.data.patches import SRData
-from physlab.data.stream import FieldStream
+from physlab.data.stream import BUFFER, FieldStream
 from physlab.downscale import CNN
 from physlab.downscale.static import static_samples
 from physlab.errors import PhysLabError
@@ -114,13 +114,13 @@ class Pixels(Objective):
         return fine, coarse
 
     def streamed(
-        self, model: CNN, stream: FieldStream, settings: Settings, seed: int, device: torch.device
+        self, model: CNN, stream: FieldStream, settings: Settings, seed: int, device: torch.device, budget: int = BUFFER
     ) -> Streamed:
-        """The same of a training block that is larger than memory."""
+        """The same of a training block that is larger than memory; `budget` as in :class:`Streamed`."""
         static = None
         if model.network.statics:
             static = static_samples(self.data, model.network.statics, "train")[0]
-        return Streamed(stream, settings, seed, model.scale, device, static)
+        return Streamed(stream, settings, seed, model.scale, device, static, None, budget)
 
     def losses(self, x: Tensor, y: Tensor, w: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
         loss = self.loss(x, y, w, generator)

@@ -57,18 +57,20 @@ class Streamed:
             self._windows = Windows(self.stream, plan, self.seed, lanes)
         epoch, window, batch = plan.at(step)
         read = self._windows.get(epoch, window)
+        band, batch = divmod(batch, read.fine.shape[2] // plan.rows)
         at = slice(batch * plan.rows, (batch + 1) * plan.rows)
         own = slice(mine.start - lanes.start * plan.rows, mine.stop - lanes.start * plan.rows)
-        x, y = (part[:, at].flatten(0, 1)[own].to(self.device) / self.scale for part in (read.coarse, read.fine))
-        weights = read.weights.to(self.device)
+        x, y = (part[band, :, at].flatten(0, 1)[own].to(self.device) / self.scale for part in (read.coarse, read.fine))
+        weights = read.weights[band].to(self.device)
         generator = self.generator(step, 2)
         mirrored = (torch.rand(self.size, generator=generator) < 0.5)[mine].to(self.device)[:, None, None, None]
         upside_down = bool(torch.rand((), generator=generator) < 0.5)
         extra = [] if self.behind is None else [self.behind(x)]
         if self.statics is not None:
             height, width = y.shape[-2:]
-            fixed = self.statics[:, read.row : read.row + height].to(y)
-            extra.insert(0, torch.stack([fixed[..., c : c + width] for c in read.columns[:, at].flatten()[own]]))
+            fixed = self.statics[:, read.rows[band] : read.rows[band] + height].to(y)
+            corners = read.columns[band, :, at].flatten()[own]
+            extra.insert(0, torch.stack([fixed[..., c : c + width] for c in corners]))
         y = torch.cat([y, *extra], dim=1) if extra else y
         x, y, weights = flipped(x, y, weights, mirrored, upside_down, self.settings.flips)
         return x, y, weights, self.generator(step, 3)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import physlab
-from physlab.benchmark import compare, read_speed
+from physlab.benchmark import compare, ratios, read_speed
+from physlab.benchmark.study import studies
 from physlab.errors import PhysLabError
 
 
@@ -26,3 +27,12 @@ def test_shipped_table_names_settings_and_machine():
     assert table.loc["integration, T85", "ratio"] == 1
     assert table.loc["forecast, unet", "ratio"] > 100 and table.loc["continuous field", "ratio"] > 30
     assert table["machine"].nunique() == 1 and table["settings"].str.len().min() > 20
+
+
+@pytest.mark.slow
+def test_streaming_keeps_most_of_the_throughput_of_data_in_memory():
+    """A loose bound, since other tests may run beside this one; the shipped table has that of a quiet machine."""
+    found = ratios.one(ratios.Run("streaming", "here"), None)[0]
+    assert found["ratio"] == pytest.approx(found["other_s"] / found["ours_s"]) and found["ratio"] > 0.5
+    table = studies()["ratios"].read().set_index("what")
+    assert table.loc["streaming", "ratio"] >= 0.8

@@ -68,3 +68,10 @@ def test_the_description_is_plain_json():
     card = json.loads(json.dumps(describe(times, 48, "days")))
     assert card["smallest_distance_hours"] == 240
     assert card["blocks"]["train"] == {"first": "2020-01-01T00:00:00", "last": "2020-01-10T00:00:00", "samples": 217}
+
+
+def test_a_missing_time_is_named() -> None:
+    time = np.arange("2001-01-01", "2001-03-01", dtype="datetime64[D]").astype("datetime64[ns]")
+    time[3] = np.datetime64("NaT")
+    with pytest.raises(FieldError, match="1 of 59 times are missing .NaT., the first at index 3"):
+        split_by_time(time, {"train": 0.8, "val": 0.2}, 24.0)

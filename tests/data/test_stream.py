@@ -11,7 +11,7 @@ import xarray as xr
 
 from physlab.data import stream as streaming
 from physlab.data.patches import make_pairs
-from physlab.data.stream import FieldStream, Moments, Plan, Windows
+from physlab.data.stream import FieldStream, Moments, Windows
 from physlab.errors import FieldError
 from physlab.fields import Scaling
 from physlab.grid import check_coarsening
@@ -102,10 +102,10 @@ def test_an_epoch_has_every_time_and_each_step_can_be_asked_again(lazy, batch: i
     batches = Streamed(data.stream, settings, 3, budget=budget)
     plan = batches.plan
     seen = list(itertools.chain.from_iterable(numbers(batches.take(k)[1]) for k in range(batches.per_epoch)))
-    most = len(data.stream) * plan.tiles
-    assert most - len(seen) <= plan.size + plan.lanes * plan.rows * plan.tiles  # what makes no whole batch
+    each = plan.tiles * plan.bands
+    assert len(data.stream) * each - len(seen) <= 2 * plan.size * each  # what makes no whole batch
     counts = np.bincount(seen)
-    assert counts.max() <= plan.tiles and (crop is None or counts.max() == plan.tiles)
+    assert counts.max() == each and (crop is None or plan.tiles == 24 // crop)
     assert seen != sorted(seen)
     other = Streamed(data.stream, settings, 3, budget=budget)
     for step in (batches.per_epoch + 1, 2, 0):
@@ -116,9 +116,9 @@ def test_an_epoch_has_every_time_and_each_step_can_be_asked_again(lazy, batch: i
 
 
 @pytest.mark.parametrize("world", [2, 3])
-def test_processes_have_their_share_and_read_no_other(lazy, world: int, monkeypatch) -> None:
+def test_processes_have_their_share_and_read_no_other(lazy, world: int) -> None:
     data = make_pairs(lazy, 4, BLOCKS, 24.0, stream=True)
-    settings, budget = Settings(batch=8, flips="xy", crop=8), 1 << 15
+    settings, budget = Settings(batch=8, flips="xy", crop=8), 1 << 17
     whole = Streamed(data.stream, settings, 0, budget=budget)
     parts = [Streamed(data.stream, settings, 0, budget=budget) for _ in range(world)]
     assert whole.plan.lanes > 1
@@ -181,13 +181,17 @@ def test_what_fits_a_quarter_of_the_memory_is_loaded(stored, monkeypatch) -> Non
     assert make_pairs(stored, 4, BLOCKS, 24.0).stream is None
 
 
-def test_no_more_than_two_windows_are_in_memory(lazy) -> None:
+def test_each_window_is_read_once_and_no_more_than_two_are_in_memory(lazy, monkeypatch) -> None:
     data = make_pairs(lazy, 4, BLOCKS, 24.0, stream=True)
-    plan = Plan.of(data.stream, 4, None, 1 << 14)
-    windows = Windows(data.stream, plan, 0, range(plan.lanes))
-    for k in (0, 1, 2, 5, 6):
-        made = windows.get(0, k)
-        assert made.fine.nbytes <= 1 << 14 and len(windows._ready) == 1
+    read, load = [], Windows._load
+    monkeypatch.setattr(Windows, "_load", lambda self, *key: read.append(key) or load(self, *key))
+    batches = Streamed(data.stream, Settings(batch=4), 0, budget=1 << 14)
+    for step in range(2 * batches.per_epoch):
+        batches.take(step)
+        windows = batches._windows
+        assert len(windows._ready) == 2
+        assert all(part.result().fine.nbytes <= 1 << 14 for part in windows._ready.values())
+    assert len(read) == len(set(read)) and batches.plan.steps > 1
 
 
 def test_order_within_an_epoch_is_as_mixed_as_in_memory() -> None:
