@@ -35,12 +35,12 @@ from physlab.grid import coarsen
 
 SHARE = 0.25
 """Of the memory of the machine: a training block that needs more is read as it is needed."""
-BUFFER = 128 << 20
+BUFFER = 64 << 20
 """Bytes of a window of samples; the next one is read meanwhile, so that two of them are in memory."""
-HELD = 256 << 20
+HELD = 64 << 20
 """Bytes of the validation fields, and of the sample of the training block, that are kept in memory."""
-READERS, TOGETHER = 2, 32
-"""Threads that decode the chunks of a window, and stretches of time that they are given at once."""
+READERS, TOGETHER = 2, 32 << 20
+"""Threads that decode the chunks of a window, and bytes that they are given at once."""
 
 Told = Callable[[int, int], None]
 
@@ -407,7 +407,7 @@ class Windows:
 
 def exactly(fine: Tensor, factor: int, weights: Tensor) -> Tensor:
     """Block means summed in double precision and rounded once, a few samples at a time."""
-    return torch.cat([coarsen(part.double(), factor, weights.double()).float() for part in fine.split(16)])
+    return torch.cat([coarsen(part.double(), factor, weights.double()).float() for part in fine.split(4)])
 
 
 def _tiles(x: Tensor, place: np.ndarray, tile: np.ndarray, plan: Plan, frames: int) -> Tensor:
@@ -427,6 +427,9 @@ def _computed(field: xr.DataArray, runs: Sequence[tuple]) -> Iterator[np.ndarray
         return
     import dask
 
-    for k in range(0, len(runs), TOGETHER):
-        parts = [field.data[run] for run in runs[k : k + TOGETHER]]
-        yield from dask.compute(*parts, scheduler="threads", num_workers=READERS)
+    parts: list = []
+    for run in runs:
+        parts.append(field.data[run])
+        if run is runs[-1] or sum(part.nbytes for part in parts) >= TOGETHER:
+            yield from dask.compute(*parts, scheduler="threads", num_workers=READERS)
+            parts = []
