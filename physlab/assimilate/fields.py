@@ -11,7 +11,7 @@ reaches, and, where there are no members, how large background errors are and ov
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,14 +24,21 @@ from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
+from physlab.assimilate.nearby import Nearby
 from physlab.assimilate.optimal import OptimalInterpolation
 from physlab.data.observe import Interpolation, checked, fields_of
+from physlab.data.screening import Checks, background_check, screen, set_aside, time_of, variables
+from physlab.data.stations.account import Account
 from physlab.errors import Cancelled, FieldError, PhysLabError
 from physlab.fields import to_tensor
 from physlab.grid import Grid
 from physlab.registry import Cancel, Progress, Registered, Spec, check_options, register, unknown
 
 LARGEST = 6000  # numbers of a state whose covariance is written down
+DENSE = 2**22  # weights of points and observations that are written down at once, 32 MiB
+STALE = ("valid_range", "valid_min", "valid_max", "actual_range", "missing_value", "_FillValue", "scale_factor",
+         "add_offset", "_Unsigned", "least_significant_digit")  # fmt: skip
+"""Attributes that speak of the numbers of the background, not of the analysis."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,10 @@ class FieldMethod:
         """The method of the classical core for a state and what is observed of it."""
         raise NotImplementedError(f"{type(self).__name__} is a base: use FieldAssimilator('letkf')")
 
+    def spread(self, seen: torch.Tensor, found: xr.Dataset) -> np.ndarray:
+        """Standard deviation of the background's errors at the observations, (m,), of what it shows there, ([N,] m)."""
+        return getattr(self, "inflation", 1.0) * seen.std(0).numpy()
+
     def analyse(
         self,
         background: xr.Dataset,
@@ -72,29 +83,35 @@ class FieldMethod:
         seed: int = 0,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
+        checks: Checks | None = None,
     ) -> xr.Dataset:
         """The background, corrected.
 
         Parameters
         ----------
-        background : ([member,] [level,] latitude, longitude), one time; the variables share their grid.
+        background : ([member,] [level,] latitude, longitude), one time; the variables share their grid. Height of the
+            surface and masks are not analysed; they come out as they went in.
         observations : a table as from :mod:`physlab.data.observe`; missing values are left out, doubles merged.
         members : None, or as many as the background has: a classical method corrects those that it is given.
         seed : of perturbed observations (enkf).
-        progress, cancel : see :mod:`physlab.assimilate.learned`; a classical analysis is one step.
+        progress, cancel : see :mod:`physlab.assimilate.learned`; asked and told between neighbourhoods of points
+        (letkf on
+            a large grid), else a classical analysis is one step.
+        checks : what observations have to pass, see :class:`physlab.data.screening.Checks`; None for the usual rules.
 
         Returns
         -------
-        Dataset like the background, its attributes naming method, observations and settings. Without any observation
-        it is the background.
+        Dataset like the background (floating-point numbers), its attributes naming method, observations and settings,
+        what was left out and what was rejected. Without any observation it is the background.
 
         Raises
         ------
-        FieldError : several times, members that the method does not take or lacks, stations outside the grid or of
-            other fields, missing values in the background.
+        FieldError : several times, members that the method does not take or lacks, missing values in the background;
+            observations none of which belongs to the background, or whose unit is not said and cannot be its unit.
         PhysLabError : observation errors that are not above 0, oi without the errors of the background, or another
-            number of members than the background has.
+            number of members than the background has; an analysis that is not finite.
         """
+        checks = checks or Checks()
         if background.sizes.get("time", 1) != 1:
             raise FieldError(f"background has {background.sizes['time']} times: select one, e.g. with .isel(time=0)")
         if "member" in background.dims and not self.ensemble:
@@ -110,22 +127,58 @@ class FieldMethod:
             )
         if cancel is not None and cancel():
             raise Cancelled(f"{self.name} was cancelled before its only step")
+        background, fixed = set_aside(background)
         state = background.squeeze("time", drop=True) if "time" in background.dims else background
         one = state.isel(member=0, drop=True) if "member" in state.dims else state
-        found = checked(observations, one)
+        time = time_of(background)
+        found, account = screen(observations, one, time, checks, fixed)
+        counted = found.attrs
+        found = checked(found, one)
         x = to_tensor(state, dtype=torch.float64)[..., 0, :, :, :]  # ([member,] channel, H, W)
         shape, vector = x.shape, x.flatten(-3)
+        if found.sizes["observation"]:
+            seen = Interpolation(found, one)(vector)
+            mean = seen.mean(0) if "member" in state.dims else seen
+            spread = self.spread(seen, found)
+            before = found.attrs
+            keep = background_check(found, mean.numpy(), spread, checks.sigmas, account, variables(one))
+            found = found.isel(observation=np.flatnonzero(keep)).assign_attrs(before)
+        counts = {k: counted[k] + found.attrs[k] for k in ("missing", "merged")}
         y, error = (torch.tensor(found[k].values, dtype=torch.float64) for k in ("value", "error"))
         if len(y):
             see = Interpolation(found, one)
             generator = torch.Generator().manual_seed(seed)
-            vector = self.core(one, see).analyse(vector, y, see, error**2, generator)
+            method = self._watched(self.core(one, see), progress, cancel)
+            vector = method.analyse(vector, y, see, error**2, generator)
+            self._finite(vector, y)
         made = channels_to_dataset(vector.reshape(shape), background)
         if progress is not None:
             progress(1, 1)
-        left = ", ".join(f"{found.attrs[k]} {k}" for k in ("missing", "merged"))
-        note = f"{self.name}, {len(y)} observations ({left})"
-        return made.assign_attrs({**background.attrs, "analysis": note, **self.settings()})
+        note = f"{self.name}, {len(y)} observations ({', '.join(f'{counts[k]} {k}' for k in counts)})"
+        told = provenance(note, account, time, checks, self.settings(), background.attrs)
+        return made.assign({str(n): da for n, da in fixed.data_vars.items()}).assign_attrs(told)
+
+    def _watched(self, method: Method, progress: Progress | None, cancel: Cancel | None) -> Method:
+        """The method of the core, telling how far it is, where it can."""
+        if not any(field.name == "watch" for field in dataclasses.fields(method)):
+            return method
+
+        def watch(done: int, total: int) -> None:
+            if cancel is not None and cancel():
+                raise Cancelled(f"{self.name} was cancelled after {done} of {total} points")
+            if progress is not None:
+                progress(done, total)
+
+        return dataclasses.replace(method, watch=watch)  # type: ignore[call-arg]
+
+    def _finite(self, vector: torch.Tensor, y: torch.Tensor) -> None:
+        """Raise if an analysis holds what no weather is."""
+        if not bool(torch.isfinite(vector).all()):
+            raise PhysLabError(
+                f"the analysis of {self.name} is not finite: an observation of {float(y[y.abs().argmax()]):g} is "
+                "too large, leave "
+                "it out, or let the background check reject it"
+            )
 
     def settings(self) -> dict[str, float | str]:
         """The options as attributes of a file: radius_m in metres, errors as NAME=VALUE."""
@@ -162,7 +215,10 @@ class FieldLETKF(FieldMethod):
     inflation: float = 1.0
 
     def core(self, one: xr.Dataset, see: Interpolation) -> Method:
-        taper = gaspari_cohn(sphere_distance(_points(one), see.place), self.radius)
+        near = Nearby(_points(one), see.place, self.radius)
+        if near.shape[0] * near.shape[1] > DENSE:
+            return LETKF(inflation=self.inflation, taper=near)
+        taper = gaspari_cohn(sphere_distance(near.points, near.places), self.radius)
         return LETKF(inflation=self.inflation, taper=taper)
 
 
@@ -236,11 +292,22 @@ class FieldOI(FieldMethod):
     radius: float = 1.0e6
     error: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
-    def core(self, one: xr.Dataset, see: Interpolation) -> Method:
-        names = [name for name, _ in fields_of(one)]
-        missing = [name for name in dict.fromkeys(names) if name not in self.error]
+    def spread(self, seen: torch.Tensor, found: xr.Dataset) -> np.ndarray:
+        self._asked(dict.fromkeys(map(str, found["variable"].values)))
+        return np.array([self.error[str(name)] for name in found["variable"].values], dtype=float)
+
+    def _asked(self, names: Iterable[str]) -> None:
+        """Raise if the background error of a variable is not given, or none."""
+        missing = [name for name in names if name not in self.error]
         if missing:
             raise PhysLabError(f"oi needs the background error of {', '.join(missing)}: pass error={{name: std}}")
+        wrong = [name for name in names if not (np.isfinite(self.error[name]) and self.error[name] > 0)]
+        if wrong:
+            raise PhysLabError(f"the background error of {wrong[0]} is {self.error[wrong[0]]}: pass one above 0")
+
+    def core(self, one: xr.Dataset, see: Interpolation) -> Method:
+        names = [name for name, _ in fields_of(one)]
+        self._asked(list(dict.fromkeys(names)))
         points = _points(one)
         size = len(points) * len(names)
         if size > LARGEST:
@@ -285,7 +352,8 @@ def _points(one: xr.Dataset) -> torch.Tensor:
 def channels_to_dataset(x: torch.Tensor, like: xr.Dataset) -> xr.Dataset:
     """Channels ([member,] C, H, W), in the order of :func:`physlab.fields.to_tensor`, back to variables.
 
-    Each gets the dimensions, attributes and dtype that it has in `like`, whose members may be more or fewer.
+    Each gets the dimensions, attributes and dtype that it has in `like`, whose members may be more or fewer; whole
+    numbers become floating-point ones, and attributes that speak of the numbers of `like` go.
     """
     out, at = {}, 0
     lead = ("member",) if x.ndim == 4 else ()
@@ -295,10 +363,27 @@ def channels_to_dataset(x: torch.Tensor, like: xr.Dataset) -> xr.Dataset:
         part = part if levels else part[..., 0, :, :]
         at += max(levels, 1)
         dims = (*lead, *(("level",) if levels else ()), "latitude", "longitude")
-        made = xr.DataArray(part.numpy().astype(da.dtype), dims=dims, attrs=da.attrs)
+        dtype = da.dtype if da.dtype.kind == "f" else np.dtype("f4" if da.dtype.itemsize <= 2 else "f8")
+        attrs = {k: v for k, v in da.attrs.items() if k not in STALE}
+        made = xr.DataArray(part.numpy().astype(dtype), dims=dims, attrs=attrs)
         made = made.expand_dims("time") if "time" in da.dims else made
         out[name] = made.transpose(*(da.dims if "member" in da.dims else (*lead, *da.dims)))
     return xr.Dataset(out, like.coords)
+
+
+def provenance(
+    note: str, account: Account, time: np.datetime64 | None, checks: Checks, settings: Mapping, before: Mapping
+) -> dict[str, Any]:
+    """Attributes of an analysis: those of the background, and what became of the observations."""
+    told = {**before, "analysis": note, **settings, "observations": account.name}
+    told["observations_account"] = account.text() or "all were used"
+    told["background_check"] = f"{checks.sigmas:g} standard deviations" if checks.sigmas else "none"
+    if time is not None:
+        told["background_time"] = f"{np.datetime_as_string(time, 'm')}Z"
+        told["observation_window_hours"] = float(checks.window)
+    history = f"analysis by {note} of {account.name}; {told['observations_account']}"
+    told["history"] = "\n".join([*([str(before["history"])] if before.get("history") else []), history])
+    return told
 
 
 def compare(truth: xr.Dataset, **states: xr.Dataset) -> dict[str, dict[str, float]]:

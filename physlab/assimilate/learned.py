@@ -17,8 +17,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.assimilate.fields import Cancel, Progress, channels_to_dataset
+from physlab.assimilate.fields import Cancel, Progress, channels_to_dataset, provenance
 from physlab.assimilate.statespace import Columns, StateSpace, columns_from
+from physlab.data.screening import Checks, screen, time_of
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn.stored import Stored
 from physlab.registry import Spec
@@ -97,7 +98,7 @@ class Learned(Stored):
     @torch.no_grad()
     def analyse(
         self, background: xr.Dataset, observations: xr.Dataset, *, members: int | None = None, seed: int = 0,
-        progress: Progress | None = None, cancel: Cancel | None = None,
+        progress: Progress | None = None, cancel: Cancel | None = None, checks: Checks | None = None,
     ) -> xr.Dataset:  # fmt: skip
         """The background, corrected.
 
@@ -109,6 +110,7 @@ class Learned(Stored):
         members : None for 8 where the method has an ensemble; with 2 or more the result has the dimension `member`.
         seed : of the members.
         progress, cancel : see :meth:`increments`.
+        checks : what observations have to pass, see :class:`physlab.data.screening.Checks`; None for the usual rules.
 
         Returns
         -------
@@ -116,9 +118,12 @@ class Learned(Stored):
 
         Raises
         ------
-        FieldError : several times, members, another grid, columns that are not whole, stations outside.
-        PhysLabError : an observation error that is not above 0, members that the method does not have.
+        FieldError : several times, members, another grid, columns that are not whole, observations of which none
+            belongs to the background.
+        PhysLabError : an observation error that is not above 0, members that the method does not have, an analysis that
+            is not finite.
         """
+        checks = checks or Checks()
         members = (8 if self.ensemble else 1) if members is None else members
         self.check_members(members)
         if background.sizes.get("time", 1) != 1:
@@ -127,18 +132,23 @@ class Learned(Stored):
         x = self.space.tensor(state)
         keep = state[list(self.space.variables)]
         keep = keep.sel(level=list(self.space.levels)) if "level" in keep.dims else keep
-        columns, used = columns_from(observations, keep, self.space)
+        time = time_of(background)
+        found, account = screen(observations, keep, time, checks)
+        columns, used = columns_from(found, keep, self.space, checks.sigmas, account)
+        used |= {k: used[k] + found.attrs[k] for k in ("missing", "merged")}
         generator = torch.Generator().manual_seed(seed)
         device = self.place.device
         columns = Columns(*(t.to(device) for t in (columns.innovation, columns.mask, columns.noise)))
         made = self.increments(self.space.standardise(x).to(device), columns, members, generator, progress, cancel)[0]
         made = self.bounded(x + made.cpu() * self.space.error)
+        if not bool(torch.isfinite(made).all()):
+            raise PhysLabError(f"the analysis of {type(self).__name__} is not finite: leave out what is far too large")
         out = channels_to_dataset(made if members > 1 else made[0], keep)
         left = ", ".join(f"{used[k]} {k}" for k in ("missing", "merged"))
         note = f"{type(self).__name__}, {used['used']} observations ({left})"
         out = out.expand_dims("time").assign_coords(time=background["time"]) if "time" in background.dims else out
-        return out.assign_attrs({**background.attrs, "analysis": note, "members": members, "seed": seed,
-                                  "centred": int(self.centred)})  # fmt: skip
+        settings = {"members": members, "seed": seed, "centred": int(self.centred)}
+        return out.assign_attrs(provenance(note, account, time, checks, settings, background.attrs))
 
     def bounded(self, x: Tensor) -> Tensor:
         """States (..., C, H, W) in SI units with humidity and column water not below zero."""

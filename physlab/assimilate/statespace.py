@@ -22,6 +22,8 @@ import xarray as xr
 from torch import Tensor
 
 from physlab.data.observe import Interpolation, checked, fields_of
+from physlab.data.screening import background_check, variables
+from physlab.data.stations.account import Account
 from physlab.errors import FieldError, PhysLabError
 from physlab.fields import to_tensor
 from physlab.grid import Grid
@@ -209,10 +211,26 @@ def observe_columns(
     return Columns((increment + error) * mask, mask, noise)
 
 
-def columns_from(observations: xr.Dataset, background: xr.Dataset, space: StateSpace) -> tuple[Columns, dict]:
+TAILS = 3.0
+"""Errors of a background are not Gaussian: in a storm they are a multiple of their root mean square over the globe (the
+largest of a state of 64 x 128 was 12). The background check takes so many as the standard deviation at a place."""
+
+
+def columns_from(
+    observations: xr.Dataset,
+    background: xr.Dataset,
+    space: StateSpace,
+    sigmas: float = 0.0,
+    account: Account | None = None,
+) -> tuple[Columns, dict]:
     """A table of observations (see :mod:`physlab.data.observe`) as :class:`Columns` of one state.
 
     The innovation is taken at the station and belongs to the grid point next to it; several at one point are averaged.
+    A column of which one value fails the background check is left out as a whole.
+
+    Parameters
+    ----------
+    sigmas : limit of the background check, 0 for none.  account : gets what it rejects.
 
     Returns
     -------
@@ -224,6 +242,8 @@ def columns_from(observations: xr.Dataset, background: xr.Dataset, space: StateS
     PhysLabError : observation errors that are not above 0.
     """
     found = checked(observations, background)
+    counts = {k: found.attrs[k] for k in ("missing", "merged")}
+    account = account or Account()
     C, H, W = space.shape
     innovation, count = torch.zeros(C, H * W), torch.zeros(C, H * W)
     ratio = 0.0
@@ -233,13 +253,21 @@ def columns_from(observations: xr.Dataset, background: xr.Dataset, space: StateS
         channel = torch.tensor([_channel(space, str(v), float(p)) for v, p in
                                 zip(found["variable"].values, found["level"].values, strict=True)])  # fmt: skip
         error = space.error.flatten().double()[channel]
-        d = (torch.tensor(found["value"].values) - see(x)) / error
+        seen = see(x)
+        keep = background_check(found, seen.numpy(), TAILS * error.numpy(), sigmas, account, variables(background))
+        if not keep.all():
+            places = found[["latitude", "longitude"]].to_dataframe()
+            spoilt = set(places[~keep].itertuples(index=False, name=None))
+            whole = np.array([p not in spoilt for p in places.itertuples(index=False, name=None)])
+            account.leave("of columns with a rejected value", [""] * int((keep & ~whole).sum()))
+            found, seen, channel, error = found.isel(observation=whole), seen[whole], channel[whole], error[whole]
+        d = (torch.tensor(found["value"].values) - seen) / error
         rows = np.abs(found["latitude"].values[:, None] - space.latitude).argmin(1)
         apart = np.abs((found["longitude"].values[:, None] - space.longitude + 180.0) % 360.0 - 180.0)
         at = torch.from_numpy(rows * W + apart.argmin(1))
         innovation.index_put_((channel, at), d.float(), accumulate=True)
         count.index_put_((channel, at), torch.ones(len(at)), accumulate=True)
-        ratio = float((torch.tensor(found["error"].values) / error).square().mean().sqrt())
+        ratio = 0.0 if not len(d) else float((torch.tensor(found["error"].values) / error).square().mean().sqrt())
     seen = count > 0
     partial = seen.any(0) & ~seen.all(0)
     if bool(partial.any()):
@@ -253,8 +281,7 @@ def columns_from(observations: xr.Dataset, background: xr.Dataset, space: StateS
         (innovation / count.clamp(min=1)).reshape(1, C, H, W), seen.any(0).reshape(1, 1, H, W).float(),
         torch.tensor([ratio]),
     )  # fmt: skip
-    used = {"used": found.sizes["observation"], "missing": found.attrs["missing"], "merged": found.attrs["merged"]}
-    return columns, used
+    return columns, {"used": found.sizes["observation"], **counts}
 
 
 def _channel(space: StateSpace, name: str, level: float) -> int:

@@ -6,6 +6,9 @@ A table of observations is a Dataset with one dimension, `observation`, and the 
     latitude, longitude degrees north and east
     value, error        in the unit of the variable; the error is a standard deviation
 
+and, where they are known, `time` (UTC), `elevation` (m) and `station`, `units` of value and error, and the `line` of
+a file.
+
 :func:`observe` takes columns out of a state, as the stations of a twin experiment; :func:`read_stations` reads a file.
 :class:`Interpolation` is the observation operator H, bilinear between the four grid points around a station.
 """
@@ -13,7 +16,6 @@ A table of observations is a Dataset with one dimension, `observation`, and the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,11 +24,10 @@ import xarray as xr
 from torch import Tensor
 
 from physlab.cf import VARIABLES
+from physlab.data.stations.read import read_stations as read_stations
+from physlab.data.stations.table import COLUMNS, table
 from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid
-
-COLUMNS = ("variable", "level", "latitude", "longitude", "value", "error")
-NAMES = {"lat": "latitude", "lon": "longitude", "lev": "level", "std": "error", "sigma": "error", "name": "variable"}
 
 
 def fields_of(state: xr.Dataset) -> list[tuple[str, float]]:
@@ -36,16 +37,6 @@ def fields_of(state: xr.Dataset) -> list[tuple[str, float]]:
         levels = da["level"].values if "level" in da.dims else [np.nan]
         found += [(str(name), float(level)) for level in np.atleast_1d(levels)]
     return found
-
-
-def table(variable, level, latitude, longitude, value, error) -> xr.Dataset:
-    """A table of observations from six sequences of one length."""
-    parts = [variable, level, latitude, longitude, value, error]
-    arrays = [np.asarray(x, dtype=object if n == 0 else float) for n, x in enumerate(parts)]
-    ds = xr.Dataset({name: ("observation", x) for name, x in zip(COLUMNS, arrays, strict=True)})
-    for name, unit in (("latitude", "degrees_north"), ("longitude", "degrees_east"), ("level", "hPa")):
-        ds[name].attrs["units"] = unit
-    return ds.assign(variable=ds["variable"].astype(str))
 
 
 def observe(
@@ -98,50 +89,12 @@ def observe(
     return xr.concat(parts, "observation")
 
 
-def read_stations(path: str | Path, variable: str = "", level: float = np.nan) -> xr.Dataset:
-    """A table of observations from CSV (columns lat, lon, value, error, and variable and level if they vary) or NetCDF.
-
-    Parameters
-    ----------
-    variable, level : of all rows, where the file does not say.
-
-    Raises
-    ------
-    FileNotFoundError : no such file;  FieldError : columns that are not there, or that are not numbers.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"no file '{path}': pass a CSV or NetCDF file of stations")
-    if path.suffix.lower() in (".nc", ".nc4", ".netcdf"):
-        with xr.open_dataset(path) as ds:
-            frame = ds.load().to_dataframe().reset_index()
-    else:
-        frame = pd.read_csv(path, comment="#", skipinitialspace=True)
-    frame = frame.rename(columns=lambda c: NAMES.get(str(c).strip().lower(), str(c).strip().lower()))
-    frame = frame.loc[:, ~frame.columns.duplicated()]
-    if "variable" not in frame:
-        frame["variable"] = variable
-    if "level" not in frame:
-        frame["level"] = level
-    missing = [c for c in ("latitude", "longitude", "value", "error") if c not in frame]
-    if missing or (frame["variable"].astype(str).str.strip() == "").any():
-        lacking = ", ".join(missing) or "variable"
-        raise FieldError(
-            f"{path.name} has the columns {', '.join(map(str, frame.columns))} and lacks {lacking}: a station needs "
-            "lat, lon, value and error, and a variable (a column, or one for all)"
-        )
-    try:
-        numbers = [pd.to_numeric(frame[c]).to_numpy(float) for c in COLUMNS[1:]]
-    except (ValueError, TypeError) as error:
-        raise FieldError(f"{path.name}: {error}; level, latitude, longitude, value and error are numbers") from None
-    return table(frame["variable"].astype(str).str.strip().to_numpy(), *numbers)
-
-
 def checked(observations: xr.Dataset, state: xr.Dataset) -> xr.Dataset:
     """Observations that the state can be compared with.
 
     Missing values (NaN) are left out; observations of the same field at the same place become one, weighted by their
-    inverse error variances, with the error of that mean. The attributes `missing` and `merged` count them.
+    inverse error variances, with the error of that mean, unless their times differ. The attributes `missing` and
+    `merged` count them.
 
     Raises
     ------
@@ -154,7 +107,8 @@ def checked(observations: xr.Dataset, state: xr.Dataset) -> xr.Dataset:
             f"observations lack {', '.join(absent) or 'one dimension'}: make them by physlab.data.observe or "
             "read_stations"
         )
-    frame = observations[list(COLUMNS)].to_dataframe().reset_index(drop=True)
+    kept = [k for k in ("time", "line") if k in observations and observations[k].ndim == 1]
+    frame = observations[[*COLUMNS, *kept]].to_dataframe().reset_index(drop=True)
     missing = int(frame["value"].isna().sum())
     frame = frame[frame["value"].notna()]
     wrong = frame[~(np.isfinite(frame["error"]) & (frame["error"] > 0))]
@@ -173,7 +127,7 @@ def checked(observations: xr.Dataset, state: xr.Dataset) -> xr.Dataset:
             at = "" if np.isnan(level) else f" at {level:g} hPa"
             raise FieldError(f"observations of {name}{at}: the state has {have}")
     grid = Grid.from_dataset(state)
-    frame["longitude"] = _wrapped(frame["longitude"].to_numpy(float), grid)
+    frame["longitude"] = wrapped(frame["longitude"].to_numpy(float), grid)
     low, high = grid.latitude.min(), grid.latitude.max()
     outside = (frame["latitude"] < low - 1e-6) | (frame["latitude"] > high + 1e-6)
     if grid.periodic:  # beyond the last row of a globe: that row
@@ -191,10 +145,13 @@ def checked(observations: xr.Dataset, state: xr.Dataset) -> xr.Dataset:
         )
     places = frame.round({"latitude": 6, "longitude": 6}).assign(w=frame["error"] ** -2.0)
     places["wy"] = places["w"] * places["value"]
-    groups = places.groupby(["variable", "level", "latitude", "longitude"], dropna=False, sort=False)
+    keys = ["variable", "level", "latitude", "longitude", *(["time"] if "time" in frame else [])]
+    groups = places.groupby(keys, dropna=False, sort=False)
     sums = groups[["w", "wy"]].sum().reset_index()
+    extras = {"time": sums["time"]} if "time" in frame else {}
+    extras |= {"line": groups["line"].first().to_numpy()} if "line" in frame else {}
     out = table(sums["variable"], sums["level"], sums["latitude"], sums["longitude"], sums["wy"] / sums["w"],
-                sums["w"] ** -0.5)  # fmt: skip
+                sums["w"] ** -0.5, **extras)  # fmt: skip
     return out.assign_attrs(missing=missing, merged=len(frame) - len(sums))
 
 
@@ -237,7 +194,7 @@ def _position(known: list[tuple[str, float]], name: str, level: float) -> int | 
     return one[0] if len(one) == 1 and (np.isnan(level) or np.isnan(known[one[0]][1])) else None
 
 
-def _wrapped(longitude: np.ndarray, grid: Grid) -> np.ndarray:
+def wrapped(longitude: np.ndarray, grid: Grid) -> np.ndarray:
     """Longitudes in the count of the grid: -10 and 350 are one."""
     start = float(grid.longitude.min())
     wrapped = start + (longitude - start) % 360.0
