@@ -64,7 +64,6 @@ def time_of(background: xr.Dataset) -> np.datetime64 | None:
                 "leave their times out, or drop that of the background"
             )
         return np.datetime64(value.isoformat(), "ns")
-    value = np.asarray(value)
-    if value.dtype.kind != "M" or np.isnat(value):
+    if np.asarray(value).dtype.kind != "M" or np.isnat(value):
         return None
-    return value.astype("datetime64[ns]")[()]
+    return np.datetime64(value, "ns")

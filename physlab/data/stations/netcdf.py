@@ -68,7 +68,8 @@ def read_netcdf(path: Path) -> Raw:
                 "that is wanted first"
             )
         columns: dict[str, np.ndarray] = {}
-        units, good, notes = {}, {}, []
+        units: dict[str, str] = {}
+        good: dict[str, np.ndarray] = {}
         for name in [*[d for d in main if d in ds.coords], *ds.data_vars]:
             da = ds[name].load()
             text = str(name)
@@ -86,16 +87,18 @@ def read_netcdf(path: Path) -> Raw:
                 good[text] = trusted(columns[text])
         renamed = _by_standard_name(ds, columns)
         for mine, known in renamed.items():
-            for part in (columns, units, good):
+            tables: tuple[dict, ...] = (columns, units, good)
+            for part in tables:
                 if mine in part:
                     part[known] = part.pop(mine)
     frame = pd.DataFrame({k: pd.Series(v, dtype=object if v.dtype.kind in "OU" else None) for k, v in columns.items()})
-    return Raw(frame, np.arange(1, len(frame) + 1), units, good, notes)
+    return Raw(frame, np.arange(1, len(frame) + 1), units, good)
 
 
 def _spread(ds: xr.Dataset) -> xr.Dataset:
     """Ragged arrays (CF, chapter 9) with the data of each station beside each of its observations."""
-    for name, v in list(ds.variables.items()):
+    for name in [str(n) for n in ds.variables]:
+        v = ds[name].variable
         if (dim := v.attrs.get("sample_dimension")) in ds.dims and v.ndim == 1:
             counts = np.nan_to_num(v.values.astype(float)).astype(int)
             at, of = np.repeat(np.arange(len(counts)), counts), v.dims[0]

@@ -56,7 +56,8 @@ def parse(cells: Sequence, lines: np.ndarray, name: str, notes: list[str], zones
     unique = pd.unique(text)
     first = {cell: int(at) for at, cell in reversed(list(enumerate(text)))}
     day_first = _day_first(unique, first, lines, name)
-    made, naive, dated = {}, 0, 0
+    made: dict[str, np.datetime64] = {}
+    naive, dated = 0, 0
     for cell in unique:
         if cell.lower() in WORDS:
             made[cell] = np.datetime64("NaT", "ns")
@@ -128,7 +129,9 @@ def _compact(cell: str) -> bool:
         cell,
         flags=re.I,
     )
-    return bool(found) and 1850 <= int(found[1]) <= 2100 and 1 <= int(found[2]) <= 12 and 1 <= int(found[3]) <= 31
+    if found is None:
+        return False
+    return 1850 <= int(found[1]) <= 2100 and 1 <= int(found[2]) <= 12 and 1 <= int(found[3]) <= 31
 
 
 def _zone(text: str, moment: datetime.datetime) -> int | None:
