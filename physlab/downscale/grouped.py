@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ class Grouped(Statistical):
     transform : of the variable, before anything else: none, sqrt, log, power (non-negative variables).
     """
 
+    takes_predictors: ClassVar[bool] = True
+
     per: str = "child"
     window: int = 3
     bands: int = 1
@@ -49,10 +52,11 @@ class Grouped(Statistical):
         return self.bands > 1
 
     def _learn(self, coarse: np.ndarray, fine: np.ndarray, rng: np.random.Generator) -> None:
-        x, y = transform(coarse, self.transform), transform(fine, self.transform)
+        first, further = self._parts(coarse)
+        x, y = transform(first, self.transform), transform(fine, self.transform)
         detail = y - refine(x, self.factor)
         for group in range(self.layout.groups):
-            predictors, targets = self.layout.predictors(x, group), self.layout.targets(detail, group)
+            predictors, targets = self._matrix(x, further, group), self.layout.targets(detail, group)
             rows = choose_points(len(predictors), self.points, rng)
             predictors, targets = predictors[rows], targets[rows]
             mean = predictors.mean(0)
@@ -75,15 +79,28 @@ class Grouped(Statistical):
 
     def _assemble(self, coarse: np.ndarray, predict, members: int = 1) -> np.ndarray:
         """The details of all groups in their places, added to the coarse values: (M, S, H, W)."""
-        x = transform(coarse, self.transform)
+        first, further = self._parts(coarse)
+        x = transform(first, self.transform)
         base = refine(x, self.factor)
         detail = np.empty((members, *base.shape))
         for group in range(self.layout.groups):
             arrays = self.group(group)
-            values = predict(arrays, (self.layout.predictors(x, group) - arrays["mean"]) / arrays["scale"])
+            values = predict(arrays, (self._matrix(x, further, group) - arrays["mean"]) / arrays["scale"])
             for member in range(members):
                 self.layout.put(detail[member], values[member], group)
         return invert(base + detail, self.transform)
+
+    @staticmethod
+    def _parts(coarse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The variable (S, h, w), and further coarse fields (P, S, h, w)."""
+        if coarse.ndim == 3:
+            return coarse, np.empty((0, *coarse.shape))
+        return coarse[:, 0], coarse[:, 1:].swapaxes(0, 1)
+
+    def _matrix(self, x: np.ndarray, further: np.ndarray, group: int) -> np.ndarray:
+        """(m, p): what the group sees of the variable, and of each further field alike."""
+        parts = [self.layout.predictors(field, group) for field in (x, *further)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, 1)
 
     @staticmethod
     def _patterns(arrays: dict, values: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from torch import Tensor
 from physlab.data.patches import SRData
 from physlab.downscale.base import FieldDownscaler, same_degrees
 from physlab.downscale.members import downscale_members
+from physlab.downscale.several import downscale_several
 from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid
 from physlab.registry import Spec
@@ -45,6 +46,8 @@ class Statistical(FieldDownscaler):
     registry: ClassVar[str] = "methods"
     entry: ClassVar[Spec]  # by the decorator
     kinds: ClassVar[dict[str, type[Statistical]]] = {}
+    takes_predictors: ClassVar[bool] = False
+    """Whether it can be given further coarse fields; then coarse fields are (S, 1 + P, h, w) where there are some."""
 
     share: float = 0.9
     """Of the training block used, chosen by the seed among `BLOCKS` runs of consecutive frames: its spread over seeds
@@ -90,7 +93,13 @@ class Statistical(FieldDownscaler):
             raise PhysLabError(f"{data.task} holds sequences of {data.fine[split].shape[1]} frames: pass single frames")
         rng = np.random.default_rng(seed)
         frames = choose_frames(len(data.fine[split]), self.share, rng)
-        coarse, fine = (part[split][frames, 0].double().cpu().numpy() for part in (data.coarse, data.fine))
+        further = tuple(getattr(data, "predictors", ()))
+        if further and not self.takes_predictors:
+            raise PhysLabError(
+                f"{self.kind} takes no predictors: leave out {', '.join(further)}, or take linear or mlp"
+            )
+        given = data.coarse[split][frames] if further else data.coarse[split][frames, 0]
+        coarse, fine = given.double().cpu().numpy(), data.fine[split][frames, 0].double().cpu().numpy()
         same_place = bool(np.ptp(data.longitude[split][:, 0]) == 0)
         self.factor, self.variable = data.factor, data.variable
         self.arrays = {}
@@ -100,6 +109,8 @@ class Statistical(FieldDownscaler):
             "frames": len(frames), "data_hash": data.data_hash, "latitude": data.latitude.tolist(),
             "longitude": data.longitude[split][0].tolist() if same_place else None,
         }  # fmt: skip
+        if further:
+            self.card["predictors"] = list(further)
         self._bind()
         self._prepare(data, split, frames)
         self._learn(coarse, fine, rng)
@@ -126,6 +137,8 @@ class Statistical(FieldDownscaler):
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., h, w) -> (..., h*N, w*N), physical units, dtype of `coarse`; `weights` are not needed.
 
+        With predictors (..., 1 + P, h, w) -> (..., 1, h*N, w*N), the variable first.
+
         Raises
         ------
         PhysLabError : not fitted.
@@ -133,8 +146,25 @@ class Statistical(FieldDownscaler):
         """
         flat = self._check(coarse)
         fine = np.concatenate([self._fields(part) for part in np.array_split(flat, -(-len(flat) // FRAMES))])
-        out = torch.from_numpy(fine).reshape(*coarse.shape[:-2], *fine.shape[-2:])
-        return out.to(device=coarse.device, dtype=coarse.dtype)
+        lead = (*coarse.shape[:-3], 1) if self.predictors else coarse.shape[:-2]
+        return torch.from_numpy(fine).reshape(*lead, *fine.shape[-2:]).to(device=coarse.device, dtype=coarse.dtype)
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Coarse fields that it is given besides the variable."""
+        return tuple(self.card.get("predictors", ()))
+
+    def downscale(self, coarse: xr.DataArray | xr.Dataset, **options) -> xr.Dataset:
+        """As for every method; with predictors the coarse data hold them, too."""
+        if not self.predictors:
+            return super().downscale(coarse, **options)
+        self.check_members(options.get("members"))
+        if options.get("statics") is not None:
+            raise FieldError(f"{self.name} takes no static fields: leave them out")
+        watch = {key: options.get(key) for key in ("progress", "cancel")}
+        assert self.variable is not None  # it is fitted
+        made = [(self.variable,), self.predictors]
+        return downscale_several(self, coarse, *made, lambda x, weights, static: self.predict(x, weights), **watch)
 
     def _check(self, coarse: Tensor) -> np.ndarray:
         if not self.card:
@@ -146,6 +176,11 @@ class Statistical(FieldDownscaler):
             raise FieldError(f"{self.name} has learned {tuple(self.domain)} coarse cells, got {got}: pass that domain")
         if self.needs_rows and got[0] != want[0]:
             raise FieldError(f"{self.name} has learned {want[0]} rows of latitude, got {got[0]}: pass those rows")
+        if self.predictors:
+            got = (1 + len(self.predictors), *got)
+            if coarse.ndim < 3 or tuple(coarse.shape[-3:]) != got:
+                raise FieldError(f"coarse fields have shape {tuple(coarse.shape)}: pass (..., {got[0]}, h, w), "
+                                 f"{', '.join((str(self.variable), *self.predictors))}")  # fmt: skip
         return coarse.detach().reshape(-1, *got).double().cpu().numpy()
 
     @property
@@ -226,7 +261,14 @@ class Stochastic(Statistical):
         if members is None:
             return super().downscale(coarse, seed=seed, **options)
         self.check_members(members)
-        return downscale_members(self, coarse, members, seed, **options)
+        if not self.predictors:
+            return downscale_members(self, coarse, members, seed, **options)
+        generator, watch = torch.Generator().manual_seed(seed), {k: options.get(k) for k in ("progress", "cancel")}
+        assert self.variable is not None  # it is fitted
+        return downscale_several(
+            self, coarse, (self.variable,), self.predictors,
+            lambda x, weights, static: self.sample(x, weights, 1, generator)[0], members=members, **watch,
+        )  # fmt: skip
 
     def sample(
         self, coarse: Tensor, weights: Tensor | None = None, members: int = 10, generator: torch.Generator | None = None
@@ -247,7 +289,8 @@ class Stochastic(Statistical):
         if members < 1:
             raise PhysLabError(f"{members} members: pass at least 1")
         fine = self._members(flat, members, generator)
-        out = torch.from_numpy(fine).reshape(members, *coarse.shape[:-2], *fine.shape[-2:])
+        lead = (*coarse.shape[:-3], 1) if self.predictors else coarse.shape[:-2]
+        out = torch.from_numpy(fine).reshape(members, *lead, *fine.shape[-2:])
         return out.to(device=coarse.device, dtype=coarse.dtype)
 
 

@@ -153,7 +153,7 @@ class Control:
             x = data.coarse[split]
             y = torch.cat([self.models[0].predict(x[:, t], data.weights)[:, None] for t in range(x.shape[1])], 1)
             return y[None]
-        parts = [predict_members(m, data.one(i), split) for i, m in enumerate(self.models)]
+        parts = [predict_members(m, data.told(i), split) for i, m in enumerate(self.models)]
         return torch.cat(parts, 2)
 
 
@@ -167,7 +167,7 @@ def controls(data: OwnData, family: str, name: str) -> list[Control]:
     try:
         if data.step is not None:
             return [Control("linear", [made(method, single_frames(data))])]
-        return [Control("linear", [made(method, data.one(i)) for i in range(len(data.variables))])]
+        return [Control("linear", [made(method, data.told(i)) for i in range(len(data.variables))])]
     except (PhysLabError, np.linalg.LinAlgError, MemoryError):
         return []
 

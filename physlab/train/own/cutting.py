@@ -209,7 +209,7 @@ def patches(
     everything = np.arange(len(source.time))
     known = np.ones(len(source.time), bool)
     of_split = {k: runs(blocks[k] if blocks else everything, source.time, frames, known) for k in SPLITS}
-    columns = None if blocks else slabs(source.grid.shape[1], share, edge, n)
+    columns = None if blocks else slabs(source, share, edge)
     kept: dict[str, list] = {k: [] for k in SPLITS}
     weights = source.grid.area_weights[:, :1]
     flat = missing = 0
@@ -273,20 +273,29 @@ def patches(
     )  # fmt: skip
 
 
-def slabs(width: int, share: dict[str, float], edge: int, factor: int) -> dict[str, tuple[int, int]]:
-    """First and last column (exclusive) of the three blocks of space, an edge of a patch apart."""
-    free = width - 2 * edge
-    bounds, start = {}, 0
-    for k in SPLITS:
-        stop = min(width, start + max(edge, int(share[k] * free)))
-        bounds[k] = (start, stop)
-        start = stop + edge
-    last = bounds[SPLITS[-1]]
-    if last[1] - last[0] < edge:
-        raise FieldError(
-            f"{width} columns hold no three blocks of patches of {edge}, an edge apart: pass a smaller --patch"
-        )
-    return bounds
+def slabs(source: Source, share: dict[str, float], edge: int) -> dict[str, tuple[int, int]]:
+    """First and last column (exclusive) of the three blocks of space, a patch apart, each with its share of the patches
+    that there is something to learn from.
+
+    Raises
+    ------
+    FieldError : fewer than five patches side by side.
+    """
+    across = source.grid.shape[1] // edge
+    if across < 5:
+        raise FieldError(f"{source.grid.shape[1]} columns hold no three blocks of patches of {edge}, a patch "
+                         f"apart: pass a "
+                         "smaller --patch, or more times for a split by time")  # fmt: skip
+    worth = np.full(across, 1e-3)
+    for k in np.unique(np.linspace(0, len(source.time) - 1, 4).round().astype(int)):
+        y = source.fine_at(slice(k, k + 1))[0, 0]
+        for r, c in corners(np.isfinite(y), edge):
+            worth[c // edge] += float(np.ptp(y[r : r + edge, c : c + edge])) > 0
+    reached = np.cumsum(worth) / worth.sum()
+    first = int(np.clip(np.searchsorted(reached, share["train"]) + 1, 1, across - 4))
+    second = int(np.clip(np.searchsorted(reached, share["train"] + share["val"]) + 1, first + 2, across - 2))
+    ends = ((0, first), (first + 1, second), (second + 1, across))
+    return {k: (a * edge, b * edge) for k, (a, b) in zip(SPLITS, ends, strict=True)}
 
 
 def visits(

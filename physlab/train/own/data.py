@@ -87,6 +87,15 @@ class OwnData(SRData):
             scaling=Scaling(self.scaling.offset[at], self.scaling.scale[at]),
         )  # fmt: skip
 
+    def told(self, number: int = 0) -> OwnData:
+        """The pairs of one variable that is told of all others: what a control gets beside a method of several."""
+        if self.step is not None or next(iter(self.coarse.values())).shape[1] == 1:
+            return self.one(number)
+        names = (*self.variables, *self.predictors)
+        order = [number, *(i for i in range(len(names)) if i != number)]
+        coarse = {k: v[:, order] for k, v in self.coarse.items()}
+        return replace(self.one(number), coarse=coarse, predictors=tuple(names[i] for i in order[1:]))
+
     def at_frames(self, given: Sequence[int]) -> OwnData:
         """Sequences of which some frames are given."""
         return replace(self, given=tuple(given), coarse={k: v[:, list(given)] for k, v in self.coarse.items()})

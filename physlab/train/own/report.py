@@ -32,6 +32,8 @@ img{max-width:100%}
 figcaption,.note{color:#566573;font-size:.92rem}
 .lead{font-size:1.05rem}
 ul{padding-left:1.2rem}
+div.wide{overflow-x:auto;font-size:.92rem}
+div.wide td,div.wide th{white-space:nowrap}
 """
 SHOWN = (
     ("rmse", "RMSE"), ("mae", "MAE"), ("bias", "bias"), ("crps", "CRPS (fair)"), ("spread_skill", "spread / skill"),
@@ -59,9 +61,8 @@ def page(result: Result, pictures: Sequence[tuple[str, str, bytes]]) -> str:
     parts.append(f"<p class=note>{len(result.at)} samples that nothing was chosen by. {escape(NOTE)}</p>")
     for name in result.own.scores:
         units = dict(zip(data.variables, data.all_units, strict=True)).get(name, data.units)
-        parts.append(
-            f"<h3>{escape(name)} ({escape(units or 'no units')})</h3>" + scores_table(result.rows, name, result)
-        )
+        table = scores_table(result.rows, name, result)
+        parts.append(f"<h3>{escape(name)} ({escape(units or 'no units')})</h3><div class=wide>{table}</div>")
     if not pictures:
         parts.append("<p class=note>Without matplotlib there are no pictures: pip install 'physlab[book]', and run the "
                      "command again.</p>")  # fmt: skip
@@ -149,7 +150,7 @@ def number(values: Sequence[float]) -> str:
     """Mean, and standard deviation over the seeds."""
     if not values:
         return ""
-    text = f"{float(np.mean(values)):.4g}"
+    text = "0" if max(map(abs, values)) < 1e-5 else f"{float(np.mean(values)):.4g}"
     return text + (f" ± {float(np.std(values, ddof=1)):.2g}" if len(values) > 1 else "")
 
 
@@ -183,7 +184,13 @@ def settings_table(result: Result) -> str:
     lines |= {"seeds": ", ".join(map(str, result.trained)), "seed of the folder (best on validation)": result.chosen}
     lines |= {"training took": f"{took.seconds:.0f} s"}
     lines |= {k: v for k, v in result.data.request.plain().items() if v not in (None, "", [])}
-    lines |= flat(took.settings)
+    inner = flat(took.settings)
+    more = f"<details><summary>Numbers of the training</summary>{pairs_table(inner)}</details>" if inner else ""
+    return pairs_table(lines) + more
+
+
+def pairs_table(lines: dict[str, Any]) -> str:
+    """Names and values."""
     cells = "".join(f"<tr><td>{escape(str(k))}</td><td>{escape(str(v))}</td></tr>" for k, v in lines.items())
     return f"<table>{cells}</table>"
 
