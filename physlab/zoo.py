@@ -125,6 +125,10 @@ def model_rows() -> list[dict[str, Any]]:
 
 def _row(kind: str, card: Mapping) -> dict[str, Any]:
     """What a card says of a trained method; a KeyError or the like for what it does not say."""
+    made = str(card.get("class", ""))
+    if kind == "network" and made not in ("", "Informed"):  # any kind of method may lie there
+        kind = "latent diffusion" if made == "LatentDownscaler" else "statistical"
+        return {"kind": kind, **_row(kind, card)}
     if kind != "network":
         known = (
             ("task", "factor", "seed", "units", "parameters")
@@ -172,6 +176,8 @@ def kind_of(card: Mapping) -> str:
         return "sequence"
     network = card["network"]
     known = registry.specs("networks").get(network["class"])
+    if card["task"] == "own" and known is not None and known.frames != (1, 1):
+        return "sequence"
     noisy = (known is not None and known.ensemble) or network["arguments"].get("noise_channels")
     return "ensemble" if noisy else "network"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -14,9 +17,12 @@ from physlab.data.patches import SRData
 from physlab.downscale import FieldDownscaler
 from physlab.errors import PhysLabError
 from physlab.train.evaluate import results_table
+from physlab.train.tables import summed_up
 from physlab.zoo import list_models, load_model
 
 ON_PAIRS = ("network", "ensemble", "sequence")  # kinds that are scored here; of "statistical", those that are fitted
+OWN = "own"
+HERE = "trained on data of your own: physlab evaluate {} scores it"
 UNTRAINED = {
     "baseline": "a baseline, which each table has anyway",
     "statistical": "not fitted yet: physlab benchmark downscaling fits and scores it",
@@ -35,9 +41,16 @@ def elsewhere(kind: str) -> str:
 def listed() -> tuple[list[str], pd.DataFrame]:
     """The models that ship: names of those that are scored on pairs; and name, kind and reason of the others."""
     table = list_models()
+    own = table["task"] == OWN
     scored = table["kind"].isin(ON_PAIRS) | ((table["kind"] == "statistical") & table["factor"].notna())
-    rest = table.loc[~scored, ["name", "kind"]]
-    return list(table.loc[scored, "name"]), rest.assign(reason=rest["kind"].map(elsewhere)).reset_index(drop=True)
+    rest = table.loc[~scored | own, ["name", "kind"]]
+    mine = own[rest.index]
+    reasons = [
+        HERE.format(name) if here else elsewhere(kind)
+        for name, kind, here in zip(rest["name"], rest["kind"], mine, strict=True)
+    ]
+    rest = rest.assign(reason=reasons)
+    return list(table.loc[scored & ~own, "name"]), rest.reset_index(drop=True)
 
 
 def benchmark(
@@ -66,20 +79,53 @@ def benchmark(
     """
     names, others = listed()
     tasks: dict[tuple[str, int], list] = {}
+    mine: list[tuple[str, Any]] = []
     for name in names if models is None else models:
         model = load_model(name, device)
         card = getattr(model, "card", None) or {}
+        if card.get("task") == OWN and "data" in card:
+            mine.append((str(name), model))
+            continue
         if not isinstance(model, FieldDownscaler) or not {"task", "factor"} <= set(card):
             kinds = others.set_index("name")["kind"]
             kind = next((kinds[known] for known in (name, f"{name}-s0") if known in kinds), "baseline")
             raise PhysLabError(f"'{name}' is not scored here: {elsewhere(kind)}")
         tasks.setdefault((card["task"], card["factor"]), []).append(model)
-    if not tasks:
+    if not tasks and not mine:
         raise PhysLabError("no checkpoint to score: name one (physlab list models), or score all with --all")
-    tables = {}
+    tables = own_tables(mine, split, fields)
     for (task, factor), found in sorted(tasks.items(), key=lambda item: item[0]):
         data = first_of(sr_pairs(task, factor, splits=(split,)), fields)
         tables[f"{task}-x{factor}"] = results_table(found, data, split, stored=False)
+    return tables
+
+
+def own_tables(models: Iterable[tuple[str, Any]], split: str, fields: int | None) -> dict[str, pd.DataFrame]:
+    """Models that were trained on data of one's own, each set of data read anew by what the cards say of it."""
+    from physlab.train.own.compare import rows_of
+    from physlab.train.own.data import own_data
+    from physlab.train.own.request import Request
+
+    sets: dict[str, list[tuple[str, Any]]] = {}
+    for name, model in models:
+        sets.setdefault(json.dumps(model.card["data"]["request"], sort_keys=True), []).append((name, model))
+    tables = {}
+    for text, found in sets.items():
+        request = Request.of(json.loads(text))
+        data = own_data(request)
+        if found[0][1].spec.frames == (2, 3):
+            data = data.at_frames((0, 2))
+        runs = [(Path(name).name, m.card.get("seed"), m) for name, m in found]
+        for _, _, model in runs:
+            if hasattr(model, "to"):
+                model.to("cpu")
+        rows, _ = rows_of(data, runs, split, fields)
+        for variable in rows[0].scores:
+            frame = pd.DataFrame([{"method": r.name, **r.scores[variable]} for r in rows])
+            table = summed_up(frame, ("method",), [name for name in frame if name != "method"])
+            best = float(table["rmse"][: sum(r.kind == "baseline" for r in rows)].min())
+            table.insert(2, "gain", 1.0 - table["rmse"] / best)
+            tables[f"{Path(request.truth).stem}-{variable}-x{request.factor}"] = table
     return tables
 
 

@@ -14,6 +14,7 @@ from physlab import score
 from physlab.downscale import Interpolate
 from physlab.downscale.interpolate import InTime
 from physlab.downscale.latent import LatentDownscaler
+from physlab.downscale.regression import MultipleRegression
 from physlab.errors import PhysLabError
 from physlab.train.evaluate import predict_members, scores_of
 from physlab.train.own.data import OwnData
@@ -90,23 +91,23 @@ def evenly(count: int, most: int) -> np.ndarray:
 
 
 def rows_of(
-    data: OwnData, models: Sequence[tuple[int, Any]], name: str, family: str, split: str = "test",
+    data: OwnData, models: Sequence[tuple[str, int | None, Any]], split: str = "test", most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Row], np.ndarray]:  # fmt: skip
     """Every method on the same samples of a split.
 
     Parameters
     ----------
-    models : (seed, method) of each run.
-    name, family : of what was trained.
+    models : (name, seed, method) of each run.
+    most : samples at most; None for as many as the methods let hope for.
 
     Returns
     -------
     rows, and which samples they are of.
     """
-    noisy = any(getattr(m.spec, "ensemble", False) for _, m in models)
-    kind = "latent" if family == "latent" else "ensemble" if noisy else "single"
-    at = evenly(len(data.fine[split]), MOST[kind])
+    noisy = any(m.spec.ensemble for *_, m in models)
+    slow = any(isinstance(m, LatentDownscaler) for *_, m in models)
+    at = evenly(len(data.fine[split]), most or MOST["latent" if slow else "ensemble" if noisy else "single"])
     picked = thinned(data, split, at)
     plan: list[tuple[Row, Callable[[], Tensor]]] = []
     several = data.step is None
@@ -114,9 +115,9 @@ def rows_of(
     for method in baselines(data, 0):
         label = method.name.rsplit("-x", 1)[0]
         plan.append((Row(label, "baseline"), lambda m=method: _by_variable(m, picked, split, count)))
-    for control in controls(data, family, name):
+    for control in controls(data, [m for *_, m in models]):
         plan.append((Row(control.label, "control"), lambda c=control: c.predict(picked, split)))
-    for seed, model in models:
+    for name, seed, model in models:
         plan.append((Row(name, "trained", seed), lambda m=model: drawn(m, picked, split, np.arange(len(at)))))
     rows = []
     for step, (row, predict) in enumerate(plan):
@@ -157,9 +158,9 @@ class Control:
         return torch.cat(parts, 2)
 
 
-def controls(data: OwnData, family: str, name: str) -> list[Control]:
+def controls(data: OwnData, models: Sequence[Any]) -> list[Control]:
     """The linear regression, for what is not itself one."""
-    if family == "statistical" and name in ("linear", "ridge"):
+    if all(type(m) is MultipleRegression for m in models):
         return []
     if data.step is not None and len(data.given) != next(iter(data.fine.values())).shape[1]:
         return []

@@ -109,13 +109,13 @@ def judged(
     method: Method, constraint: str, data: OwnData, out: Path, trained: dict[int, Trained], progress: bool
 ) -> Result:
     """Choose on the validation block, then score the test block once."""
-    models = [(seed, made.model) for seed, made in trained.items()]
     name = label_of(method, constraint)
+    models = [(name, seed, made.model) for seed, made in trained.items()]
     rows = {}
     for split in ("val", "test"):
         title = "validation" if split == "val" else "test"
         with Bar(f"scores, {title}", 1, enabled=progress) as bar:
-            rows[split], at = rows_of(data, models, name, method.family, split, bar.share)
+            rows[split], at = rows_of(data, models, split, None, bar.share)
     variables = list(rows["val"][0].scores)
     validation: dict[str, dict[str, float]] = {}
     for row in rows["val"]:
