@@ -20,6 +20,7 @@ import torch
 import xarray as xr
 
 from physlab.assimilate.base import Method
+from physlab.assimilate.checking import Checked
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.letkf import LETKF
@@ -42,7 +43,7 @@ STALE = ("valid_range", "valid_min", "valid_max", "actual_range", "missing_value
 
 
 @dataclass(frozen=True)
-class FieldMethod:
+class FieldMethod(Checked):
     """Base of the methods that correct your own fields; made by name with :func:`FieldAssimilator`.
 
     A method is a frozen dataclass of its own options, entered by :func:`physlab.registry.register`; it implements
@@ -83,7 +84,6 @@ class FieldMethod:
         seed: int = 0,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
-        checks: Checks | None = None,
     ) -> xr.Dataset:
         """The background, corrected.
 
@@ -91,13 +91,13 @@ class FieldMethod:
         ----------
         background : ([member,] [level,] latitude, longitude), one time; the variables share their grid. Height of the
             surface and masks are not analysed; they come out as they went in.
-        observations : a table as from :mod:`physlab.data.observe`; missing values are left out, doubles merged.
+        observations : a table as from :mod:`physlab.data.observe`; missing values are left out, doubles merged. They
+            have to keep the rules of `checks` (:meth:`with_checks` chooses others).
         members : None, or as many as the background has: a classical method corrects those that it is given.
         seed : of perturbed observations (enkf).
         progress, cancel : see :mod:`physlab.assimilate.learned`; asked and told between neighbourhoods of points
         (letkf on
             a large grid), else a classical analysis is one step.
-        checks : what observations have to pass, see :class:`physlab.data.screening.Checks`; None for the usual rules.
 
         Returns
         -------
@@ -111,7 +111,6 @@ class FieldMethod:
         PhysLabError : observation errors that are not above 0, oi without the errors of the background, or another
             number of members than the background has; an analysis that is not finite.
         """
-        checks = checks or Checks()
         if background.sizes.get("time", 1) != 1:
             raise FieldError(f"background has {background.sizes['time']} times: select one, e.g. with .isel(time=0)")
         if "member" in background.dims and not self.ensemble:
@@ -131,7 +130,7 @@ class FieldMethod:
         state = background.squeeze("time", drop=True) if "time" in background.dims else background
         one = state.isel(member=0, drop=True) if "member" in state.dims else state
         time = time_of(background)
-        found, account = screen(observations, one, time, checks, fixed)
+        found, account = screen(observations, one, time, self.checks, fixed)
         counted = found.attrs
         found = checked(found, one)
         x = to_tensor(state, dtype=torch.float64)[..., 0, :, :, :]  # ([member,] channel, H, W)
@@ -141,7 +140,7 @@ class FieldMethod:
             mean = seen.mean(0) if "member" in state.dims else seen
             spread = self.spread(seen, found)
             before = found.attrs
-            keep = background_check(found, mean.numpy(), spread, checks.sigmas, account, variables(one))
+            keep = background_check(found, mean.numpy(), spread, self.checks.sigmas, account, variables(one))
             found = found.isel(observation=np.flatnonzero(keep)).assign_attrs(before)
         counts = {k: counted[k] + found.attrs[k] for k in ("missing", "merged")}
         y, error = (torch.tensor(found[k].values, dtype=torch.float64) for k in ("value", "error"))
@@ -155,7 +154,7 @@ class FieldMethod:
         if progress is not None:
             progress(1, 1)
         note = f"{self.name}, {len(y)} observations ({', '.join(f'{counts[k]} {k}' for k in counts)})"
-        told = provenance(note, account, time, checks, self.settings(), background.attrs)
+        told = provenance(note, account, time, self.checks, self.settings(), background.attrs)
         return made.assign({str(n): da for n, da in fixed.data_vars.items()}).assign_attrs(told)
 
     def _watched(self, method: Method, progress: Progress | None, cancel: Cancel | None) -> Method:

@@ -17,15 +17,16 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from physlab.assimilate.checking import Checked
 from physlab.assimilate.fields import Cancel, Progress, channels_to_dataset, provenance
 from physlab.assimilate.statespace import Columns, StateSpace, columns_from
-from physlab.data.screening import Checks, screen, time_of
+from physlab.data.screening import screen, time_of
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn.stored import Stored
 from physlab.registry import Spec
 
 
-class Learned(Stored):
+class Learned(Checked, Stored):
     """Base of the learned methods.
 
     Parameters
@@ -98,7 +99,7 @@ class Learned(Stored):
     @torch.no_grad()
     def analyse(
         self, background: xr.Dataset, observations: xr.Dataset, *, members: int | None = None, seed: int = 0,
-        progress: Progress | None = None, cancel: Cancel | None = None, checks: Checks | None = None,
+        progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> xr.Dataset:  # fmt: skip
         """The background, corrected.
 
@@ -106,11 +107,11 @@ class Learned(Stored):
         ----------
         background : one time, ([level,] latitude, longitude), on the grid and levels that the method was trained on.
         observations : whole columns, a table as from :mod:`physlab.data.observe`. Missing values are left out, doubles
-            merged. Without any the method still corrects what it knows of the errors of such backgrounds.
+            merged; they have to keep the rules of `checks`. Without any the method still corrects what it knows of the
+            errors of such backgrounds.
         members : None for 8 where the method has an ensemble; with 2 or more the result has the dimension `member`.
         seed : of the members.
         progress, cancel : see :meth:`increments`.
-        checks : what observations have to pass, see :class:`physlab.data.screening.Checks`; None for the usual rules.
 
         Returns
         -------
@@ -123,7 +124,6 @@ class Learned(Stored):
         PhysLabError : an observation error that is not above 0, members that the method does not have, an analysis that
             is not finite.
         """
-        checks = checks or Checks()
         members = (8 if self.ensemble else 1) if members is None else members
         self.check_members(members)
         if background.sizes.get("time", 1) != 1:
@@ -133,8 +133,8 @@ class Learned(Stored):
         keep = state[list(self.space.variables)]
         keep = keep.sel(level=list(self.space.levels)) if "level" in keep.dims else keep
         time = time_of(background)
-        found, account = screen(observations, keep, time, checks)
-        columns, used = columns_from(found, keep, self.space, checks.sigmas, account)
+        found, account = screen(observations, keep, time, self.checks)
+        columns, used = columns_from(found, keep, self.space, self.checks.sigmas, account)
         used |= {k: used[k] + found.attrs[k] for k in ("missing", "merged")}
         generator = torch.Generator().manual_seed(seed)
         device = self.place.device
@@ -148,7 +148,7 @@ class Learned(Stored):
         note = f"{type(self).__name__}, {used['used']} observations ({left})"
         out = out.expand_dims("time").assign_coords(time=background["time"]) if "time" in background.dims else out
         settings = {"members": members, "seed": seed, "centred": int(self.centred)}
-        return out.assign_attrs(provenance(note, account, time, checks, settings, background.attrs))
+        return out.assign_attrs(provenance(note, account, time, self.checks, settings, background.attrs))
 
     def bounded(self, x: Tensor) -> Tensor:
         """States (..., C, H, W) in SI units with humidity and column water not below zero."""

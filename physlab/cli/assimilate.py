@@ -113,7 +113,8 @@ def assimilate(
         if options:
             raise ValueError(f"{method} is trained and has no option {', '.join(options)}: leave it out")
     with Bar(method, 1) as bar:
-        made = chosen.analyse(first.load(), table, members=members, seed=seed, progress=bar.share, checks=checks)
+        checked = chosen.with_checks(checks)
+        made = checked.analyse(first.load(), table, members=members, seed=seed, progress=bar.share)
     say(f"{table.attrs['source']}: {made.attrs['observations_account']}")
     print(f"{write_dataset(made, output)}: {made.attrs['analysis']}")
 

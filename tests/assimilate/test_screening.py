@@ -46,7 +46,7 @@ def expected(background: xr.Dataset, value: float, error: float, name: str = "t2
 
 
 def analysed(background: xr.Dataset, observations: xr.Dataset, **rules) -> xr.Dataset:
-    return FieldAssimilator("letkf", radius=3e5).analyse(background, observations, checks=Checks(**rules))
+    return FieldAssimilator("letkf", radius=3e5).with_checks(**rules).analyse(background, observations)
 
 
 # --- units ------------------------------------------------------------------------------------------------------------
