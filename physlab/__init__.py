@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what a type checker cannot see in __getattr__
     from physlab.data.catalog import open_dataset as open_dataset
     from physlab.zoo import list_models as list_models
     from physlab.zoo import load_model as load_model
+    from physlab.zoo import publish as publish
     from physlab.zoo import save as save
 
 try:
@@ -38,6 +39,7 @@ _FUNCTIONS = {
     "list_datasets": "physlab.data",
     "list_models": "physlab.zoo",
     "load_model": "physlab.zoo",
+    "publish": "physlab.zoo",
     "save": "physlab.zoo",
 }
 _MODULES = tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))

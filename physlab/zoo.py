@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from physlab import registry
 from physlab.data.assets import asset_folders, missing_assets
+from physlab.data.published import fetch_model, is_address
 from physlab.errors import CheckpointError, PhysLabError
-from physlab.store import CARD, WEIGHTS, read_card, recover, verify
+from physlab.store import CARD, WEIGHTS, published, read_card, recover, verify
+from physlab.store.published import Published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,7 +211,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
     name_or_path : a trained method, "tcw-x4-softmax-s0"; without seed the first one, "tcw-x4-softmax"; a baseline
         "nearest-x4", "bicubic-x4", "bicubic+add-x4" for any factor and layer; a statistical method, "bcsd", which then
         wants ``fit(data)``; assimilation of your own fields, "letkf"; adjustment of a climate model, "QDM"; or
-        the path of a folder.
+        the path of a folder; or the address of a published one, "https://.../NAME" or "hf://ORGANISATION/NAME", which
+        is fetched once, see :mod:`physlab.data.published`.
     device : where the weights go; None for the CPU.
 
     Returns
@@ -222,6 +225,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
     CheckpointError : no such method; a folder that is damaged or contradicts its card.
     """
     text = str(name_or_path)
+    if is_address(text):
+        return _open(fetch_model(text), device)
     baseline = BASELINE.fullmatch(text)
     if baseline and int(baseline[3]) > 0:
         from physlab.downscale import Interpolate
@@ -266,6 +271,25 @@ def save(model: Any, folder: str | Path) -> Path:
         name = getattr(model, "name", "") or type(model).__name__
         raise PhysLabError(f"{name} has learned nothing that could be saved: load it by its name")
     return model.save(folder)
+
+
+def publish(folder: str | Path, out: str | Path) -> Published:
+    """Pack the folder of a trained method for a web server, after it was loaded once.
+
+    Parameters
+    ----------
+    out : a folder to write, or an archive if it ends in ``.zip``.
+
+    Returns
+    -------
+    Path, SHA-256 and form of the address for :func:`load_model`.
+
+    Raises
+    ------
+    CheckpointError : no model that can be loaded.  StoreError : `out` holds something else.
+    """
+    _open(Path(folder), None)
+    return published.publish(folder, out)
 
 
 def _open(folder: Path, device: torch.device | str | None) -> Any:

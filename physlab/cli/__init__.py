@@ -1,5 +1,6 @@
 """The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent |
-train-assimilation | train-forecast | train-field | evaluate | benchmark | export | downscale | adjust | assimilate``.
+train-assimilation | train-forecast | train-field | evaluate | benchmark | export | publish | downscale | adjust |
+assimilate``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
 needs when it runs. Mistakes of the user (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and
@@ -26,6 +27,7 @@ from physlab.cli.export import export
 from physlab.cli.fetch import fetch
 from physlab.cli.fit import fit
 from physlab.cli.listing import list_
+from physlab.cli.publish import publish
 from physlab.cli.simulate import simulate
 from physlab.cli.train import train
 from physlab.cli.train_assimilation import train_assimilation
@@ -57,6 +59,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": evaluate,
     "benchmark": benchmark,
     "export": export,
+    "publish": publish,
     "downscale": downscale,
     "adjust": adjust,
     "assimilate": assimilate,

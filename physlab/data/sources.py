@@ -18,9 +18,10 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from physlab.data.registry import FILES, HOST, RemoteFile
 from physlab.errors import DownloadError
@@ -108,7 +109,7 @@ def download(name: str, file: RemoteFile, progress: bool = True) -> Path:
             if path.is_file() and sha256(path) == file.sha256:
                 return path
             for _ in range(2):
-                arriving = _Resumable(file, part, progress)
+                arriving = Resumable(file, part, progress)
                 arriving.fetch(address(file))
                 if arriving.digest == file.sha256:
                     os.replace(part, path)
@@ -140,12 +141,20 @@ def _freed(part: Path) -> Iterator[None]:
 
 
 @dataclass
-class _Resumable:
-    """What arrives in a ``.part`` file, which is continued if it is there."""
+class Resumable:
+    """What arrives in a ``.part`` file, which is continued if it is there.
+
+    Attributes
+    ----------
+    advice : what to do where it does not arrive; without it, what helps with a data set of the catalogue.
+    allowed : is called with each answer of a server and raises where it is not to be read.
+    """
 
     file: RemoteFile
     part: Path
     progress: bool
+    advice: str = ""
+    allowed: Callable[[Any], object] = bool
     resumed: bool = False
     received: int = 0
     digest: str = ""
@@ -156,6 +165,7 @@ class _Resumable:
         import urllib3
 
         name = self.part.parent.name
+        advice = self.advice or f"put {self.file.name} into PHYSLAB_DATA/{name}/"
         self.resumed = self.part.is_file() and self.part.stat().st_size > 0
         with _bar(self.file, self.progress) as advance:
             for attempt in range(ATTEMPTS):
@@ -167,8 +177,7 @@ class _Resumable:
                     code = error.response.status_code
                     what = "is not there" if code == 404 else "was refused"
                     raise DownloadError(
-                        f"{name}: {url} {what} (HTTP {code}): check PHYSLAB_MIRROR, or put the file "
-                        f"into PHYSLAB_DATA/{name}/"
+                        f"{name}: {url} {what} (HTTP {code}): {self.advice or f'check PHYSLAB_MIRROR, or {advice}'}"
                     ) from None
                 except (requests.RequestException, urllib3.exceptions.HTTPError, TooSlow) as error:
                     if attempt + 1 == ATTEMPTS:
@@ -180,7 +189,7 @@ class _Resumable:
                         )
                         raise DownloadError(
                             f"{name}: no connection to {url.split('/')[2]} ({type(error).__name__}), {kept}: connect "
-                            f"to the network and try again, or put {self.file.name} into PHYSLAB_DATA/{name}/"
+                            f"to the network and try again, or {advice}"
                         ) from None
                     time.sleep(0.5 * (attempt + 1))
         self.received, self.digest = self.part.stat().st_size, sha256(self.part)
@@ -202,6 +211,7 @@ class _Resumable:
             if answer.status_code == 416:  # the server's file is shorter than what is here: start anew
                 self.part.unlink()
                 raise requests.ConnectionError("range refused")
+            self.allowed(answer)
             answer.raise_for_status()
             continued = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
                 f"bytes {have}-"

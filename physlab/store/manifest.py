@@ -20,8 +20,18 @@ LARGEST = 1 << 20
 
 def write_manifest(folder: Path, names: tuple[str, ...] = (CARD, WEIGHTS)) -> None:
     """Into a new folder of a model, when its files are complete."""
-    content = {"physlab": VERSION, "kind": "model", "sha256": {name: digest(folder / name) for name in names}}
-    (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest_of(folder, names), encoding="utf-8")
+
+
+def manifest_of(folder: Path, names: tuple[str, ...]) -> str:
+    """Digests and sizes of some files of a folder, as JSON; the sizes let a reader refuse before it fetches."""
+    content = {
+        "physlab": VERSION,
+        "kind": "model",
+        "sha256": {name: digest(folder / name) for name in names},
+        "size": {name: (folder / name).stat().st_size for name in names},
+    }
+    return json.dumps(content, indent=1) + "\n"
 
 
 def read_manifest(folder: Path) -> dict[str, str] | None:

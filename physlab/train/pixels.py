@@ -27,6 +27,9 @@ from physlab.train.objective import Objective
 from physlab.train.settings import Settings
 from physlab.train.streamed import Streamed
 
+LARGE = 1 << 22
+"""Points of the fields that are validated together, at most."""
+
 
 def fit(
     model: CNN,
@@ -188,6 +191,7 @@ def validation_rmse(
     """
     total, count, weights = 0.0, 0, data.weights.to(device)
     coarse, fine = data.coarse["val"], data.fine["val"]
+    batch = max(1, min(batch, LARGE // fine[0, 0].numel()))
     if model.network.frames == (1, 1):
         coarse, fine = coarse.flatten(0, 1)[:, None], fine.flatten(0, 1)[:, None]
     static = None
