@@ -28,6 +28,7 @@ from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, plane_distance, ring_distance, sphere_distance
 from physlab.assimilate.observed import Observed
 from physlab.assimilate.optimal import OptimalInterpolation
+from physlab.assimilate.outer import OuterStep
 from physlab.assimilate.phyda import PhyDA
 from physlab.assimilate.sda import SDA
 from physlab.assimilate.slam import SLAM
@@ -61,6 +62,7 @@ __all__ = [
     "Method",
     "Observed",
     "OptimalInterpolation",
+    "OuterStep",
     "PhyDA",
     "Scores",
     "SphereCovariance",
