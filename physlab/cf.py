@@ -71,10 +71,16 @@ COORDINATES: dict[str, dict[str, tuple[str, ...]]] = {
 AXES = {"latitude": "Y", "longitude": "X", "time": "T"}
 
 
+OTHERS = frozenset({"grid_latitude", "grid_longitude", "projection_x_coordinate", "projection_y_coordinate",
+                    "forecast_reference_time", "forecast_period"})  # fmt: skip
+"""Standard names of coordinates that are none of :data:`COORDINATES`, whatever they are called."""
+
+
 def find_coordinate(ds, kind: str) -> str | None:
     """Name of the coordinate of `kind` in an xarray object, or None.
 
-    It is known by its standard_name, else by a common name, its units, or its CF axis, in this order.
+    It is known by its standard_name, else by a common name, its units, or its CF axis, in this order; what has the
+    standard name or, of a level, the units of something else is not.
 
     Only coordinates with dimensions count (a scalar `valid_time` beside `time` does not), one-dimensional ones first.
     """
@@ -85,7 +91,23 @@ def find_coordinate(ds, kind: str) -> str | None:
     def attribute(name, key):
         return str(ds[name].attrs.get(key, "")).strip().lower()
 
-    for candidates in (dims_first, pool):
+    def may_be(name) -> bool:
+        if name not in ds.coords:
+            return True
+        standard, units = attribute(name, "standard_name"), attribute(name, "units")
+        if kind == "level":
+            return standard in ("", "air_pressure") and units in (
+                "",
+                "1",
+                "pa",
+                "pascal",
+                "level",
+                "levels",
+                *known["units"],
+            )
+        return standard not in OTHERS
+
+    for candidates in ([n for n in dims_first if may_be(n)], [n for n in pool if may_be(n)]):
         for name in candidates:
             if name in ds.coords and attribute(name, "standard_name") in known["standard_name"]:
                 return name
@@ -103,7 +125,8 @@ def find_coordinate(ds, kind: str) -> str | None:
 
 def is_projected(ds) -> bool:
     """Whether an xarray object lies on a projected or curvilinear grid: dims y and x, latitude and longitude (y, x)."""
-    return all(name in ds.coords and set(ds[name].dims) == {"y", "x"} for name in ("latitude", "longitude"))
+    placed = all(name in ds.coords and set(ds[name].dims) == {"y", "x"} for name in ("latitude", "longitude"))
+    return placed and "y" in ds.coords and "x" in ds.coords
 
 
 def horizontal_name(ds, kind: str) -> str:

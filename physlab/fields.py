@@ -18,7 +18,7 @@ import xarray as xr
 from physlab import cf
 from physlab.cf import VARIABLES, latitude_name, longitude_name
 from physlab.errors import FieldError
-from physlab.grid import Grid
+from physlab.grid import Grid, ProjectedGrid
 
 __all__ = [
     "Scaling",
@@ -35,14 +35,15 @@ __all__ = [
 
 X = TypeVar("X", xr.Dataset, xr.DataArray)  # what goes in comes out
 
-_ORDER = ("member", "time", "level", "latitude", "longitude")
+_ORDER = ("member", "time", "level", "latitude", "longitude", "y", "x")
 
 
 def standardise(ds: X, mapping: Mapping[str, str] | None = None) -> X:
     """Give a data set the coordinate names of the library, values and their order kept as stored.
 
     Renames to `latitude`, `longitude`, and where present `time`, `level`, `member`; decodes a numeric CF time; turns
-    levels in Pa into hPa; adds the CF attributes of the coordinates.
+    levels in Pa into hPa; adds the CF attributes of the coordinates. A projected grid, see :mod:`physlab.data.ingest`,
+    keeps its dims y and x.
 
     Parameters
     ----------
@@ -65,12 +66,16 @@ def standardise(ds: X, mapping: Mapping[str, str] | None = None) -> X:
         for name in set(mapping.values()) & set(ds.dims) & set(ds.coords):
             if name not in ds.indexes:
                 ds = ds.set_xindex(name)
-    found = {"latitude": latitude_name(ds), "longitude": longitude_name(ds)}
+    on_map = cf.is_projected(ds)
+    found = {} if on_map else {"latitude": latitude_name(ds), "longitude": longitude_name(ds)}
     for kind in ("time", "level", "member"):
         if (other := cf.find_coordinate(ds, kind)) is not None:
             found[kind] = other
     # a coordinate that is not its own dimension (lat(y)) takes its dimension along; a clashing scalar is dropped
-    for kind, name in found.items():
+    for kind, name in list(found.items()):
+        if kind != name and kind in ds.dims and ds[name].dims == (kind,):  # valid_time(time) of a forecast
+            ds = ds.assign_coords({kind: (kind, ds[name].values, ds[name].attrs)}).drop_vars(name)
+            found[kind] = name = kind
         if kind != name and kind in ds.coords and kind not in ds.dims:
             ds = ds.drop_vars(kind)
         if name in ds.coords and name not in ds.dims and ds[name].ndim == 1:
@@ -167,8 +172,10 @@ def to_dataset(
     array = (values if values.dtype == torch.float64 else values.float()).numpy()
     if array.ndim not in (4, 5):
         raise FieldError(f"tensor has shape {array.shape}: pass (time, channel, H, W) or (member, time, channel, H, W)")
-    latitude = like["latitude"].values if grid is None else grid.latitude
-    longitude = like["longitude"].values if grid is None else grid.longitude
+    on_map = cf.is_projected(like) if grid is None else isinstance(grid, ProjectedGrid)
+    rows, columns = ("y", "x") if on_map else ("latitude", "longitude")
+    latitude = like[rows].values if grid is None else grid.latitude
+    longitude = like[columns].values if grid is None else grid.longitude
     if array.shape[-2:] != (latitude.size, longitude.size):
         raise FieldError(
             f"tensor of {array.shape[-2:]} does not fit the grid {(latitude.size, longitude.size)}: "
@@ -180,8 +187,12 @@ def to_dataset(
             f"tensor has {array.shape[-3]} channels, but {', '.join(names)} have {sum(levels)}: name "
             "one variable per channel"
         )
-    coords: dict = {"latitude": ("latitude", latitude, dict(like["latitude"].attrs))}
-    coords["longitude"] = ("longitude", longitude, dict(like["longitude"].attrs))
+    coords: dict
+    if on_map:
+        coords = (ProjectedGrid.from_dataset(like) if grid is None else grid).coordinates()  # type: ignore[union-attr]
+    else:
+        coords = {"latitude": ("latitude", latitude, dict(like["latitude"].attrs))}
+        coords["longitude"] = ("longitude", longitude, dict(like["longitude"].attrs))
     times = like["time"].size if "time" in like.dims else 1
     if array.shape[-4] != times:
         raise FieldError(f"tensor has {array.shape[-4]} times, `like` has {times}: select the same times in `like`")
@@ -195,7 +206,7 @@ def to_dataset(
         if leveled:
             coords["level"] = like["level"]
         attrs = {**VARIABLES.get(name, {}), **(cf.inherited(like[name].attrs) if name in like else {})}
-        dims = (*lead, *(("level",) if leveled else ()), "latitude", "longitude")
+        dims = (*lead, *(("level",) if leveled else ()), rows, columns)
         data[name] = xr.Variable(dims, part if leveled else part[..., 0, :, :], attrs)
     return xr.Dataset(data, coords=coords)
 
@@ -227,7 +238,7 @@ def check_divisible(shape: Sequence[int], factor: int) -> None:
 
 def crop_to_multiple(ds: xr.Dataset | xr.DataArray, factor: int) -> xr.Dataset | xr.DataArray:
     """The first rows and columns of a data set such that both counts are multiples of `factor`."""
-    lat, lon = latitude_name(ds), longitude_name(ds)
+    lat, lon = ("y", "x") if cf.is_projected(ds) else (latitude_name(ds), longitude_name(ds))
     height, width = ds[lat].size // factor * factor, ds[lon].size // factor * factor
     if not height or not width:
         raise FieldError(

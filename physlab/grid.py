@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -243,7 +243,13 @@ class Grid:
     def __post_init__(self) -> None:
         lat = np.array(self.latitude, dtype=np.float64)
         lon = np.array(self.longitude, dtype=np.float64)
-        if lat.ndim != 1 or lon.ndim != 1 or lat.size < 2 or lon.size < 2:
+        if lat.ndim == lon.ndim == 1 and min(lat.size, lon.size) < 2:
+            raise FieldError(
+                f"grid of {lat.size} x {lon.size} points: at least 2 rows and 2 columns are needed; take a larger "
+                f"part of "
+                "the field"
+            )
+        if lat.ndim != 1 or lon.ndim != 1:
             raise FieldError(
                 f"grid needs one-dimensional latitude and longitude with at least 2 points each: found {lat.shape} and "
                 f"{lon.shape}; interpolate a curvilinear field to a latitude-longitude grid first"
@@ -385,8 +391,8 @@ class ProjectedGrid(Grid):
     """
 
     mapping: Mapping = dataclasses.field(default_factory=dict)
-    places: np.ndarray = None  # type: ignore[assignment]  # never None once made, as `areas`
-    areas: np.ndarray = None  # type: ignore[assignment]
+    places: Any = None  # an array once made, as `areas`
+    areas: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_plane", True)
@@ -407,7 +413,9 @@ class ProjectedGrid(Grid):
                 value = projection.areas(crs, self.edges, sides)
             else:
                 height, breadth = self.shape
-                corners = projection.at(*self.places, np.arange(height + 1) - 0.5, np.arange(breadth + 1) - 0.5)
+                corners = projection.at(
+                    self.places[0], self.places[1], np.arange(height + 1) - 0.5, np.arange(breadth + 1) - 0.5
+                )
                 value = projection.quadrilaterals(*corners)
             object.__setattr__(self, "areas", value)
         for name in ("places", "areas"):
@@ -468,7 +476,7 @@ class ProjectedGrid(Grid):
         columns = (np.arange(width * factor) + 0.5) / factor - 0.5
         edges = np.interp(np.arange(height * factor + 1) / factor, np.arange(height + 1), self.edges)
         x = self.longitude[0] + columns * self.dlon
-        places = None if self.mapping else projection.at(*self.places, rows, columns)
+        places = None if self.mapping else projection.at(self.places[0], self.places[1], rows, columns)
         fine = ProjectedGrid(0.5 * (edges[:-1] + edges[1:]), x, edges, mapping=self.mapping, places=places)
         own = _blocks(fine.areas, factor).sum((-3, -1))
         return dataclasses.replace(fine, areas=fine.areas * refine(self.areas / own, factor))
@@ -483,7 +491,7 @@ class ProjectedGrid(Grid):
         return dataclasses.replace(
             self, latitude=self.latitude.reshape(-1, factor).mean(1),
             longitude=self.longitude.reshape(-1, factor).mean(1), edges=self.edges[::factor],
-            places=None if self.mapping else projection.at(*self.places, *middle),
+            places=None if self.mapping else projection.at(self.places[0], self.places[1], *middle),
             areas=_blocks(self.areas, factor).sum((-3, -1)),
         )  # fmt: skip
 
@@ -507,7 +515,7 @@ class ProjectedGrid(Grid):
         )
         if not self.mapping:
             degrees, names = {"units": "1"}, ("", "")
-        made = {}
+        made: dict[str, Any] = {}
         for dim, axis, standard, values in (("y", "Y", names[0], self.latitude), ("x", "X", names[1], self.longitude)):
             attrs = (
                 {"standard_name": standard, **degrees} if standard else {"long_name": f"number along {dim}", **degrees}

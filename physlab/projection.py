@@ -27,6 +27,7 @@ def crs_of(mapping: Mapping) -> pyproj.CRS:
     FieldError : parameters that are missing or that pyproj does not understand.
     """
     attrs = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in mapping.items()}
+    attrs = {k: v[0] if isinstance(v, list | tuple) and len(v) == 1 else v for k, v in attrs.items()}
     try:
         for key in ("crs_wkt", "spatial_ref", "epsg_code", "proj4", "proj4text", "proj_params"):
             if str(attrs.get(key) or "").strip():

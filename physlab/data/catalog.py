@@ -100,7 +100,8 @@ def open_dataset(name_or_path: str | Path, mapping: Mapping[str, str] | None = N
 
     Parameters
     ----------
-    name_or_path : a name of :func:`list_datasets`, or a path (see :func:`physlab.data.readers.open_path`).
+    name_or_path : a name of :func:`list_datasets`, or a path (see :func:`physlab.data.ingest.door.open_path`), of which
+        ``FILE::step=3h,level=500`` chooses a part.
     mapping : own names -> names of the library for coordinates and variables.
 
     Returns
@@ -114,12 +115,14 @@ def open_dataset(name_or_path: str | Path, mapping: Mapping[str, str] | None = N
     DownloadError : a download failed;  FieldError : a file without usable coordinates.
     """
     from physlab.data import readers
+    from physlab.data.ingest.files import split_selection
     from physlab.fields import standardise
 
     if str(name_or_path) in CATALOG:
         ds = CATALOG[str(name_or_path)].opener()
         return standardise(ds, mapping) if mapping else ds
-    if isinstance(name_or_path, Path) or Path(name_or_path).expanduser().exists() or _looks_like_path(name_or_path):
+    file, _ = split_selection(name_or_path)
+    if isinstance(name_or_path, Path) or Path(file).expanduser().exists() or _looks_like_path(file):
         return readers.open_path(name_or_path, mapping)
     raise FileNotFoundError(unknown_name(name_or_path))
 

@@ -2,7 +2,7 @@
 
 The C libraries below NetCDF and GRIB can crash or turn for ever on a damaged file, and with them the program that reads
 it. The commands therefore let a copy of their process read a file, with a limit of time, and take what it has read.
-What this cannot guard: data in a file beyond `WHOLE` bytes that are read later, systems that cannot copy a process, and
+What this cannot guard: data beyond `WHOLE` bytes, which are read later, systems that cannot copy a process, and
 the library itself, which is called from programs with threads and does not copy them.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -18,29 +19,42 @@ from typing import TypeVar
 import xarray as xr
 
 from physlab.data.catalog import open_dataset
+from physlab.data.ingest.account import told
+from physlab.data.ingest.files import split_selection
 from physlab.errors import FieldError
 
 SECONDS = 20.0
 """For opening a file; and so many more for each hundred million bytes that are read."""
 WHOLE = 256 << 20
-"""Files up to this size are read as a whole by the copy; larger ones are only opened by it."""
+"""Data up to this size are read as a whole by the copy; larger ones, and what stays lazy, are only opened by it."""
 Result = TypeVar("Result")
 
 
 def open_checked(name: str | Path, mapping: Mapping[str, str] | None = None) -> xr.Dataset:
     """:func:`physlab.open_dataset`, read by a copy of this process, or opened after a copy has opened it and lived.
 
+    What was understood of a file of one's own, converted and left out is told on standard error.
+
     Raises
     ------
     FieldError : the file makes the library that reads it crash, or does not come to an end.
     """
-    path = Path(name).expanduser()
-    if not path.is_file():
-        return open_dataset(name, mapping)
-    if path.stat().st_size <= WHOLE:
-        return survive(lambda: open_dataset(name, mapping).load(), path)
-    survive(lambda: open_dataset(name, mapping).close(), path)
-    return open_dataset(name, mapping)
+    path = Path(split_selection(name)[0]).expanduser()
+    ds = survive(lambda: _small(name, mapping), path) if path.is_file() else None
+    if ds is None:
+        ds = open_dataset(name, mapping)
+    if words := told(ds):
+        print(words, file=sys.stderr)
+    return ds
+
+
+def _small(name: str | Path, mapping: Mapping[str, str] | None) -> xr.Dataset | None:
+    """A file as a whole if it is small and lies in memory, else None: opened, and that is all."""
+    ds = open_dataset(name, mapping)
+    if ds.nbytes > WHOLE or any(da.chunks is not None for da in ds.data_vars.values()):
+        ds.close()
+        return None
+    return ds.load()
 
 
 def survive(read: Callable[[], Result], path: str | Path) -> Result:

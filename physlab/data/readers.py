@@ -1,5 +1,6 @@
-"""From files to data sets with the names, units and signs of the library: one reader for each real data set, one for
-your own.
+"""From files to data sets with the names, units and signs of the library: one reader for each real data set.
+
+Your own files go through :mod:`physlab.data.ingest`.
 
 Names and units are those of :mod:`physlab.cf`. ECMWF counts vertical fluxes positive downward and water in metres;
 PhysLab counts evaporation positive upward and water in kg m-2, so :func:`ecmwf_conventions` turns `e` and `tp` around
@@ -9,7 +10,7 @@ where the units say "m".
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,64 +18,14 @@ import xarray as xr
 
 from physlab.cf import VARIABLES
 from physlab.constants import GRAVITY, WATER_DENSITY
+from physlab.data.ingest.door import open_path as open_path
 from physlab.errors import FieldError
 from physlab.fields import standardise
-from physlab.store import recover
 
 GRIB_SUFFIXES = (".grib", ".grib1", ".grib2", ".grb", ".grb2")
 NETCDF_SUFFIXES = (".nc", ".nc4", ".netcdf", ".cdf", ".h5")
 STORM_USABLE = ((0, 11), (22, 32), (38, 61))
 """First and last step of the continuous intervals of `storm1996`."""
-
-
-# --- your own data ------------------------------------------------------------
-def open_path(path: str | Path, mapping: Mapping[str, str] | None = None) -> xr.Dataset:
-    """Your own NetCDF, Zarr or GRIB file, or a folder of NetCDF files that are merged.
-
-    Parameters
-    ----------
-    path : a file (``.nc``, ``.grib``, ``.grib2``, ...), a Zarr store (folder), or a folder of NetCDF files.
-    mapping : own names -> names of the library, for coordinates and variables, e.g. {"y": "latitude", "TCWV": "tcw"}.
-
-    Raises
-    ------
-    FileNotFoundError : nothing at this path.
-    FieldError : not a file of these kinds, or no usable latitude and longitude.
-    """
-    path = Path(path).expanduser()
-    recover(path)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"no file '{path}': check the path; physlab.list_datasets() shows the names that need no path"
-        )
-    try:
-        if path.is_dir() and not _is_zarr(path):
-            files = sorted(p for p in path.iterdir() if p.suffix.lower() in NETCDF_SUFFIXES)
-            if not files:
-                raise FieldError(
-                    f"folder '{path}' is no Zarr store and holds no NetCDF file: pass a file, a Zarr store or a "
-                    "folder of NetCDF files"
-                )
-            ds = merge_files(files)
-        elif path.is_dir():
-            ds = xr.open_zarr(path)
-        elif path.suffix.lower() in GRIB_SUFFIXES:
-            ds = open_grib(path)
-        else:
-            ds = xr.open_dataset(path)
-    except FieldError:
-        raise
-    except Exception as error:  # each backend raises its own kinds
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        advice = "convert it to NetCDF first"
-        if path.suffix.lower() in GRIB_SUFFIXES:
-            advice = "if it mixes kinds of levels, select one: readers.open_grib(path, typeOfLevel='isobaricInhPa')"
-        raise FieldError(f"cannot read '{path}' as NetCDF, Zarr or GRIB ({reason}): {advice}") from None
-    return tidy(ecmwf_conventions(standardise(ds, mapping)))
-
-
-def _is_zarr(path: Path) -> bool:
-    return any((path / marker).exists() for marker in (".zgroup", ".zmetadata", "zarr.json"))
 
 
 def merge_files(paths: Sequence[Path]) -> xr.Dataset:

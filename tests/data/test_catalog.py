@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from physlab.data import list_datasets, open_dataset
+from physlab.data import account, list_datasets, open_dataset
 from physlab.data.catalog import CATALOG
 from physlab.errors import FieldError, PhysLabError
 
@@ -169,15 +169,25 @@ def test_own_grib_by_path_leaves_no_index_file(real_data, tmp_path):
 
 @pytest.mark.real_data
 def test_own_folder_of_netcdf_files(real_data):
-    ds = open_dataset(real_data / "era5-moisture")
-    xr.testing.assert_identical(ds, open_dataset("era5-moisture"))
+    ds, known = open_dataset(real_data / "era5-moisture"), open_dataset("era5-moisture")
+    assert set(ds.data_vars) == set(known.data_vars)
+    for name, da in known.data_vars.items():
+        xr.testing.assert_allclose(ds[name].drop_attrs(), da.drop_attrs(), rtol=1e-7)
+        if name in ("q", "u", "v", "tcw", "sp", "e"):
+            assert {k: ds[name].attrs[k] for k in ("standard_name", "units")} == {
+                k: da.attrs[k] for k in ("standard_name", "units")
+            }
+    assert "hour" not in ds["tp"].attrs["long_name"], "the file does not say over what time"
 
 
 @pytest.mark.real_data
-def test_mixed_grib_is_refused_with_the_way_out(real_data):
-    with pytest.raises(FieldError, match="typeOfLevel") as caught:
-        open_dataset(real_data / "nam-snapshot" / "nam.t00z.awp21100.tm00.grib2")
-    assert "\n" not in str(caught.value)
+def test_mixed_grib_on_a_lambert_grid_is_put_together_as_far_as_it_fits(real_data):
+    ds, known = open_dataset(real_data / "nam-snapshot" / "nam.t00z.awp21100.tm00.grib2"), open_dataset("nam-snapshot")
+    assert ds["t"].dims == ("level", "y", "x") and ds["crs"].attrs["grid_mapping_name"] == "lambert_conformal_conic"
+    np.testing.assert_allclose(np.diff(ds["x"]), known.attrs["dx"], rtol=1e-5)
+    np.testing.assert_array_equal(ds["u"].sel(level=500), known["u"].sel(level=500))
+    np.testing.assert_allclose(ds["latitude"], known["latitude"])
+    assert "typeOfLevel" in account(ds)
 
 
 # --- your own files ---------------------------------------------------------------------------------------------------
@@ -200,11 +210,15 @@ def test_own_folder_merges_variables_and_times(tmp_path):
     np.testing.assert_array_equal(open_dataset(tmp_path)["TCW"], ds["TCW"])
 
 
-def test_unknown_units_are_left_alone(tmp_path):
+def test_units_are_converted_and_those_of_unknown_quantities_left_alone(tmp_path):
     ds = own_dataset().rename(TCW="t2m")
     ds["t2m"].attrs = {"units": "degC", "long_name": "temperature in Celsius"}
+    ds["index"] = ds["t2m"].assign_attrs(units="degC h", long_name="warmth")
     ds.to_netcdf(tmp_path / "a.nc")
-    assert open_dataset(tmp_path / "a.nc")["t2m"].attrs == ds["t2m"].attrs
+    found = open_dataset(tmp_path / "a.nc")
+    assert found["t2m"].attrs["units"] == "K" and found["t2m"].attrs["long_name"] == "temperature in Celsius"
+    np.testing.assert_allclose(found["t2m"], ds["t2m"] + 273.15)
+    assert found["index"].attrs == ds["index"].attrs and "t2m from degC to K" in account(found)
 
 
 def test_bad_files_are_refused_in_one_line(tmp_path):
@@ -215,7 +229,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
     cases = {
         "rows.nc": r"no latitude coordinate: found dims .* pass mapping=",
-        "noise.nc": "cannot read .* convert it to NetCDF first",
+        "noise.nc": "cannot read .* it is text .'this is no NetCDF'.* convert a grid to NetCDF first",
         "noise.grib": "cannot read",
         "empty": "holds no NetCDF file",
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import xarray as xr
 
 MARK = "PhysLab read "
+MOST = 12  # notes of a kind in the account
 
 
 @dataclass
@@ -37,9 +39,11 @@ class Account:
     @property
     def line(self) -> str:
         """The account in one line."""
-        parts = ["; ".join(self.understood) or "nothing special"]
-        parts.append("changed: " + "; ".join(self.changed) if self.changed else "nothing changed")
-        return f"{MARK}{self.file}: " + " | ".join(" ".join(part.split()) for part in parts)
+        parts = []
+        for words, texts in (("", self.understood), ("changed: ", self.changed)):
+            more = f"; and {len(texts) - MOST} more" if len(texts) > MOST else ""
+            parts.append(words + "; ".join(texts[:MOST]) + more if texts else "nothing changed" if words else "fields")
+        return f"{MARK}{Path(self.file).name}: " + " | ".join(" ".join(part.split()) for part in parts)
 
     def keep(self, ds: xr.Dataset) -> xr.Dataset:
         """The data set with the account as the last line of its history."""
@@ -54,3 +58,8 @@ def account(ds: xr.Dataset | xr.DataArray) -> str:
         if MARK in line:
             return line[line.index(MARK) :]
     return ""
+
+
+def told(ds: xr.Dataset) -> str:
+    """The account in two lines, for people: what was understood, and what was changed or left out."""
+    return account(ds).replace(" | ", "\n  ", 1)

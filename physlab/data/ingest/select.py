@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import xarray as xr
 
+from physlab.data.ingest.account import Account
 from physlab.errors import FieldError
 
 TINY = 1e-5  # degrees: what single precision makes of 0.01 near 360
@@ -107,3 +110,46 @@ def period(ds: xr.Dataset, first: str, last: str) -> xr.Dataset:
     if part.sizes["time"] == 0:
         raise FieldError(f"no time from {first} to {last}: {covered}; name a period inside")
     return ds if single else part
+
+
+def choose(ds: xr.Dataset, wanted: dict[str, str], note: Account) -> xr.Dataset:
+    """What FILE::level=500,time=2024-01-01 asks for: by value, of a time also a day or a month, of A:B by number.
+
+    Raises
+    ------
+    FieldError : no such dimension or value.
+    """
+    for key, text in wanted.items():
+        if key == "variable":
+            names = text.split("+")
+            absent = [name for name in names if name not in ds.data_vars]
+            if absent:
+                raise FieldError(
+                    f"'{note.file}' has no {', '.join(absent)}: it has {', '.join(map(str, ds.data_vars))}"
+                )
+            ds = ds[names]
+        elif key not in ds.dims:
+            raise FieldError(
+                f"'{note.file}' has nothing to choose by {key}={text}: it has {', '.join(map(str, ds.dims))}"
+            )
+        elif re.fullmatch(r"\d*:\d*", text):
+            first, last = (int(part) if part else None for part in text.split(":"))
+            ds = ds.isel({key: slice(first, last)})
+        elif key == "time":
+            ds = period(ds, text, text)
+        else:
+            values = ds[key].values if key in ds.coords else np.arange(ds.sizes[key])
+            same = values.astype(str) == text
+            if values.dtype.kind in "iuf":
+                try:
+                    same = np.isclose(values, float(text), rtol=1e-6)
+                except ValueError:
+                    same = np.zeros(values.shape, bool)
+            if not same.any():
+                raise FieldError(
+                    f"'{note.file}' has no {key}={text}: it has "
+                    f"{', '.join(map(str, values[:8]))}{' ...' * (values.size > 8)}"
+                )
+            ds = ds.isel({key: int(same.argmax())})
+        note.did(f"chosen {key}={text}")
+    return ds
