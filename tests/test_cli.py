@@ -118,7 +118,8 @@ def test_downscale_takes_other_names(tmp_path, capsys):
 
 def test_downscale_gives_members_where_the_method_has_them(tmp_path, capsys):
     source, target, folder = tmp_path / "coarse.nc", tmp_path / "fine.nc", tmp_path / "model"
-    coarse = (coarse_field() + 280).rename(tcw="t_low").assign(u_low=coarse_field().tcw)
+    coarse = (coarse_field() + 280).rename(tcw="t_low").assign(u_low=coarse_field().tcw.assign_attrs(units="m s-1"))
+    coarse["t_low"].attrs = {"units": "K"}
     coarse.to_netcdf(source, engine="h5netcdf")
     small = {"unet": (4, 8), "vae": (4, 8), "levels": (8, 8), "features": 8}
     latitude = np.linspace(38.25, 55.75, 32)
@@ -151,7 +152,11 @@ def test_train_latent_on_fields_of_yours(tmp_path, capsys):
     t = 280 + rng.standard_normal((30, 32, 48)).cumsum(1).cumsum(2) / 20
     height = ("latitude", "longitude"), rng.uniform(0, 2000, (32, 48)), {"units": "m"}
     fine = xr.Dataset({"t2m": (list(coordinates), t, {"units": "K"}), "orog": height}, coordinates)
-    fine.assign(u10=fine.t2m * 0 + 5, v10=fine.t2m * 0 - 2).to_netcdf(source, engine="h5netcdf")
+    wind = {
+        "u10": (fine.t2m * 0 + 5).assign_attrs(units="m s-1"),
+        "v10": (fine.t2m * 0 - 2).assign_attrs(units="m s-1"),
+    }
+    fine.assign(wind).to_netcdf(source, engine="h5netcdf")
     command = ["train-latent", str(source), str(folder), "--steps", "3", "--gap", "24",
                "--drivers", "t2m", "u10", "v10", "--weight", "0.5"]  # fmt: skip
     cli.main(command)

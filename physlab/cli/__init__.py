@@ -74,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(f"physlab {__version__}")
         return
+    guard = sys.modules.get("physlab.data.guard")
+    if guard is not None:
+        guard.ACCOUNTS.clear()  # of a command before, which failed
     try:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and argv and argv[0] in COMMANDS and "train" not in argv[0]:
             raise ValueError(f"physlab {argv[0]} is one process: start it without torchrun, which is for trainings")
@@ -84,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             args=argv,
             config=(tyro.conf.FlagCreatePairsOff,),
         )
+        if "physlab.data.guard" in sys.modules:
+            sys.modules["physlab.data.guard"].tell()
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None

@@ -28,12 +28,14 @@ SECONDS = 20.0
 WHOLE = 256 << 20
 """Data up to this size are read as a whole by the copy; larger ones, and what stays lazy, are only opened by it."""
 Result = TypeVar("Result")
+ACCOUNTS: list[str] = []
+"""What the commands tell at once at a terminal, else when all went well: a refusal takes its place and is one line."""
 
 
 def open_checked(name: str | Path, mapping: Mapping[str, str] | None = None) -> xr.Dataset:
     """:func:`physlab.open_dataset`, read by a copy of this process, or opened after a copy has opened it and lived.
 
-    What was understood of a file of one's own, converted and left out is told on standard error.
+    What was understood of a file of one's own, converted and left out waits for :func:`tell`.
 
     Raises
     ------
@@ -44,8 +46,16 @@ def open_checked(name: str | Path, mapping: Mapping[str, str] | None = None) -> 
     if ds is None:
         ds = open_dataset(name, mapping)
     if words := told(ds):
-        print(words, file=sys.stderr)
+        ACCOUNTS.append(words)
+        if sys.stderr.isatty():
+            tell()
     return ds
+
+
+def tell() -> None:
+    """Print the accounts of the files that have been read, each once."""
+    while ACCOUNTS:
+        print(ACCOUNTS.pop(0), file=sys.stderr)
 
 
 def _small(name: str | Path, mapping: Mapping[str, str] | None) -> xr.Dataset | None:
