@@ -154,7 +154,7 @@ class FieldMethod(Checked):
         if progress is not None:
             progress(1, 1)
         note = f"{self.name}, {len(y)} observations ({', '.join(f'{counts[k]} {k}' for k in counts)})"
-        told = provenance(note, account, time, self.checks, self.settings(), background.attrs)
+        told = provenance(note, len(y), account, time, self.checks, self.settings(), background.attrs)
         return made.assign({str(n): da for n, da in fixed.data_vars.items()}).assign_attrs(told)
 
     def _watched(self, method: Method, progress: Progress | None, cancel: Cancel | None) -> Method:
@@ -371,11 +371,17 @@ def channels_to_dataset(x: torch.Tensor, like: xr.Dataset) -> xr.Dataset:
 
 
 def provenance(
-    note: str, account: Account, time: np.datetime64 | None, checks: Checks, settings: Mapping, before: Mapping
+    note: str,
+    used: int,
+    account: Account,
+    time: np.datetime64 | None,
+    checks: Checks,
+    settings: Mapping,
+    before: Mapping,
 ) -> dict[str, Any]:
     """Attributes of an analysis: those of the background, and what became of the observations."""
     told = {**before, "analysis": note, **settings, "observations": account.name}
-    told["observations_account"] = account.text() or "all were used"
+    told["observations_account"] = account.text() or ("all were used" if used else "no observation has a value")
     told["background_check"] = f"{checks.sigmas:g} standard deviations" if checks.sigmas else "none"
     if time is not None:
         told["background_time"] = f"{np.datetime_as_string(time, 'm')}Z"

@@ -148,7 +148,7 @@ class Learned(Checked, Stored):
         note = f"{type(self).__name__}, {used['used']} observations ({left})"
         out = out.expand_dims("time").assign_coords(time=background["time"]) if "time" in background.dims else out
         settings = {"members": members, "seed": seed, "centred": int(self.centred)}
-        return out.assign_attrs(provenance(note, account, time, self.checks, settings, background.attrs))
+        return out.assign_attrs(provenance(note, used["used"], account, time, self.checks, settings, background.attrs))
 
     def bounded(self, x: Tensor) -> Tensor:
         """States (..., C, H, W) in SI units with humidity and column water not below zero."""

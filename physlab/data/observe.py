@@ -148,10 +148,12 @@ def checked(observations: xr.Dataset, state: xr.Dataset) -> xr.Dataset:
     keys = ["variable", "level", "latitude", "longitude", *(["time"] if "time" in frame else [])]
     groups = places.groupby(keys, dropna=False, sort=False)
     sums = groups[["w", "wy"]].sum().reset_index()
+    alone = groups["w"].size().to_numpy() == 1  # as they stand, without rounding
+    value = np.where(alone, groups["value"].first(), sums["wy"] / sums["w"])
+    error = np.where(alone, groups["error"].first(), sums["w"] ** -0.5)
     extras = {"time": sums["time"]} if "time" in frame else {}
     extras |= {"line": groups["line"].first().to_numpy()} if "line" in frame else {}
-    out = table(sums["variable"], sums["level"], sums["latitude"], sums["longitude"], sums["wy"] / sums["w"],
-                sums["w"] ** -0.5, **extras)  # fmt: skip
+    out = table(sums["variable"], sums["level"], sums["latitude"], sums["longitude"], value, error, **extras)
     return out.assign_attrs(missing=missing, merged=len(frame) - len(sums))
 
 

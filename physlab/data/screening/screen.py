@@ -17,6 +17,9 @@ from physlab.data.stations.words import UNITS, quantity
 from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid
 
+LARGEST = 1e100
+"""Error of an observation that is a number of a computer, not of a measurement; its square is finite."""
+
 
 def screen(
     observations: xr.Dataset,
@@ -49,7 +52,7 @@ def screen(
     checks = checks or Checks()
     account = Account(str(observations.attrs.get("source", "observations")))
     frame = _frame(observations)
-    absent = frame["value"].isna().to_numpy()
+    absent = ~np.isfinite(frame["value"].to_numpy(float))
     missing, frame = int(absent.sum()), frame[~absent]
     before = len(frame)
     frame = frame.drop_duplicates([*COLUMNS, "time", "station", "units"])
@@ -109,7 +112,7 @@ def _frame(observations: xr.Dataset) -> pd.DataFrame:
 
 
 def _errors(frame: pd.DataFrame, account: Account) -> None:
-    wrong = frame[~(np.isfinite(frame["error"]) & (frame["error"] > 0))]
+    wrong = frame[~((frame["error"] < LARGEST) & (frame["error"] > 1 / LARGEST))]
     if len(wrong):
         at = when.where(wrong, np.arange(len(wrong)) == 0)[0]
         raise PhysLabError(
@@ -117,8 +120,8 @@ def _errors(frame: pd.DataFrame, account: Account) -> None:
             f"{wrong['error'].iloc[0]:g}, "
             f"{at}): pass standard deviations; an exact observation gets a small one"
         )
-    if not np.isfinite(frame[["latitude", "longitude", "value"]].to_numpy(float)).all():
-        raise FieldError("observations with a place or a value that is not finite: leave them out")
+    if not np.isfinite(frame[["latitude", "longitude"]].to_numpy(float)).all():
+        raise FieldError("observations with a place that is not finite: leave them out")
 
 
 def _matched(frame: pd.DataFrame, known: dict[str, Known], account: Account) -> pd.DataFrame:
@@ -203,8 +206,9 @@ def _credible(part, name: str, what: str, to: str, said: bool, one: Known | None
     if fit.all():
         return part
     wrong = ~fit
-    if not said and 2 * wrong.sum() >= len(part):
-        raise FieldError(no_unit(part[wrong], name, to, account.name, guess(values[wrong], what, to, one)))
+    fits = guess(values[wrong], what, to, one)
+    if not said and fits and 2 * wrong.sum() >= len(part):
+        raise FieldError(no_unit(part[wrong], name, to, account.name, fits))
     account.leave(f"of {name} with a value that cannot be",
                   [f"{w}: {v:g}" for w, v in zip(when.where(part, wrong), values[wrong], strict=True)])  # fmt: skip
     return part[fit]
@@ -220,16 +224,14 @@ def guess(values: np.ndarray, what: str, to: str, one: Known | None = None) -> s
     return min(fit, key=lambda other: float(np.median(np.abs(units.convert(values, other, to) - middle))))
 
 
-def no_unit(wrong: pd.DataFrame, name: str, to: str, source: str, fits: str = "") -> str:
-    """The sentence for values that nobody gave a unit."""
+def no_unit(wrong: pd.DataFrame, name: str, to: str, source: str, fits: str) -> str:
+    """The sentence for values that nobody gave a unit and that fit in another one than the background's."""
     row = wrong.iloc[0]
     line = f"line {int(row['line'])}, " if row.get("line", 0) > 0 else ""
-    hint = f", but may be in {fits}" if fits else ""
     return (
         f"{source}: {name} {row['value']:g} ({line}{row['latitude']:g} N {row['longitude']:g} E) comes without a "
-        "unit and cannot be "
-        f"in {to}, the unit of the background{hint}: write units, as a column `units`, in the heading ({name} "
-        f"[{fits or to}]) or by --units {fits or to}"
+        f"unit and cannot be in {to}, the unit of the background, but may be in {fits}: write units, as a column "
+        f"`units`, in the heading ({name} [{fits}]) or by --units {fits}"
     )
 
 

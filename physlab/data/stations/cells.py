@@ -23,7 +23,7 @@ SURE = (-999.0, -999.9, -999.99, -9999.0, -9999.9, -9999.99, -99999.0, -99999.9,
 PERHAPS = (9999.0, 999.9, 999.99, 999.0, 99.9, 99.99, -99.0, -99.9, 990.0, 32767.0, 8888.0)
 """Codes that may be measurements (999.9 hPa): they count where the quantity cannot have that value."""
 HUGE = (1e20, 1e30, 1e33, 1e34, 1e35, 1e36, 1e37, 9.969209968386869e36, 3.4028234663852886e38, 1.7976931348623157e308)
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", flags=re.I)
+NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)", flags=re.I)
 PLACE = re.compile(
     r"""(?P<first>[NSEW])?\s*(?P<sign>[+-])?\s*(?P<degrees>\d+(\.\d+)?)\s*(°|deg|d)?\s*
     ((?P<minutes>\d+(\.\d+)?)\s*['′m]?\s*)?((?P<seconds>\d+(\.\d+)?)\s*("|″|''|s)?\s*)?(?P<last>[NSEW])?""",
@@ -121,7 +121,7 @@ def codes(values: np.ndarray, quantity: str = "", units: str = "", more: Sequenc
     values = np.asarray(values, dtype=float)
     with np.errstate(over="ignore", invalid="ignore"):
         huge = np.isclose(np.abs(values)[:, None], np.array(HUGE), rtol=1e-5, atol=0).any(1)
-    huge &= np.isfinite(values)
+    huge |= np.isinf(values)
     found = np.isin(values, SURE) | huge
     if quantity in RANGES:
         found = (found | np.isin(values, PERHAPS)) & ~possible(values, quantity, units)
