@@ -234,7 +234,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
         try:
             return Interpolate(baseline[1], int(baseline[3]), baseline[2] or "none")
         except PhysLabError as error:
-            raise CheckpointError(str(error)) from None
+            if baseline[2] in registry.specs("constraints"):  # "soft", which is no layer
+                raise CheckpointError(str(error)) from None
     known = {name: folder for kind in PLACES for name, folder in folders_of(kind).items()}
     folder = next((known[name] for name in (text, f"{text}-s0") if name in known), Path(text))
     recover(folder)

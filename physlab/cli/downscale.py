@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from physlab.cli.options import pairs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
 
 
 def downscale(
@@ -18,32 +24,110 @@ def downscale(
     members: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    zarr_format: Literal[2, 3] | None = None,
 ) -> None:
     """Refine a coarse field of yours and write the result.
 
+    Large files are computed and written step by step; a run that was killed goes on where it was when the same command
+    is given again. Cells without a value stay without one.
+
     Args:
         input: NetCDF, Zarr or GRIB file, or a name of `physlab list data`.
-        model: a name of `physlab list models` (bicubic+add-x4 needs no training), or a checkpoint folder.
+        model: a name of `physlab list models`, or a checkpoint folder. Without training: bicubic+mult-x4 for what
+            cannot be negative (rain, humidity, cloud), bicubic+add-x4 for the rest (temperature, pressure, wind).
         output: file to write, .nc or .zarr.
         mapping: your names and the library's, as in lat_name=latitude tcwv=tcw.
         statics: file with orog (m) or land (share of land) on the fine grid, for methods that ask for them.
         members: of the ensemble, for methods that give one; without it as many as the method thinks right.
         seed: of the ensemble.
         device: cpu, cuda, cuda:1, mps, or auto: a CUDA device if there is one.
+        zarr_format: of a Zarr output, 2 or 3; without it that of a Zarr input, else 2.
     """
     from physlab import load_model
+    from physlab.data.cfout.provenance import command_line, digest_of, remember
     from physlab.data.guard import open_checked
-    from physlab.data.writer import write_dataset
+    from physlab.data.ingest.account import account
+    from physlab.data.writer import check_target, write_dataset
     from physlab.downscale.base import GriddedDownscaler
+    from physlab.downscale.steps import in_steps, takes_steps
+    from physlab.downscale.suited import suited
     from physlab.downscale.terrain import ground_of
     from physlab.train.devices import choose_device
     from physlab.train.progress import Bar
 
     names = pairs(mapping) or None
+    check_target(output)
     method, coarse = load_model(model, choose_device(device)), open_checked(input, names)
     if not isinstance(method, GriddedDownscaler):
         raise ValueError(f"{model} is a {type(method).__name__}: choose a method that refines fields by a factor")
     ground = None if statics is None else ground_of(open_checked(statics, names))
+    zarr_format = zarr_format or (3 if coarse.encoding.get("format") == "zarr3" else 2)
+    card = getattr(method, "card", None) or {}
+    chosen, notes = suited(method, coarse)
+    step_by_step = takes_steps(chosen)
     with Bar(model, 1) as bar:
-        fine = method.downscale(coarse, statics=ground, members=members, seed=seed, progress=bar.share)
-    print(write_dataset(fine, output), "with", ", ".join(f"{name} {size}" for name, size in fine.sizes.items()))
+        given = in_steps(coarse, method.factor) if step_by_step else coarse
+        fine = chosen.downscale(given, statics=ground, members=members, seed=seed, progress=bar.share)
+        for line in (account(coarse), *notes):
+            if line:
+                print(line, file=sys.stderr)
+        known = command_line() or f"downscaled with {model}"
+        ensemble = "member" in fine.dims and "member" not in coarse.dims
+        fine = remember(
+            fine, known, *notes, model=model, card_sha256=digest_of(card) if card else None, factor=method.factor,
+            members=fine.sizes["member"] if ensemble else None, seed=seed if ensemble else None,
+        )  # fmt: skip
+        belongs = {
+            "input": digest_of(input), "mapping": sorted(mapping), "model": model, "card": digest_of(card),
+            "seed": seed, "statics": digest_of(statics), "members": members, "format": zarr_format, "notes": notes,
+        }  # fmt: skip
+        tally = Tally(fine)
+        write_dataset(
+            fine, output, zarr_format=zarr_format, belongs_to=belongs if given is not coarse else None,
+            progress=bar.share, seen=tally.see,
+        )  # fmt: skip
+    for line in tally.notes(method.factor):
+        print(line, file=sys.stderr)
+    print(output, "with", ", ".join(f"{name} {size}" for name, size in fine.sizes.items() if name != "bnds"))
+
+
+class Tally:
+    """Counts while fields are written: cells without a value, and negative ones of what cannot be negative."""
+
+    def __init__(self, fine: xr.Dataset) -> None:
+        from physlab.cf import non_negative
+
+        self.cells: dict[str, int] = {}
+        self.missing: dict[str, int] = {}
+        self.negative: dict[str, int] = {}
+        self.positive = {str(name) for name, da in fine.data_vars.items() if non_negative(da)}
+
+    def see(self, name: str, values: np.ndarray) -> None:
+        """Count a block."""
+        import numpy as np
+
+        self.cells[name] = self.cells.get(name, 0) + values.size
+        if values.dtype.kind == "f":
+            self.missing[name] = self.missing.get(name, 0) + int(np.isnan(values).sum())
+        if name in self.positive:
+            self.negative[name] = self.negative.get(name, 0) + int((values < 0).sum())
+
+    def notes(self, factor: int) -> list[str]:
+        """What is to be said."""
+        made = []
+        for name, count in self.missing.items():
+            if count:
+                made.append(
+                    f"{_percent(count, self.cells[name])} of the cells of '{name}' have no value, as in the input"
+                )
+        for name, count in self.negative.items():
+            if count:
+                made.append(
+                    f"{_percent(count, self.cells[name])} of the cells of '{name}' are negative, which it cannot be: "
+                    f"bicubic+mult-x{factor} conserves and keeps the sign"
+                )
+        return made
+
+
+def _percent(count: int, cells: int) -> str:
+    return f"{100 * count / cells:.3g} %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from physlab.errors import PhysLabError
 from physlab.store import Parts, new_folder, parts_of, write_file
 
 Told = Callable[[int, int], object]
+Seen = Callable[[str, np.ndarray], object]
 
 
 def write_dataset(
@@ -25,6 +27,7 @@ def write_dataset(
     zarr_format: int | None = None,
     belongs_to: Mapping[str, object] | None = None,
     progress: Told | None = None,
+    seen: Seen | None = None,
 ) -> Path:
     """Write a data set, whole or not at all, in the form of :func:`physlab.data.cfout.template.template`.
 
@@ -39,6 +42,7 @@ def write_dataset(
     zarr_format : 2, which every reader knows, or 3; None for 2.
     belongs_to : what the data are made from (digests, options), JSON values; None: nothing is kept of a killed run.
     progress : called with (blocks done, blocks in all).
+    seen : called with the name and the values of each field, or of each block that is computed now.
 
     Raises
     ------
@@ -53,20 +57,25 @@ def write_dataset(
     format_of = zarr_format or 2
     if path.suffix == ".zarr":
         ds = zarr.prepared(ds)
-    if belongs_to is None and not any(ds[name].chunks for name in plans):
-        if path.suffix == ".nc" and sum(ds[name].nbytes for name in plans) < 8 * layout.BLOCK:
-            return write_file(path, netcdf.small_bytes(ds))
-    if not plans:
+    in_blocks = belongs_to is not None or any(ds[name].chunks for name in plans)
+    size = sum(ds[name].nbytes for name in plans)
+    if not plans or (path.suffix == ".nc" and not in_blocks and size < 8 * layout.BLOCK):
+        ds = ds.load()
+        for name, da in ds.data_vars.items() if seen is not None else ():
+            if da.ndim > 1 and da.dtype.kind in "iuf":
+                seen(str(name), da.values)
         if path.suffix == ".nc":
             return write_file(path, netcdf.small_bytes(ds))
         with new_folder(path, "zarr") as part:
             zarr.start(part, ds, {}, format_of)
         return path
-    with parts_of(path, belongs_to or {"once": pd.Timestamp.now().isoformat()}) as parts:
+    made_of = dict(belongs_to or {"once": pd.Timestamp.now().isoformat()})
+    made_of["plans"] = {name: (str(ds[name].dtype), *dataclasses.astuple(plan)) for name, plan in plans.items()}
+    with parts_of(path, made_of) as parts:
         if path.suffix == ".zarr":
-            _to_zarr(ds, plans, parts, format_of, progress)
+            _to_zarr(ds, plans, parts, format_of, progress, seen)
         else:
-            _to_netcdf(ds, plans, parts, progress)
+            _to_netcdf(ds, plans, parts, progress, seen)
     return path
 
 
@@ -88,7 +97,12 @@ def check_target(path: str | Path, zarr_format: int | None = None) -> Path:
 
 
 def _to_zarr(
-    ds: xr.Dataset, plans: Mapping[str, layout.Plan], parts: Parts, version: int, progress: Told | None
+    ds: xr.Dataset,
+    plans: Mapping[str, layout.Plan],
+    parts: Parts,
+    version: int,
+    progress: Told | None,
+    seen: Seen | None,
 ) -> None:
     store = parts.folder / "store"
     if "started" not in parts:
@@ -99,15 +113,17 @@ def _to_zarr(
         zarr.put(store, name, block, values)
         parts.put(label, files_of=zarr.files_of(store, name, plans[name], block, version))
 
-    _each_block(ds, plans, parts, put, progress)
+    _each_block(ds, plans, parts, put, progress, seen)
     parts.to_folder("store", "zarr")
 
 
-def _to_netcdf(ds: xr.Dataset, plans: Mapping[str, layout.Plan], parts: Parts, progress: Told | None) -> None:
+def _to_netcdf(
+    ds: xr.Dataset, plans: Mapping[str, layout.Plan], parts: Parts, progress: Told | None, seen: Seen | None
+) -> None:
     def put(name: str, block: tuple[slice, ...], values: np.ndarray, label: str) -> None:
         parts.put(label, netcdf.packed(values, plans[name], block))
 
-    labels = _each_block(ds, plans, parts, put, progress)
+    labels = _each_block(ds, plans, parts, put, progress, seen)
     large = {name: (ds[name].variable, plan) for name, plan in plans.items()}
     found = {name: [parts.folder / label for label in labels[name]] for name in plans}
     frame, links = ds.drop_vars(list(plans)), {name: netcdf.links(ds, name) for name in plans}
@@ -120,6 +136,7 @@ def _each_block(
     parts: Parts,
     put: Callable[[str, tuple[slice, ...], np.ndarray, str], None],
     progress: Told | None,
+    seen: Seen | None,
 ) -> dict[str, list[str]]:
     """Compute and put what is not there yet; the labels of all blocks by variable."""
     total, done = sum(map(len, plans.values())), 0
@@ -131,7 +148,10 @@ def _each_block(
             label = f"{number}-{k}"
             labels.setdefault(name, []).append(label)
             if label not in parts:
-                put(name, block, np.ascontiguousarray(ds[name].variable[block].values), label)
+                values = np.ascontiguousarray(ds[name].variable[block].values)
+                if seen is not None:
+                    seen(name, values)
+                put(name, block, values, label)
             done += 1
             if progress is not None:
                 progress(done, total)

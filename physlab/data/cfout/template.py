@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import sys
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +10,7 @@ import xarray as xr
 
 from physlab.cf import LINKS, VARIABLES, inherited, kind
 from physlab.data.cfout import attributes, times
+from physlab.data.cfout.provenance import remembered
 from physlab.grid import latitude_edges
 
 CONVENTIONS = "CF-1.11"
@@ -30,35 +25,8 @@ COORDINATES: dict[str, dict[str, str]] = {
     "longitude": {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"},
     "member": {"standard_name": "realization", "long_name": "member of the ensemble", "units": "1"},
 }
-MARK = re.compile(r" PhysLab \d[\w.+-]*: ")
 TEMPERATURES = ("K", "degC", "degree_Celsius", "Celsius", "degF")
-
-try:
-    VERSION = version("physlab")
-except PackageNotFoundError:  # a copy that was not installed
-    VERSION = "0.0.0"
 AGAIN = ("of the hour before",)  # in the long names of our own accumulated variables
-
-
-def remember(ds: xr.Dataset, step: str, **provenance: Any) -> xr.Dataset:
-    """The data set with a line more in its history and with attributes that say where it comes from.
-
-    Parameters
-    ----------
-    step : what was done, one line.
-    provenance : attributes, such as model="tcw-x4-softmax-s0", seed=0; None is left out.
-    """
-    before = str(ds.attrs.get("history") or "").rstrip()
-    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} PhysLab {VERSION}: {' '.join(step.split())}"
-    known = {f"physlab_{key}": value for key, value in provenance.items() if value is not None}
-    return ds.assign_attrs({**known, "physlab_version": VERSION, "history": f"{before}\n{line}" if before else line})
-
-
-def command_line() -> str:
-    """The command that runs, as it was typed; empty where it is none of ours, so that what a program writes does not
-    depend on the time of day."""
-    ours = Path(sys.argv[0]).name in ("physlab", "physlab.exe") or sys.argv[0].endswith(f"physlab{os.sep}__main__.py")
-    return shlex.join(["physlab", *sys.argv[1:]]) if ours else ""
 
 
 def template(ds: xr.Dataset) -> xr.Dataset:
@@ -87,13 +55,7 @@ def template(ds: xr.Dataset) -> xr.Dataset:
     kept.pop("Conventions", None)
     ds.attrs = {"Conventions": CONVENTIONS, **kept}
     ds.attrs.setdefault("title", "fields written by PhysLab")
-    last = str(ds.attrs.get("history") or "").rstrip().rpartition("\n")[2]
-    if MARK.search(last):
-        return ds
-    command = command_line()
-    if command:
-        return remember(ds, command)
-    return ds if ds.attrs.get("history") else ds.assign_attrs(history=f"written by PhysLab {VERSION}")
+    return remembered(ds)
 
 
 def _without_empty_time(ds: xr.Dataset) -> xr.Dataset:

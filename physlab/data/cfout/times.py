@@ -80,7 +80,7 @@ def _calendar(values: np.ndarray) -> str:
     if not values.size:
         return "standard"
     if values.dtype.kind == "M":
-        return "standard" if values.min() >= GREGORIAN else "proleptic_gregorian"
+        return "standard" if values.min().astype("datetime64[D]") >= GREGORIAN else "proleptic_gregorian"
     return str(values[0].calendar)
 
 

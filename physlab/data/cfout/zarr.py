@@ -44,10 +44,10 @@ def encodings(ds: xr.Dataset, plans: dict[str, Plan]) -> dict[str, dict]:
 
 def start(folder: Path, ds: xr.Dataset, plans: dict[str, Plan], zarr_format: int) -> None:
     """The store with all metadata and what is small; the large variables stay empty."""
-    lazy = ds.copy()
-    for name, plan in plans.items():
-        import dask.array
+    import dask.array
 
+    lazy = ds.drop_vars(list(plans)).load()
+    for name, plan in plans.items():
         variable = ds[name].variable
         lazy[name] = (
             variable.dims,

@@ -1,0 +1,114 @@
+"""A baseline for each variable that suits it: what cannot be negative is multiplied, everything else shifted.
+
+The additive layer shifts a whole block; where a dry cell lies beside rain its children become negative: a third of the
+cells of a rain field. The multiplicative layer conserves as exactly and keeps the sign. A program gets the method that
+it names from :meth:`~physlab.downscale.base.FieldDownscaler.downscale`; this is for the command line, which says what
+it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from physlab import cf
+from physlab.downscale.base import Downscaler, FieldDownscaler
+from physlab.downscale.interpolate import METHODS, Interpolate
+from physlab.downscale.place import fields_of, space_of
+from physlab.registry import Spec
+
+DRY = 0.01
+"""A field holds dry cells if some are below this share of the mean of those above zero."""
+THRESHOLD = 1e-3
+"""Of the multiplicative layer, in units of the mean of what is above zero, and at most in those of the field."""
+LOOKED_AT = 8  # fields of a variable
+
+
+class Suited(FieldDownscaler):
+    """A method, and others in its place for some variables.
+
+    Parameters
+    ----------
+    method : for all variables that `others` does not name.
+    others : variable -> method of the same factor.
+    """
+
+    def __init__(self, method: FieldDownscaler, others: Mapping[str, FieldDownscaler]) -> None:
+        self.method, self.others = method, dict(others)
+        self.name, self.factor, self.variable, self.domain = method.name, method.factor, method.variable, method.domain
+
+    @property
+    def spec(self) -> Spec:
+        return replace(self.method.spec)
+
+    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """As the method does."""
+        return self.method.predict(coarse, weights)
+
+    def _now(
+        self, values: np.ndarray, da: xr.DataArray, weights: Tensor, periodic: bool, watch: Callable[[], None] | None
+    ) -> np.ndarray:
+        chosen = self.others.get(str(da.name), self.method)
+        return chosen._now(values, da, weights, periodic, watch)
+
+
+class Within(Interpolate):
+    """Interpolation of a share, with the scaled additive layer: nothing below 0 or above the whole.
+
+    Parameters
+    ----------
+    method, factor : see :class:`Interpolate`.
+    whole : 1, or 100 for per cent.
+    """
+
+    def __init__(self, method: str, factor: int, whole: float) -> None:
+        super().__init__(method, factor, "scaled_add", bounds=(0.0, whole))
+        self.whole = whole
+
+    @torch.no_grad()
+    def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(..., h, w) -> (..., h*N, w*N): what the layer is given lies within the bounds, so that its result does."""
+        fine = METHODS[self.method](coarse, self.factor).clamp(0.0, self.whole)
+        return self.layer(fine, coarse, weights).clamp(0.0, self.whole)
+
+
+def suited(method: Downscaler, coarse: xr.Dataset) -> tuple[Downscaler, list[str]]:
+    """What a baseline becomes for these fields, and what is to be said about it; any other method stays as it is."""
+    if not isinstance(method, Interpolate) or method.constraint not in ("add", "scaled_add", "mult"):
+        return method, []
+    others, notes = {}, []
+    for name in fields_of(coarse)[0]:
+        da = coarse[name]
+        if not cf.non_negative(da):
+            continue
+        mean, lowest, highest = _look(da)
+        if not mean > 0 or lowest > DRY * mean:
+            continue
+        if cf.kind(da) == "fraction":
+            whole = 1.0 if highest <= 1.5 else 100.0
+            others[str(name)] = Within(method.method, method.factor, whole)
+            does = f"is a share: {others[str(name)].name} within 0 and {whole:g} was used for it"
+        else:
+            threshold = min(THRESHOLD, THRESHOLD * mean)
+            others[str(name)] = Interpolate(method.method, method.factor, "mult", threshold=threshold)
+            does = f"cannot be negative and has dry cells: {others[str(name)].name} was used for it"
+        if method.name != others[str(name)].name:
+            notes.append(f"'{name}' {does}, which conserves as {method.name} does and keeps the sign")
+    return (Suited(method, others), notes) if others else (method, [])
+
+
+def _look(da: xr.DataArray) -> tuple[float, float, float]:
+    """Mean of the values above zero, lowest and highest value, of some fields of a variable."""
+    for dim in (d for d in da.dims if d not in space_of(da)):
+        count = da.sizes[dim]
+        da = da.isel({dim: np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int))})
+    values = np.asarray(da.values, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    wet = values[values > 0]
+    ends = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    return (float(wet.mean()) if wet.size else 0.0), *ends
