@@ -186,7 +186,8 @@ def _without(source: Path, name: str) -> Path:
     ("spoil", "expected"),
     [
         (lambda ds: ds.isel(latitude=0, drop=True), "latitude"),
-        (lambda ds: ds.where(ds.tcw != ds.tcw.max()), "NaN"),
+        (lambda ds: ds.where(ds.tcw != ds.tcw.max(), np.inf), "infinite"),
+        (lambda ds: ds.where(ds.tcw < 0), "no value at all"),
     ],
 )
 def test_bad_input_writes_nothing(spoil, expected, tmp_path, capsys):

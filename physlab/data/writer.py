@@ -69,9 +69,8 @@ def write_dataset(
         with new_folder(path, "zarr") as part:
             zarr.start(part, ds, {}, format_of)
         return path
-    made_of = dict(belongs_to or {"once": pd.Timestamp.now().isoformat()})
-    made_of["plans"] = {name: (str(ds[name].dtype), *dataclasses.astuple(plan)) for name, plan in plans.items()}
-    with parts_of(path, made_of) as parts:
+    shapes = {name: (str(ds[name].dtype), *dataclasses.astuple(plan)) for name, plan in plans.items()}
+    with parts_of(path, None if belongs_to is None else {**belongs_to, "shapes": shapes}) as parts:
         if path.suffix == ".zarr":
             _to_zarr(ds, plans, parts, format_of, progress, seen)
         else:

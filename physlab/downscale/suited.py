@@ -19,11 +19,12 @@ from torch import Tensor
 from physlab import cf
 from physlab.downscale.base import Downscaler, FieldDownscaler
 from physlab.downscale.interpolate import METHODS, Interpolate
+from physlab.downscale.masks import filled
 from physlab.downscale.place import fields_of, space_of
 from physlab.registry import Spec
 
 DRY = 0.01
-"""A field holds dry cells if some are below this share of the mean of those above zero."""
+"""A field holds dry cells if some are below this share of the mean of those above zero; without, it is tried out."""
 THRESHOLD = 1e-3
 """Of the multiplicative layer, in units of the mean of what is above zero, and at most in those of the field."""
 LOOKED_AT = 8  # fields of a variable
@@ -86,8 +87,11 @@ def suited(method: Downscaler, coarse: xr.Dataset) -> tuple[Downscaler, list[str
         da = coarse[name]
         if not cf.non_negative(da):
             continue
-        mean, lowest, highest = _look(da)
-        if not mean > 0 or lowest > DRY * mean:
+        some = _some(da, LOOKED_AT)
+        values = some[np.isfinite(some)]
+        wet = values[values > 0]
+        mean, lowest, highest = (float(wet.mean()), float(values.min()), float(values.max())) if wet.size else (0, 0, 0)
+        if not wet.size or (lowest > DRY * mean and not _crosses(method, some)):
             continue
         if cf.kind(da) == "fraction":
             whole = 1.0 if highest <= 1.5 else 100.0
@@ -96,19 +100,23 @@ def suited(method: Downscaler, coarse: xr.Dataset) -> tuple[Downscaler, list[str
         else:
             threshold = min(THRESHOLD, THRESHOLD * mean)
             others[str(name)] = Interpolate(method.method, method.factor, "mult", threshold=threshold)
-            does = f"cannot be negative and has dry cells: {others[str(name)].name} was used for it"
+            does = f"cannot be negative and would become so: {others[str(name)].name} was used for it"
         if method.name != others[str(name)].name:
             notes.append(f"'{name}' {does}, which conserves as {method.name} does and keeps the sign")
     return (Suited(method, others), notes) if others else (method, [])
 
 
-def _look(da: xr.DataArray) -> tuple[float, float, float]:
-    """Mean of the values above zero, lowest and highest value, of some fields of a variable."""
-    for dim in (d for d in da.dims if d not in space_of(da)):
-        count = da.sizes[dim]
-        da = da.isel({dim: np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int))})
-    values = np.asarray(da.values, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    wet = values[values > 0]
-    ends = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    return (float(wet.mean()) if wet.size else 0.0), *ends
+def _some(da: xr.DataArray, count: int) -> np.ndarray:
+    """At most `count` fields along each leading dim of a variable, (n, h, w)."""
+    space = space_of(da)
+    for dim in (d for d in da.dims if d not in space):
+        size = da.sizes[dim]
+        da = da.isel({dim: np.unique(np.linspace(0, size - 1, min(size, count)).astype(int))})
+    values = np.asarray(da.transpose(..., *space).values, dtype=np.float64)
+    return values.reshape(-1, *values.shape[-2:])
+
+
+def _crosses(method: Interpolate, fields: np.ndarray) -> bool:
+    """Whether the method makes something negative of the first and the last of some fields that are not."""
+    ends = filled(torch.from_numpy(fields[[0, -1]].astype(np.float32)))
+    return float(ends.min()) >= 0 and float(method.predict(ends).min()) < 0

@@ -98,12 +98,17 @@ def new_folder(folder: str | Path, kind: str) -> Iterator[Path]:
         replace_folder(folder, target, new, kind)
 
 
-def replace_folder(folder: Path, target: Path, new: Path, kind: str) -> None:
-    """With the lock of `target` held: a complete folder takes its place; where one was, it stands under `new` then."""
+def replace_folder(folder: Path, target: Path, new: Path, kind: str, ready: Callable[[], object] | None = None) -> None:
+    """With the lock of `target` held: a complete folder takes its place; where one was, it stands under `new` then.
+
+    `ready` is called just before.
+    """
     for parent, _, names in os.walk(new):
         for name in (*names, ""):
             _sync(Path(parent) / name)
     _refuse_foreign(folder, target, kind)  # what came meanwhile
+    if ready is not None:
+        ready()
     if not os.path.lexists(target):
         os.rename(new, target)
     elif not exchange(new, target):

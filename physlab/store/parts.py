@@ -64,18 +64,20 @@ class Parts:
 
     def to_folder(self, name: str, kind: str) -> None:
         """The target, a folder: the one that was made among the parts."""
-        files.replace_folder(self.shown, self.target, self.folder / name, kind)
+        journal = self.folder / JOURNAL  # after the exchange the parts are those of the old version
+        files.replace_folder(self.shown, self.target, self.folder / name, kind, journal.unlink)
 
 
 @contextlib.contextmanager
-def parts_of(path: str | Path, belongs_to: Mapping[str, object]) -> Iterator[Parts]:
+def parts_of(path: str | Path, belongs_to: Mapping[str, object] | None) -> Iterator[Parts]:
     """Be the only writer of a name, with the parts that an earlier try of the same thing left.
 
     When the block ends, or fails with an error, the parts are gone; they stay if the process is killed or interrupted.
 
     Parameters
     ----------
-    belongs_to : what the parts are made from: the digest of the input, options. Parts of something else are removed.
+    belongs_to : what the parts are made from: the digest of the input, options. Parts of something else are removed;
+        with None nobody can come back for them, and :func:`physlab.store.recover` removes what a killed writer left.
 
     Raises
     ------
@@ -83,7 +85,9 @@ def parts_of(path: str | Path, belongs_to: Mapping[str, object]) -> Iterator[Par
     """
     shown = Path(path).expanduser()
     target = files._real(shown)
-    key = hashlib.sha256(json.dumps(belongs_to, sort_keys=True, default=str).encode()).hexdigest()
+    key = ""
+    if belongs_to is not None:
+        key = hashlib.sha256(json.dumps(belongs_to, sort_keys=True, default=str).encode()).hexdigest()
     with files.lock(target):
         files.recover(target)
         folder = files._name(target, "part")
@@ -105,14 +109,17 @@ def parts_of(path: str | Path, belongs_to: Mapping[str, object]) -> Iterator[Par
         except BaseException:
             remove(folder)
             raise
-        remove(folder)
+        else:
+            remove(folder)
+        finally:
+            files._restore(target)
 
 
 def _found(folder: Path, key: str) -> set[str] | None:
     """Names of the complete parts of this key; None if there are none."""
     try:
         first, *lines = (folder / JOURNAL).read_bytes().decode("utf-8", "replace").split("\n")
-        if json.loads(first)["key"] != key:
+        if not key or json.loads(first)["key"] != key:
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None

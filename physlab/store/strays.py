@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -21,7 +22,7 @@ STRAY = re.compile(r"\..+\.(\d+)\.part\.(nc|zarr)")
 
 
 def sweep(parent: Path, acquire: Callable[[Path, Path, float], int]) -> None:
-    """Remove parts older than `KEPT` and the strays of earlier versions from a folder; never fails.
+    """Remove parts that are old or of nobody, and the strays of earlier versions, from a folder; never fails.
 
     Parameters
     ----------
@@ -38,9 +39,7 @@ def sweep(parent: Path, acquire: Callable[[Path, Path, float], int]) -> None:
 
 def _forget(folder: Path, acquire: Callable[[Path, Path, float], int]) -> None:
     with contextlib.suppress(OSError, StoreError):
-        journal = folder / JOURNAL
-        since = (journal if journal.exists() else folder).stat().st_mtime
-        if time.time() - since > KEPT:
+        if not _wanted(folder):
             at = folder.with_suffix(".lock")
             handle = acquire(at, folder, 0.0)
             try:
@@ -58,6 +57,16 @@ def remove(path: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _wanted(folder: Path) -> bool:
+    """Whether the next try may come back for parts: they say what they belong to, and are not old."""
+    try:
+        with open(folder / JOURNAL, "rb") as stream:
+            key = json.loads(stream.readline())["key"]
+        return bool(key) and time.time() - (folder / JOURNAL).stat().st_mtime <= KEPT
+    except (OSError, ValueError, KeyError, TypeError):  # killed before the journal was there
+        return False
 
 
 def _alive(process: int) -> bool:

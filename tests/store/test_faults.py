@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +24,7 @@ import torch
 import xarray as xr
 
 from physlab.data import sources
+from physlab.data.cfout import layout
 from physlab.data.registry import FILES, RemoteFile
 from physlab.data.writer import write_dataset, write_table
 from physlab.errors import StoreError
@@ -46,7 +48,7 @@ class Writer:
 
     @property
     def is_folder(self) -> bool:
-        return self.name in ("x.zarr", "model")
+        return self.name in ("x.zarr", "blocks.zarr", "model")
 
     def __str__(self) -> str:
         return self.name
@@ -114,7 +116,17 @@ def read_bytes(path: Path) -> int:
     return content[0]
 
 
+def write_in_blocks(path: Path, version: int) -> None:
+    """As :func:`write_dataset` writes what does not fit into memory."""
+    lazy = dataset(version).isel(y=[0, 0, 1]).expand_dims(time=2).chunk(time=1)
+    small, chunk = mock.patch.object(layout, "SMALL", 0), mock.patch.object(layout, "CHUNK", 1)
+    with small, chunk, dask.config.set(scheduler="synchronous"):  # no threads, which a fork would lack
+        write_dataset(lazy, path)
+
+
 WRITERS = [
+    Writer("blocks.nc", write_in_blocks, read_dataset),
+    Writer("blocks.zarr", write_in_blocks, read_dataset),
     Writer("x.nc", lambda path, version: write_dataset(dataset(version), path), read_dataset),
     Writer("x.zarr", lambda path, version: write_dataset(dataset(version), path), read_dataset),
     Writer("model", write_model, read_model),

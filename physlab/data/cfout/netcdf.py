@@ -64,7 +64,7 @@ def create(
     options: dict = {}
     if floats:
         options["fillvalue"] = FILL.get(variable.dtype.str[1:])
-    if variable.ndim and variable.size > 64 and (floats or chunks):
+    if variable.ndim and (chunks is not None or (floats and variable.size > 64)):
         options |= {"compression": "gzip", "compression_opts": LEVEL, "shuffle": True, "chunks": chunks}
     made = file.create_variable(name, tuple(map(str, variable.dims)), variable.dtype, **options)
     for key, value in of_characters(
