@@ -42,7 +42,7 @@ def in_steps(coarse: xr.Dataset, factor: int) -> xr.Dataset:
             size = min(da.sizes[dim], room, sizes.get(dim, room))
             size = size if size == da.sizes[dim] else 1 << (size.bit_length() - 1)
             sizes[dim], room = size, max(1, room // size)
-    whole = {dim: -1 for dim in space}
+    whole = dict.fromkeys(space, -1)
     return coarse.assign(
         {da.name: da.chunk({**{d: s for d, s in sizes.items() if d in da.dims}, **whole}) for da in fields}
     )
