@@ -129,3 +129,12 @@ def test_wheels_hold_all_and_work_outside_the_repository(recipe, repository, tmp
     (tmp_path / "work").mkdir()
     recipe.use(sys.executable, tmp_path / "work", PYTHONPATH=str(target))
     assert str(target) in capsys.readouterr().out
+
+
+def test_answers_of_the_exercises_are_not_in_the_package(repository: Path):
+    """They lie with the sources of the book, no module of the package registers one, and no grader names one."""
+    assert sorted(path.stem for path in (repository / "book" / "answers").glob("*.py"))
+    for path in (repository / "physlab").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if path.parent.parent.name == "teach":
+            assert "Submission(" not in text and "The right answer of" not in text and "right=" not in text, path

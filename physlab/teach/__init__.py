@@ -6,20 +6,25 @@
 
 from __future__ import annotations
 
+from physlab.teach.answers import Answers, Submission, answer, answers, load_answers
 from physlab.teach.case import Storm, find_storm, thin
-from physlab.teach.check import Exercise, Submission, Verdict, check, exercises
+from physlab.teach.check import Exercise, Verdict, check, exercises
 from physlab.teach.show import explorer_link, explorer_url, say, slider, table, with_spread
 
 __all__ = [
+    "Answers",
     "Exercise",
     "Storm",
     "Submission",
     "Verdict",
+    "answer",
+    "answers",
     "check",
     "exercises",
     "explorer_link",
     "explorer_url",
     "find_storm",
+    "load_answers",
     "say",
     "slider",
     "table",

@@ -6,23 +6,25 @@ asks:
 the block mean is kept, the water budget closes, the wind blows along the isobars. A grader raises `Wrong` with the
 broken law.
 
-Every exercise also registers known-wrong submissions, each with the words that its hint must contain; the tests
-submit them
-all, so that a grader can neither fall asleep nor give the wrong advice.
+What is handed in is graded whatever its number type; a form that cannot be compared is answered by a sentence. Right
+answers and the known mistakes, each with the words that its hint must contain, lie in `book/answers`: the tests submit
+them all, so that a grader can neither fall asleep nor give the wrong advice.
 """
 
 from __future__ import annotations
 
-import inspect
+import math
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import torch
 
 from physlab.errors import PhysLabError
+from physlab.teach.handed import Handed, Stopped, shown
 
 
 class Wrong(Exception):
@@ -30,27 +32,8 @@ class Wrong(Exception):
 
 
 @dataclass(frozen=True)
-class Submission:
-    """A known-wrong answer.
-
-    Attributes
-    ----------
-    mistake : str
-        What was done wrong, in a few words.
-    answer : object
-        The submission itself.
-    hint : str
-        A fragment that the grader's explanation must contain (case-insensitive).
-    """
-
-    mistake: str
-    answer: Any
-    hint: str
-
-
-@dataclass(frozen=True)
 class Exercise:
-    """One exercise: how it is graded, one right answer and the mistakes that it must recognise.
+    """One exercise and how it is graded; its answers are kept apart, see :mod:`physlab.teach.answers`.
 
     Attributes
     ----------
@@ -59,19 +42,15 @@ class Exercise:
     asks : str
         What the answer must be (signature and meaning), repeated when something else is handed in.
     grade : callable
-        `grade(answer, generator)`; raises `Wrong` or returns the sentence that confirms what was verified. Where the
-        right answer is a number, it is handed a number.
-    right : object
-        A right answer (tests only; the solution shown in the book is its own cell).
-    wrong : tuple of Submission
-        At least two known-wrong submissions.
+        `grade(answer, generator)`; raises `Wrong` or returns the sentence that confirms what was verified.
+    wants : {"function", "number", "value"}
+        What is handed in: a function is called on fresh inputs, a number is handed on as a float, a value as it is.
     """
 
     name: str
     asks: str
     grade: Callable[[Any, torch.Generator], str]
-    right: Any
-    wrong: tuple[Submission, ...] = field(default_factory=tuple)
+    wants: str
 
 
 @dataclass(frozen=True)
@@ -104,34 +83,23 @@ def register(exercise: Exercise) -> Exercise:
 
 
 Grader = Callable[[Any, torch.Generator], str]
-_MISTAKES: dict[Grader, tuple[Submission, ...]] = {}
+WANTS = ("function", "number", "value")
 
 
-def exercise(name: str, right: Any) -> Callable[[Grader], Grader]:
+def exercise(name: str, wants: str) -> Callable[[Grader], Grader]:
     """Register the decorated grader; its docstring says what the answer must be. The fields are those of `Exercise`.
 
-    >>> @exercise("double", right=lambda x: 2 * x)
-    ... @wrong("squared", lambda x: x * x, hint="twice")
-    ... @wrong("unchanged", lambda x: x, hint="twice")
+    >>> @exercise("double", wants="function")
     ... def grade(answer, generator):
     ...     \"\"\"a function double(x) -> number\"\"\"
     ...     require(answer(3) == 6, "twice 3 is wanted")
     ...     return "twice as much"
     """
+    if wants not in WANTS:
+        raise PhysLabError(f"exercise {name!r} wants {wants!r}; allowed are {', '.join(WANTS)}")
 
     def add(grade: Grader) -> Grader:
-        asks = " ".join((grade.__doc__ or "").split())
-        register(Exercise(name, asks, grade, right, _MISTAKES.pop(grade, ())))
-        return grade
-
-    return add
-
-
-def wrong(mistake: str, answer: Any, hint: str) -> Callable[[Grader], Grader]:
-    """Add a known-wrong submission to the decorated grader, in the order of reading; see `Submission`."""
-
-    def add(grade: Grader) -> Grader:
-        _MISTAKES[grade] = (Submission(mistake, answer, hint), *_MISTAKES.get(grade, ()))
+        register(Exercise(name, " ".join((grade.__doc__ or "").split()), grade, wants))
         return grade
 
     return add
@@ -181,23 +149,47 @@ def check(name: str, answer: Any, seed: int | None = None) -> Verdict:
     known = exercises()
     if name not in known:
         raise PhysLabError(f"no exercise named {name!r}; the exercises are: {', '.join(known)}")
-    exercise = known[name]
     generator = torch.Generator()
     generator.manual_seed(seed) if seed is not None else generator.seed()
-    if answer is None or answer is Ellipsis:
-        return Verdict(name, False, f"nothing to grade yet. Wanted: {exercise.asks}")
-    if callable(exercise.right) and not callable(answer):
-        return Verdict(name, False, f"a function is wanted, got {type(answer).__name__}. Wanted: {exercise.asks}")
+    return judge(known[name], answer, generator)
+
+
+def judge(exercise: Exercise, answer: Any, generator: torch.Generator) -> Verdict:
+    """Grade an answer on inputs of the generator: the verdict is a sentence, whatever is handed in, never an error."""
+    name, asks = exercise.name, exercise.asks
+    if answer is None or answer is Ellipsis or (isinstance(answer, str) and not answer.strip()):
+        return Verdict(name, False, f"nothing to grade yet. Wanted: {asks}")
+    if exercise.wants == "function" and not callable(answer):
+        return Verdict(name, False, f"a function is wanted, got {type(answer).__name__}. Wanted: {asks}")
+    if exercise.wants != "function" and callable(answer):
+        return Verdict(name, False, f"a {exercise.wants} is wanted, got a function: hand in what it returns. {asks}")
+    handed = answer
+    undefined = "your function returned NaN or infinity where every input is finite: look for a division by zero, a "
+    undefined += f"logarithm or a root of what may be negative. Wanted: {asks}"
     try:
-        handed = number(answer) if isinstance(exercise.right, int | float) else answer
-        return Verdict(name, True, exercise.grade(handed, generator))
+        if exercise.wants == "function":
+            handed = Handed(answer)
+        elif exercise.wants == "number":
+            handed = number(answer)
+        said = exercise.grade(handed, generator)
+        if getattr(handed, "undefined", False):
+            raise Wrong(undefined)
+        return Verdict(name, True, said)
     except Wrong as reason:
-        return Verdict(name, False, str(reason))
-    except Exception as error:  # the student's own code failed: say where, without a traceback
-        first = (str(error).splitlines() or [""])[0]
+        known = re.search("nan|finit|stop", str(reason), flags=re.IGNORECASE)
         return Verdict(
-            name, False, f"your answer stopped with {type(error).__name__}: {first} (Wanted: {exercise.asks})"
+            name,
+            False,
+            undefined if getattr(handed, "undefined", False) and not known else " ".join(str(reason).split()),
         )
+    except Stopped as error:  # the student's own code failed: say where, without a traceback
+        return Verdict(name, False, f"your answer stopped with {error} (Wanted: {asks})")
+    except Exception:  # what was handed in has a form that the grader cannot compare
+        if isinstance(handed, Handed):
+            form = f"your function returned {shown(handed.last)}, which cannot be compared with what is wanted"
+        else:
+            form = f"{shown(answer)} cannot be compared with what is wanted"
+        return Verdict(name, False, f"{form}. Wanted: {asks}")
 
 
 # ---- what graders share -------------------------------------------------------------------------------------------
@@ -216,11 +208,16 @@ def unlike(out: torch.Tensor, mistakes: Mapping[str, torch.Tensor]) -> None:
 
 
 def number(answer: Any) -> float:
-    """The answer as a number, or a hint."""
+    """The answer as a finite number, or a hint."""
     try:
-        return float(answer)
-    except (TypeError, ValueError):
-        raise Wrong(f"a number is wanted, got {answer!r}") from None
+        if isinstance(answer, bool):
+            raise TypeError
+        value = float(answer)
+    except Exception:
+        raise Wrong(f"a number is wanted, got {shown(answer)}") from None
+    if not math.isfinite(value):
+        raise Wrong(f"a finite number is wanted, got {value}")
+    return value
 
 
 def call(answer: Callable, *inputs: Any) -> Any:
@@ -231,10 +228,7 @@ def call(answer: Callable, *inputs: Any) -> Any:
         raise Wrong("the function returned None: end it with a return statement")
     for before, after in zip(inputs, copies, strict=True):
         if isinstance(before, torch.Tensor) and not torch.equal(before, after):
-            names = ", ".join(inspect.signature(answer).parameters)
-            raise Wrong(
-                f"the function changed its input in place ({names}): work on a copy, or the network's output is lost"
-            )
+            raise Wrong("the function changed its input in place: work on a copy, or the network's output is lost")
     return out
 
 
@@ -258,5 +252,5 @@ def normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
 def one_of(answer: object, words: tuple[str, ...]) -> str:
     """The answer as one of some words, or a hint."""
     said = str(answer).strip().lower()
-    require(said in words, f"the answer must be one of {', '.join(words)}; got {answer!r}")
+    require(said in words, f"the answer must be one of {', '.join(words)}; got {shown(answer)}")
     return said

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from physlab.benchmark import PAPER
 from physlab.errors import PhysLabError
 from physlab.score import crps
-from physlab.teach import report, results
+from physlab.teach import load_answers, report, results
 
 
 def test_the_report_used_the_maximum_as_peak():
@@ -69,7 +69,9 @@ def test_the_flag_of_the_report_does_nothing():
     coarse, verdict = torch.rand(3, 1, 2, 2, generator=generator), torch.rand(3, 1, generator=generator)
     losses = [results.report_generator_loss(made, truth, coarse, verdict, soft) for soft in (False, True)]
     assert torch.equal(*losses)
-    alphas = [float(results.mended_loss(made, truth, coarse, verdict, True, alpha)) for alpha in (0.0, 0.99)]
+    alphas = [
+        float(load_answers()["mend-the-loss"].right(made, truth, coarse, verdict, True, alpha)) for alpha in (0.0, 0.99)
+    ]
     assert alphas[0] == pytest.approx(float(losses[0])) != pytest.approx(alphas[1])
 
 

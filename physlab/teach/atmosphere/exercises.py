@@ -10,17 +10,12 @@ import torch
 from physlab.constants import EPSILON, GRAVITY, OMEGA, R_DRY
 from physlab.grid import refine
 from physlab.teach.case import held_out_water, interpolation_rmse
-from physlab.teach.check import Wrong, call, exercise, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, require, same_shape, uniform
 
 _TV = 1.0 / EPSILON - 1.0  # virtual temperature: Tv = T (1 + 0.608 q)
 
 
-@exercise("thickness", right=lambda t, q, lower, upper: R_DRY * t * (1 + _TV * q) * math.log(lower / upper))
-@wrong("upside down", lambda t, q, a, b: R_DRY * t * (1 + _TV * q) * math.log(b / a), "negative thickness")
-@wrong("in metres", lambda t, q, a, b: R_DRY * t * (1 + _TV * q) * math.log(a / b) / GRAVITY, "height in metres")
-@wrong("log10", lambda t, q, a, b: R_DRY * t * (1 + _TV * q) * math.log10(a / b), "natural logarithm")
-@wrong("dry", lambda t, q, a, b: R_DRY * t * math.log(a / b), "virtual")
-@wrong("gas constant of the mole", lambda t, q, a, b: 8.314 * t * math.log(a / b), "times the hypsometric")
+@exercise("thickness", wants="function")
 def _grade_thickness(answer, generator: torch.Generator) -> str:
     """a function thickness(t, q, lower, upper) -> m2 s-2; layer-mean t in K, q in kg/kg, pressures in hPa"""
     # Phi(p2) - Phi(p1) = R_d Tv ln(p1 / p2), in m2 s-2.
@@ -52,18 +47,7 @@ def _grade_thickness(answer, generator: torch.Generator) -> str:
     return "hypsometric equation with virtual temperature, right sign, right logarithm, in m2 s-2"
 
 
-def _f0(gx, gy, f):
-    c = torch.full_like(f, 2 * OMEGA) * torch.sign(f)
-    return -gy / c, gx / c
-
-
-@exercise("geostrophic-wind", right=lambda gx, gy, f: (-gy / f, gx / f))
-@wrong("down the gradient", lambda gx, gy, f: (-gx / f, -gy / f), "across the contours")
-@wrong("signs swapped", lambda gx, gy, f: (gy / f, -gx / f), "anticyclonically")
-@wrong("absolute f", lambda gx, gy, f: (-gy / f.abs(), gx / f.abs()), "absolute value")
-@wrong("height, not geopotential", lambda gx, gy, f: (-GRAVITY * gy / f, GRAVITY * gx / f), "no g")
-@wrong("constant f", _f0, "f not 2 omega")
-@wrong("one component", lambda gx, gy, f: -gy / f, "two tensors")
+@exercise("geostrophic-wind", wants="function")
 def _grade_geostrophic(answer, generator: torch.Generator) -> str:
     """a function wind(dphi_dx, dphi_dy, f) -> (u_g, v_g) in m/s; gradients of geopotential in m s-2, f in s-1"""
     # f k x u_g = -grad Phi: along the isobars, lows cyclonic in both hemispheres, linear, right magnitude.
@@ -101,12 +85,7 @@ def _grade_geostrophic(answer, generator: torch.Generator) -> str:
     return "along the contours, cyclonic around lows in both hemispheres, speed |grad Phi| / |f|"
 
 
-@exercise("water-budget", right=lambda w0, w1, d, e, p, s: (w1 - w0 - e + p) / s + d)
-@wrong("evaporation sign", lambda w0, w1, d, e, p, s: (w1 - w0 + e + p) / s + d, "evaporation has the wrong sign")
-@wrong("transport forgotten", lambda w0, w1, d, e, p, s: (w1 - w0 - e + p) / s, "flux divergence is missing")
-@wrong("convergence for divergence", lambda w0, w1, d, e, p, s: (w1 - w0 - e + p) / s - d, "divergence has the wrong")
-@wrong("units mixed", lambda w0, w1, d, e, p, s: (w1 - w0) / s - e + p + d, "amounts per hour")
-@wrong("negative residual", lambda w0, w1, d, e, p, s: (w0 - w1 + e - p) / s - d, "from nowhere")
+@exercise("water-budget", wants="function")
 def _grade_budget(answer, generator: torch.Generator) -> str:
     """a function residual(w0, w1, div_q, evaporation, rain, seconds) -> kg m-2 s-1; both fluxes are kg m-2 over the
     interval"""
@@ -119,7 +98,7 @@ def _grade_budget(answer, generator: torch.Generator) -> str:
     seconds = 3600.0
     w1 = w0 + evaporation - rain - div * seconds
     out = same_shape(call(answer, w0, w1, div, evaporation, rain, seconds), shape, "the residual")
-    if float(out.abs().max()) > 1e-12:
+    if float(out.abs().max()) > 5e-9:  # an answer in float32 rounds by a tenth of this
         terms = {
             "evaporation": evaporation / seconds,
             "rain": rain / seconds,
@@ -133,7 +112,7 @@ def _grade_budget(answer, generator: torch.Generator) -> str:
                 (2.0, "has the wrong sign"),
                 (-2.0, "has the wrong sign"),
             ):
-                if torch.allclose(out, factor * term, rtol=1e-6, atol=1e-12):
+                if torch.allclose(out, factor * term, rtol=1e-5, atol=5e-9):
                     raise Wrong(f"an exact budget leaves a residual because the {name} {what}: dW/dt + div Q = E - P")
         if torch.allclose(out, (evaporation - rain) * (1 - 1 / seconds), rtol=1e-6) or torch.allclose(
             out, (rain - evaporation) * (1 - 1 / seconds), rtol=1e-6
@@ -149,16 +128,7 @@ def _grade_budget(answer, generator: torch.Generator) -> str:
     return "exact budgets close to rounding; an extra kilogram from nowhere gives a positive residual"
 
 
-def _cosine_mean(field, latitude):
-    w = torch.cos(torch.deg2rad(latitude))
-    return (field.mean(-1) * w).sum() / w.sum()
-
-
-@exercise("global-mean", right=_cosine_mean)
-@wrong("unweighted", lambda x, lat: x.mean(), "every row got the same weight")
-@wrong("weights not normalised", lambda x, lat: (x.mean(-1) * torch.cos(torch.deg2rad(lat))).sum(), "sum to one")
-@wrong("degrees as radians", lambda x, lat: (x.mean(-1) * torch.cos(lat)).sum() / torch.cos(lat).sum(), "1/3")
-@wrong("zonal mean", lambda x, lat: x.mean(-1), "one number")
+@exercise("global-mean", wants="function")
 def _grade_mean(answer, generator: torch.Generator) -> str:
     """a function mean(field, latitude) -> number; field (H, W), latitude (H,) in degrees"""
     # The mean over the sphere: <1> = 1, <sin^2> = 1/3, also on latitudes that are not evenly spaced.
@@ -174,7 +144,7 @@ def _grade_mean(answer, generator: torch.Generator) -> str:
         one = torch.as_tensor(call(answer, field, latitude))
         require(one.numel() == 1, f"one number is wanted, got shape {tuple(one.shape)}")
         require(
-            abs(float(one) - level) < 1e-9 * level,
+            abs(float(one) - level) < 1e-5 * level,
             f"the mean of a constant {level:.4g} came out as {float(one):.4g}: the weights must sum to one",
         )
         wave = torch.sin(torch.deg2rad(latitude))[:, None].expand(n, 2 * n) ** 2
@@ -188,17 +158,7 @@ def _grade_mean(answer, generator: torch.Generator) -> str:
     return "a constant keeps its value and sin^2(latitude) averages to 1/3 on even and on Gaussian latitudes"
 
 
-def _slope(fields, low, high, amplitude=False, linear=False):
-    power = (torch.fft.rfft(fields, dim=-1).abs() ** (1 if amplitude else 2)).mean(0)
-    k = torch.arange(power.numel(), dtype=torch.float64)[low : high + 1]
-    x, y = (k if linear else torch.log(k)), torch.log(power[low : high + 1])
-    return ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
-
-
-@exercise("spectral-slope", right=_slope)
-@wrong("amplitude", lambda x, a, b: _slope(x, a, b, amplitude=True), "slope of the amplitude")
-@wrong("sign lost", lambda x, a, b: -_slope(x, a, b), "positive slope")
-@wrong("linear axis", lambda x, a, b: _slope(x, a, b, linear=True), "average the power")
+@exercise("spectral-slope", wants="function")
 def _grade_slope(answer, generator: torch.Generator) -> str:
     """a function slope(fields, low, high) -> number; fields (samples, W) on a latitude circle, wavenumbers low to
     high"""
@@ -225,16 +185,13 @@ def _log2(x: float) -> float:
     return float(torch.log2(torch.tensor(x)))
 
 
-@exercise("predict-doubling", right=1.7)
-@wrong("error per pixel count", 4.0, "variance beyond the cut-off")
-@wrong("no growth", 1.0, "white noise")
-@wrong("a word", "more", "a number is wanted")
+@exercise("predict-doubling", wants="number")
 def _grade_doubling(got: float, generator: torch.Generator) -> str:
     """a number: RMSE of nearest at x8 divided by its RMSE at x4"""
     ratio = interpolation_rmse("nearest", 8) / interpolation_rmse("nearest", 4)
     require(
         abs(got - ratio) < 0.35,
-        f"measured: the RMSE of nearest grows {ratio:.2f} times from x4 to x8, you said {got:.2f}. What coarsening "
+        f"measured otherwise: you said {got:.2f}. What coarsening "
         "removes is the variance beyond the cut-off wavenumber; for power ~ k^-s it grows as (block edge)^(s - "
         "1), the RMSE as its root. White noise (s = 1) would give 1, and s = 3 gives 2",
     )
@@ -244,9 +201,7 @@ def _grade_doubling(got: float, generator: torch.Generator) -> str:
     )
 
 
-@exercise("predict-lost-variance", right=4.0)
-@wrong("fifteen of sixteen numbers", 93.75, "the spectrum is steep")
-@wrong("nothing", 0.0, "the fronts are in the rest")
+@exercise("predict-lost-variance", wants="number")
 def _grade_lost(got: float, generator: torch.Generator) -> str:
     """a number in per cent: share of the spatial variance of column water that a 4 x 4 block mean removes"""
     fine, coarse, weights = held_out_water(4)
@@ -255,7 +210,8 @@ def _grade_lost(got: float, generator: torch.Generator) -> str:
     lost = 100 * float((weights * (fine - refine(coarse, 4)) ** 2).mean() / (weights * (fine - mean) ** 2).mean())
     require(
         lost / 3 < got < lost * 3,
-        f"measured: {lost:.2g} % of the variance lives inside the 4 x 4 blocks, you said {got:.3g} %. The spectrum "
+        f"measured otherwise: you said {got:.3g} %. How much lives inside the blocks depends on the spectrum. The "
+        "spectrum "
         "is steep: most variance sits in the contrast between tropics and poles, so a high correlation proves "
         "little. The fronts are in the rest",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch.nn import functional
 
 from physlab.grid import coarsen
 from physlab.score import extreme_table, extreme_threshold
-from physlab.teach.check import Wrong, call, exercise, number, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, number, require, same_shape, uniform
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
 
@@ -33,10 +32,7 @@ def _network_and_baseline() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-@exercise("predict-where", right=50.0)
-@wrong("evenly spread", 10.0, "at the fronts")
-@wrong("all of it", 100.0, "at the fronts")
-@wrong("a word", "half", "a number is wanted")
+@exercise("predict-where", wants="number")
 def _grade_where(got: float, generator: torch.Generator) -> str:
     """a number in per cent: share of the squared error saved by the network (against bicubic+add) that lies in the
     steepest 10 % of the cells"""
@@ -49,17 +45,14 @@ def _grade_where(got: float, generator: torch.Generator) -> str:
     share = 100 * float(saved[front].sum() / saved.sum())
     require(
         abs(got - share) < 20,
-        f"measured: {share:.0f} % of the squared error that the network saves lies in the steepest tenth of the cells, "
-        f"you said {got:.0f} %. Smooth areas are already right after interpolation, so there is nothing to win: the "
+        f"measured otherwise: you said {got:.0f} %. Smooth areas are already right after interpolation, so there "
+        "is nothing to win: the "
         "error, and the gain, sit at the fronts",
     )
     return f"measured: {share:.0f} % of the saved squared error lies in the steepest tenth of the cells"
 
 
-@exercise("predict-peaks", right="negative")
-@wrong("unbiased everywhere", "zero", "conditional mean")
-@wrong("overshoot", "positive", "below the peaks")
-@wrong("a number", 3, "say negative")
+@exercise("predict-peaks", wants="value")
 def _grade_peaks(answer, generator: torch.Generator) -> str:
     """'negative', 'positive' or 'zero': bias of the network where the truth is above its 99th percentile"""
     fine, network, _, weights = _network_and_baseline()
@@ -69,7 +62,7 @@ def _grade_peaks(answer, generator: torch.Generator) -> str:
     require(said in ("negative", "positive", "zero"), f"say negative, positive or zero; got {answer!r}")
     require(
         said == truth,
-        f"measured: {scores['bias_extreme']:+.2f} kg m-2 where the truth is above its 99th percentile. The best guess "
+        "measured otherwise where the truth is above its 99th percentile. The best guess "
         "under a square loss is the conditional mean, and a mean lies below the peaks that it averages over. Part of "
         "it is selection: cells chosen because the truth is high are cells where the truth had luck",
     )
@@ -82,30 +75,7 @@ def _grade_peaks(answer, generator: torch.Generator) -> str:
 # ---- code: pixel shuffle --------------------------------------------------------------------------------------------
 
 
-def shuffle(x: Tensor, factor: int) -> Tensor:
-    """The right answer of 'pixel-shuffle'."""
-    batch, channels, h, w = x.shape
-    x = x.reshape(batch, channels // factor**2, factor, factor, h, w)
-    return x.permute(0, 1, 4, 2, 5, 3).reshape(batch, -1, h * factor, w * factor)
-
-
-@exercise("pixel-shuffle", right=shuffle)
-@wrong("reshape alone", lambda x, n: x.reshape(len(x), -1, x.shape[2] * n, x.shape[3] * n), "left its coarse")
-@wrong(
-    "turned",
-    lambda x, n: (
-        x.reshape(len(x), -1, n, n, *x.shape[2:])
-        .permute(0, 1, 4, 3, 5, 2)
-        .reshape(len(x), -1, x.shape[2] * n, x.shape[3] * n)
-    ),
-    "turned",
-)
-@wrong(
-    "interpolates",
-    lambda x, n: x.reshape(len(x), -1, n * n, *x.shape[2:]).mean(2).repeat_interleave(n, -1).repeat_interleave(n, -2),
-    "only moves numbers",
-)
-@wrong("forgets the height", lambda x, n: x.reshape(len(x), -1, x.shape[2], x.shape[3] * n * n), "shape")
+@exercise("pixel-shuffle", wants="function")
 def _grade_shuffle(answer, generator: torch.Generator) -> str:
     """a function shuffle(x, factor): (B, C*N*N, h, w) -> (B, C, h*N, w*N)"""
     for factor, fields, (h, w) in ((2, 1, (3, 4)), (4, 2, (2, 5)), (3, 1, (4, 2))):
@@ -113,7 +83,7 @@ def _grade_shuffle(answer, generator: torch.Generator) -> str:
         out = call(answer, x, factor)
         same_shape(out, (2, fields, h * factor, w * factor), "the fine field")
         require(
-            torch.equal(out.flatten().sort().values, x.flatten().sort().values),
+            torch.allclose(out.flatten().sort().values, x.flatten().sort().values, rtol=1e-6),
             "the values themselves have changed: a shuffle only moves numbers, it computes nothing",
         )
         mean = x.reshape(2, fields, factor**2, h, w).mean(2)
@@ -123,23 +93,17 @@ def _grade_shuffle(answer, generator: torch.Generator) -> str:
             "that cell. A plain reshape strings the channels out along rows instead of filling blocks",
         )
         require(
-            torch.equal(out[:, 0, 0, 1], x[:, 1, 0, 0]),
+            torch.allclose(out[:, 0, 0, 1], x[:, 1, 0, 0]),
             "blocks are right, but turned: channel a*N + b belongs to row a and column b inside the block",
         )
-        require(torch.equal(out, shuffle(x, factor)), "the order of the fields is mixed up: channels come in groups")
+        require(
+            torch.allclose(out, functional.pixel_shuffle(x, factor)),
+            "the order of the fields is mixed up: channels come in groups",
+        )
     return "numbers are moved, none computed; each block holds the channels of its coarse cell, rows first"
 
 
 # ---- code: receptive field ------------------------------------------------------------------------------------------
-
-
-def receptive_field(layers: Sequence[tuple[int, int]]) -> int:
-    """The right answer of 'receptive-field': 1 + sum_l (k_l - 1) prod_(i<l) s_i."""
-    width, step = 1, 1
-    for kernel, stride in layers:
-        width += (kernel - 1) * step
-        step *= stride
-    return width
 
 
 def _measured_field(layers: Sequence[tuple[int, int]]) -> int:
@@ -150,14 +114,7 @@ def _measured_field(layers: Sequence[tuple[int, int]]) -> int:
     return int((torch.autograd.grad(y[0, 0, 0], x)[0] > 0).sum())
 
 
-@exercise("receptive-field", right=receptive_field)
-@wrong("sum of the kernels", lambda layers: sum(k for k, _ in layers), "adds k - 1")
-@wrong("strides ignored", lambda layers: 1 + sum(k - 1 for k, _ in layers), "strides multiply")
-@wrong(
-    "own stride counted",
-    lambda layers: 1 + sum((k - 1) * prod(s for _, s in layers[: i + 1]) for i, (k, _) in enumerate(layers)),
-    "not for itself",
-)
+@exercise("receptive-field", wants="function")
 def _grade_field(answer, generator: torch.Generator) -> str:
     """a function field(layers) -> width in input cells; layers: list of (kernel, stride), first layer first"""
 
@@ -184,15 +141,7 @@ def _grade_field(answer, generator: torch.Generator) -> str:
 # ---- derivation: the weighted optimum -------------------------------------------------------------------------------
 
 
-def weighted_optimum(probability: float, low: float, high: float, weight: float) -> float:
-    """The right answer of 'weighted-optimum'."""
-    return (probability * weight * high + (1 - probability) * low) / (probability * weight + 1 - probability)
-
-
-@exercise("weighted-optimum", right=weighted_optimum)
-@wrong("weights forgotten", lambda p, low, high, w: p * high + (1 - p) * low, "plain mean")
-@wrong("not normalised", lambda p, low, high, w: p * w * high + (1 - p) * low, "divided by")
-@wrong("the median", lambda p, low, high, w: high if p * w > 1 - p else low, "derivative")
+@exercise("weighted-optimum", wants="function")
 def _grade_optimum(answer, generator: torch.Generator) -> str:
     """a function best(p, low, high, weight) -> number: the truth is `high` with probability p, and then the squared
     error has that weight; else it is `low`, with weight 1"""
@@ -220,21 +169,7 @@ def _grade_optimum(answer, generator: torch.Generator) -> str:
 # ---- bug hunt: a skip that moves the weather ------------------------------------------------------------------------
 
 
-def good_skip(coarse: Tensor, factor: int) -> Tensor:
-    """The right answer of 'mend-the-skip'."""
-    return functional.interpolate(coarse, scale_factor=factor, mode="bicubic", align_corners=False)
-
-
-def corner_skip(coarse: Tensor, factor: int) -> Tensor:
-    """Interpolation that pins the corners of the field: stretches it, so that cell centres move."""
-    size = [n * factor for n in coarse.shape[-2:]]
-    return functional.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
-
-
-@exercise("mend-the-skip", right=good_skip)
-@wrong("corners pinned", corner_skip, "centres have moved")
-@wrong("upper left cells", lambda x, n: good_skip(x, n).roll((n // 2, n // 2), (-2, -1)), "shifted")
-@wrong("nearest", lambda x, n: functional.interpolate(x, scale_factor=n), "stairs")
+@exercise("mend-the-skip", wants="function")
 def _grade_skip(answer, generator: torch.Generator) -> str:
     """a function skip(coarse, factor): (B, 1, h, w) -> (B, 1, h*N, w*N), an interpolation that keeps the block means of
     planes"""
@@ -246,10 +181,10 @@ def _grade_skip(answer, generator: torch.Generator) -> str:
         kept = (coarsen(out, factor) - coarsen(fine, factor))[..., 3:-3, 3:-3]
         rough = (out - fine)[..., 3 * factor : -3 * factor, 3 * factor : -3 * factor]
         require(
-            float(kept.abs().max()) < 1e-6,
+            float(kept.abs().max()) < 1e-4,
             f"the block means of a plane are off by up to {float(kept.abs().max()):.2g}, more towards the edges: cell "
             "centres have moved. Where does the interpolation put the first and the last coarse value?"
-            if float(kept.std()) > 1e-6
+            if float(kept.std()) > 1e-3
             else f"a plane comes back shifted by {float(kept.mean()):+.2g} everywhere: the field has moved by a part "
             "of a cell; the centre of a coarse cell lies between fine cells",
         )

@@ -6,26 +6,10 @@ import torch
 
 from physlab.grid import coarsen, refine
 from physlab.teach.case import held_out_water
-from physlab.teach.check import Wrong, call, exercise, one_of, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, one_of, require, same_shape, uniform
 
 
-def additive(fine: torch.Tensor, coarse: torch.Tensor, factor: int) -> torch.Tensor:
-    """The right answer of 'block-mean'."""
-    return fine + refine(coarse - coarsen(fine, factor), factor)
-
-
-@exercise("block-mean", right=additive)
-@wrong("block sum", lambda y, x, n: y + refine(x / n**2 - coarsen(y, n), n), "the block mean must equal it")
-@wrong("adds the coarse value", lambda y, x, n: y + refine(x, n), "without taking off the block mean")
-@wrong(
-    "global mean",
-    lambda y, x, n: y + (x.mean((-2, -1), keepdim=True) - y.mean((-2, -1), keepdim=True)),
-    "only the mean of the whole map",
-)
-@wrong("replaces the field", lambda y, x, n: refine(x, n), "varies inside a block")
-@wrong("changes its input", lambda y, x, n: y.add_(refine(x - coarsen(y, n), n)), "in place")
-@wrong("factor fixed at 4", lambda y, x, n: additive(y, x, 4), "stopped with")
-@wrong("forgets to return", lambda y, x, n: None, "returned none")
+@exercise("block-mean", wants="function")
 def _grade_block_mean(layer, generator: torch.Generator) -> str:
     """a function layer(fine, coarse, factor) -> fine: tensors (..., H, W) and (..., H/N, W/N)"""
     # The laws of the additive layer: conservation, least change, projection; factor 2, 3 and 4, free batch shape.
@@ -35,14 +19,14 @@ def _grade_block_mean(layer, generator: torch.Generator) -> str:
         out = same_shape(call(layer, fine, coarse, factor), fine.shape, "the corrected field")
         require(torch.isfinite(out).all(), "the output has NaN or infinity: nothing here needs a division by the data")
         kept = coarsen(out, factor)
-        if not torch.allclose(kept, coarse, rtol=1e-9, atol=1e-9):
-            if torch.allclose(kept * factor**2, coarse, rtol=1e-6, atol=1e-6):
+        if not torch.allclose(kept, coarse, rtol=1e-5, atol=5e-5):
+            if torch.allclose(kept * factor**2, coarse, rtol=1e-5, atol=5e-5):
                 reason = (
                     "the block SUM equals the coarse value. A coarse pixel of column water is the amount per "
                     "square metre, so the block MEAN must equal it: the sum would divide the water by the number "
                     "of cells"
                 )
-            elif torch.allclose(out.mean(dim=(-2, -1)), coarse.mean(dim=(-2, -1)), rtol=1e-6, atol=1e-6):
+            elif torch.allclose(out.mean(dim=(-2, -1)), coarse.mean(dim=(-2, -1)), rtol=1e-5, atol=5e-5):
                 reason = (
                     "only the mean of the whole map is conserved: water has moved between coarse pixels; correct "
                     "each block"
@@ -58,13 +42,13 @@ def _grade_block_mean(layer, generator: torch.Generator) -> str:
             raise Wrong(reason)
         change = out - fine
         require(
-            torch.allclose(change, refine(coarsen(change, factor), factor), atol=1e-9),
+            torch.allclose(change, refine(coarsen(change, factor), factor), atol=5e-5),
             "conserved, but the change varies inside a block: the least change (the orthogonal projection) is the "
             "same number for all cells of a block, so the network's gradients inside the block survive",
         )
         again = call(layer, out, coarse, factor)
         require(
-            torch.allclose(again, out, atol=1e-9), "applying the layer twice changes the field again: not a projection"
+            torch.allclose(again, out, atol=5e-5), "applying the layer twice changes the field again: not a projection"
         )
     return (
         "block means kept on non-square fields with factors 2, 3 and 4, the change is constant per block, twice "
@@ -72,26 +56,7 @@ def _grade_block_mean(layer, generator: torch.Generator) -> str:
     )
 
 
-def weighted_projection(fine: torch.Tensor, coarse: torch.Tensor, factor: int, weights: torch.Tensor) -> torch.Tensor:
-    """The right answer of 'weighted-projection': y = y' + w (x - m) <w> / <w^2>, with block means <.>."""
-    w = coarsen(weights, factor)
-    gap = coarse - coarsen(weights * fine, factor) / w
-    return fine + weights * refine(gap * w / coarsen(weights**2, factor), factor)
-
-
-@exercise("weighted-projection", right=weighted_projection)
-@wrong("weights ignored", lambda y, x, n, w: additive(y, x, n), "cells differ in area")
-@wrong("constant change", lambda y, x, n, w: y + refine(x - coarsen(w * y, n) / coarsen(w, n), n), "area-weighted norm")
-@wrong(
-    "weights not normalised",
-    lambda y, x, n, w: y + w * refine(x - coarsen(w * y, n) / coarsen(w, n), n),
-    "misses the coarse value",
-)
-@wrong(
-    "ratio instead of projection",
-    lambda y, x, n, w: y * refine(x / (coarsen(w * y, n) / coarsen(w, n)), n),
-    "another correction is smaller",
-)
+@exercise("weighted-projection", wants="function")
 def _grade_weighted(layer, generator: torch.Generator) -> str:
     """a function layer(fine, coarse, factor, weights) -> fine; weights (H, W) are cell areas"""
     # Area weights: the weighted block mean is kept and the correction is the least change in the stated norm.
@@ -102,8 +67,8 @@ def _grade_weighted(layer, generator: torch.Generator) -> str:
         weights = uniform((8, 12), 0.2, 2.0, generator)
         out = same_shape(call(layer, fine, coarse, factor, weights), fine.shape, "the corrected field")
         mean = coarsen(weights * out, factor) / coarsen(weights, factor)
-        if not torch.allclose(mean, coarse, rtol=1e-9, atol=1e-9):
-            if torch.allclose(coarsen(out, factor), coarse, rtol=1e-6, atol=1e-6):
+        if not torch.allclose(mean, coarse, rtol=1e-5, atol=5e-5):
+            if torch.allclose(coarsen(out, factor), coarse, rtol=1e-5, atol=5e-5):
                 raise Wrong(
                     "the plain block mean is kept, but cells differ in area: the conserved quantity is sum(w y) / "
                     "sum(w)",
@@ -112,9 +77,9 @@ def _grade_weighted(layer, generator: torch.Generator) -> str:
                 f"sum(w y) / sum(w) misses the coarse value by up to {float((mean - coarse).abs().max()):.3g} kg m-2",
             )
         change = (out - fine) / weights
-        if not torch.allclose(change, refine(coarsen(change, factor), factor), rtol=1e-8, atol=1e-8):
+        if not torch.allclose(change, refine(coarsen(change, factor), factor), rtol=1e-5, atol=5e-4):
             plain = out - fine
-            if torch.allclose(plain, refine(coarsen(plain, factor), factor), rtol=1e-8, atol=1e-8):
+            if torch.allclose(plain, refine(coarsen(plain, factor), factor), rtol=1e-5, atol=5e-4):
                 raise Wrong(
                     "conserved, but this is the least change in the AREA-weighted norm sum w (y - y')^2. The "
                     "exercise asks for the plain norm sum (y - y')^2: there the Lagrange condition makes the "
@@ -129,10 +94,7 @@ def _grade_weighted(layer, generator: torch.Generator) -> str:
     )
 
 
-@exercise("predict-sign", right="negative")
-@wrong("overshoot", "positive", "cuts the tops")
-@wrong("conserved", "zero", "cuts the tops")
-@wrong("a sentence", "it goes down", "must be one of")
+@exercise("predict-sign", wants="value")
 def _grade_sign(answer, generator: torch.Generator) -> str:
     """'negative', 'positive' or 'zero': block mean of bicubic minus coarse value, on a crest of moisture"""
     from physlab.downscale import Interpolate
@@ -147,7 +109,7 @@ def _grade_sign(answer, generator: torch.Generator) -> str:
     truth = "negative" if mean < 0 else "positive"
     require(
         one_of(answer, ("negative", "positive", "zero")) == truth,
-        f"measured on {int(crest.sum())} coarse crests: the residual averages {mean:+.2f} kg m-2. A smooth curve "
+        f"measured otherwise on {int(crest.sum())} coarse crests. A smooth curve "
         "through block means cuts the tops: it passes near the mean in the middle of the block and falls off to "
         "both sides, so the block mean of the interpolated field lies below the coarse value at a crest and above "
         "it in a trough",
@@ -158,9 +120,7 @@ def _grade_sign(answer, generator: torch.Generator) -> str:
     )
 
 
-@exercise("predict-afterwards", right="never")
-@wrong("it can", "sometimes", "pythagoras")
-@wrong("it must", "always", "orthogonal projection")
+@exercise("predict-afterwards", wants="value")
 def _grade_afterwards(answer, generator: torch.Generator) -> str:
     """'never', 'sometimes' or 'always': does the additive layer, applied afterwards, raise the RMSE of a prediction?"""
     said = one_of(answer, ("never", "sometimes", "always"))
@@ -175,7 +135,7 @@ def _grade_afterwards(answer, generator: torch.Generator) -> str:
         largest = max(largest, float(after - before))
     require(
         said == "never",
-        f"in 20 random trials the mean square error changed by at most {largest:+.2g}. The additive layer is the "
+        "tried otherwise, 20 times on random fields. The additive layer is the "
         "orthogonal projection onto the set of fields with the right block means, and the truth lies in that set: "
         "by Pythagoras the squared error drops by exactly the squared error of the block means",
     )

@@ -4,50 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from physlab.grid import coarsen, refine
-from physlab.teach.check import Wrong, call, exercise, require, same_shape, uniform, wrong
-from physlab.teach.conservation.exercises import additive
+from physlab.grid import coarsen
+from physlab.teach.check import Wrong, call, exercise, require, same_shape, uniform
 
 
-def _blocks(x: torch.Tensor, factor: int) -> torch.Tensor:
-    """(..., H, W) -> (..., h, w, factor * factor)."""
-    *lead, height, width = x.shape
-    x = x.reshape(*lead, height // factor, factor, width // factor, factor)
-    return x.transpose(-3, -2).reshape(*lead, height // factor, width // factor, factor * factor)
-
-
-def _unblock(x: torch.Tensor, factor: int) -> torch.Tensor:
-    """The inverse of `_blocks`."""
-    *lead, h, w, _ = x.shape
-    return x.reshape(*lead, h, w, factor, factor).transpose(-3, -2).reshape(*lead, h * factor, w * factor)
-
-
-def softmax_layer(logits: torch.Tensor, coarse: torch.Tensor, factor: int) -> torch.Tensor:
-    """The right answer of 'positive-layer'."""
-    return _unblock(torch.softmax(_blocks(logits, factor), -1) * factor**2 * coarse[..., None], factor)
-
-
-def _naive_softmax(logits: torch.Tensor, coarse: torch.Tensor, factor: int) -> torch.Tensor:
-    e = torch.exp(logits)
-    return e * refine(coarse / coarsen(e, factor), factor)
-
-
-@exercise("positive-layer", right=softmax_layer)
-@wrong("no maximum subtracted", _naive_softmax, "subtract the block maximum")
-@wrong(
-    "sum instead of mean",
-    lambda y, x, n: _unblock(torch.softmax(_blocks(y, n), -1) * x[..., None], n),
-    "multiply by the number of cells",
-)
-@wrong(
-    "softmax over the whole map",
-    lambda y, x, n: (
-        torch.softmax(y.flatten(-2), -1).reshape(y.shape) * y.shape[-1] * y.shape[-2] * x.mean((-2, -1), keepdim=True)
-    ),
-    "inside each block",
-)
-@wrong("the additive layer", additive, "negative water")
-@wrong("ratio of raw values", lambda y, x, n: y.abs() * refine(x / coarsen(y.abs(), n), n), "differences of logits")
+@exercise("positive-layer", wants="function")
 def _grade_positive(layer, generator: torch.Generator) -> str:
     """a function layer(logits, coarse, factor) -> fine, non-negative and with the coarse value as block mean"""
     # The laws of the softmax layer: mean, sign, dry cells, large logits, and only differences of logits count.
@@ -58,12 +19,12 @@ def _grade_positive(layer, generator: torch.Generator) -> str:
     out = same_shape(call(layer, logits, coarse, factor), logits.shape, "the downscaled field")
     require(torch.isfinite(out).all(), "the output has NaN or infinity for ordinary inputs")
     kept = coarsen(out, factor)
-    if not torch.allclose(kept, coarse, rtol=1e-9, atol=1e-9):
-        if torch.allclose(kept * factor**2, coarse, rtol=1e-6):
+    if not torch.allclose(kept, coarse, rtol=1e-5, atol=1e-5):
+        if torch.allclose(kept * factor**2, coarse, rtol=1e-5):
             raise Wrong(
                 "the block SUM equals the coarse value; softmax weights sum to one, so multiply by the number of cells",
             )
-        if torch.allclose(out.mean((-2, -1)), coarse.mean((-2, -1)), rtol=1e-6):
+        if torch.allclose(out.mean((-2, -1)), coarse.mean((-2, -1)), rtol=1e-5):
             raise Wrong(
                 "the softmax runs over the whole map: normalise inside each block, or water crosses block borders",
             )
@@ -88,7 +49,7 @@ def _grade_positive(layer, generator: torch.Generator) -> str:
     )
     shifted = call(layer, logits + 7.0, coarse, factor)
     require(
-        torch.allclose(shifted, call(layer, logits, coarse, factor), rtol=1e-6, atol=1e-9),
+        torch.allclose(shifted, call(layer, logits, coarse, factor), rtol=1e-4, atol=1e-6),
         "adding a constant to all logits changes the field: a softmax depends on differences of logits only",
     )
     return (
@@ -97,22 +58,7 @@ def _grade_positive(layer, generator: torch.Generator) -> str:
     )
 
 
-def ratio_layer(fine: torch.Tensor, coarse: torch.Tensor, factor: int) -> torch.Tensor:
-    """The right answer of 'mend-the-ratio'."""
-    positive = fine.clamp_min(0) + 1e-6
-    return positive * refine(coarse / coarsen(positive, factor), factor)
-
-
-@exercise("mend-the-ratio", right=ratio_layer)
-@wrong("no guard", lambda y, x, n: y * refine(x / coarsen(y, n), n), "0/0")
-@wrong(
-    "guard in the denominator only",
-    lambda y, x, n: y.clamp_min(0) * refine(x / (coarsen(y.clamp_min(0), n) + 1e-9), n),
-    "water of the coarse pixel is lost",
-)
-@wrong("sign kept", lambda y, x, n: (y + 1e-6) * refine(x / coarsen(y + 1e-6, n), n), "mixed signs")
-@wrong("clipped afterwards", lambda y, x, n: additive(y, x, n).clamp_min(0), "block means")
-@wrong("mean of ratios", lambda y, x, n: y * coarsen(refine(x, n) / (y + 1.0), n).mean(), "block means")
+@exercise("mend-the-ratio", wants="function")
 def _grade_mult(layer, generator: torch.Generator) -> str:
     """a function layer(fine, coarse, factor) -> fine that scales each block, whatever the raw values are"""
     # The bug hunt: a ratio layer that must survive dry blocks, mixed signs and half precision.
@@ -121,7 +67,7 @@ def _grade_mult(layer, generator: torch.Generator) -> str:
     coarse = uniform((2, 1, 2, 3), 0.5, 60.0, generator)
     out = same_shape(call(layer, fine, coarse, factor), fine.shape, "the scaled field")
     require(
-        torch.allclose(coarsen(out, factor), coarse, rtol=1e-6),
+        torch.allclose(coarsen(out, factor), coarse, rtol=1e-5),
         "the block mean is not the coarse value even for harmless positive inputs: the ratio must be formed from "
         "block means",
     )
@@ -159,11 +105,7 @@ def _grade_mult(layer, generator: torch.Generator) -> str:
     )
 
 
-@exercise("offset", right={"add": True, "mult": False, "softmax": False})
-@wrong("all safe", {"add": True, "mult": True, "softmax": True}, "mult: an offset")
-@wrong("none safe", {"add": False, "mult": False, "softmax": False}, "an offset cancels")
-@wrong("softmax safe", {"add": True, "mult": False, "softmax": True}, "the zero must be the physical one")
-@wrong("incomplete", {"add": True}, "no prediction for")
+@exercise("offset", wants="value")
 def _grade_offset(answer, generator: torch.Generator) -> str:
     """a dictionary {"add": ..., "mult": ..., "softmax": ...}: True if an offset does not change the result"""
     # Which layers do not care if an offset is taken off before and added back after? Tried, not looked up.
@@ -185,5 +127,5 @@ def _grade_offset(answer, generator: torch.Generator) -> str:
                 "softmax": "its output is proportional to the coarse value above zero, so the zero must be the "
                 "physical one",
             }[name]
-            raise Wrong(f"{name}: an offset of 0.5 changes the result by {change:.2g}. Reason: {why}")
+            raise Wrong(f"{name}: an offset of 0.5 was tried, and it is otherwise. Reason: {why}")
     return "tried on random fields: only the additive layer is indifferent to an offset; ratios need the physical zero"

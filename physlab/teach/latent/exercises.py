@@ -9,16 +9,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from physlab.score.ensemble import crps
-from physlab.teach.check import Wrong, call, exercise, normal, number, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, normal, number, require, same_shape, uniform
 from physlab.teach.latent.weights import first_step
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
 
 
-@exercise("predict-smooth-residual", right=1 / math.sqrt(1 + 0.8**2))
-@wrong("amplitudes, not slopes", 1 / math.sqrt(1 + 0.1**2), "gradients")
-@wrong("squares forgotten", 1 / 1.64, "squares")
-@wrong("slopes added", 1 / 1.8, "squares add up")
+@exercise("predict-smooth-residual", wants="number")
 def _grade_smooth(got: float, generator: torch.Generator) -> str:
     """a number: residual of the field without its short waves over that of the truth"""
     x = torch.arange(960, dtype=torch.float64) / 960
@@ -29,21 +26,18 @@ def _grade_smooth(got: float, generator: torch.Generator) -> str:
     ratio = float(smooth / truth)
     require(
         got < 0.98 or got > 1.5,
-        f"measured: {ratio:.2f}, you said {got:.3g}. The waves are small, but a law looks at gradients: a tenth of the "
+        f"measured otherwise: you said {got:.3g}. The waves are small, but a law looks at gradients: a tenth of the "
         "amplitude at eight times the wavenumber has nearly the same slope",
     )
     require(
         abs(got - ratio) < 0.05,
-        f"measured with random phases and wind: {ratio:.2f}, you said {got:.3g}. Slopes are amplitude times "
-        "wavenumber, 1 and 0.8, and their squares add up: where is the smooth field in that sum?",
+        f"measured otherwise with random phases and wind: you said {got:.3g}. Slopes are amplitude times "
+        "wavenumber, and their squares add up: where is the smooth field in that sum?",
     )
     return f"measured: {ratio:.2f}. The smooth field is more balanced than the truth, because it has less to balance"
 
 
-@exercise("predict-crps-gain", right=1 / math.sqrt(2))
-@wrong("an ensemble gains nothing", 1.0, "pays for that")
-@wrong("half of it", 0.5, "twice")
-@wrong("as many times as there are members", 1 / 8, "half the mean")
+@exercise("predict-crps-gain", wants="number")
 def _grade_crps(got: float, generator: torch.Generator) -> str:
     """a number: fair CRPS of a perfect Gaussian ensemble over the mean absolute error of the perfect mean"""
     spread = float(uniform((), 0.2, 3.0, generator))
@@ -51,12 +45,12 @@ def _grade_crps(got: float, generator: torch.Generator) -> str:
     ratio = float(crps(torch.stack(members), truth)) / float(truth.abs().mean())
     require(
         abs(got - 1) > 0.05,
-        f"measured: {ratio:.3f}, you said {got:.3g}. The ensemble also says how far the truth may be from the mean, "
+        f"measured otherwise: you said {got:.3g}. The ensemble also says how far the truth may be from the mean, "
         "and CRPS pays for that",
     )
     require(
         abs(got - ratio) < 0.02,
-        f"measured: {ratio:.3f}, you said {got:.3g}. CRPS is the mean of |f - o| less half the mean of |f - f'|; the "
+        f"measured otherwise: you said {got:.3g}. CRPS is the mean of |f - o| less half the mean of |f - f'|; the "
         "differences f - o and f - f' have the same variance, twice that of the truth about its mean",
     )
     return f"measured with spread {spread:.2f}: {ratio:.3f}, whatever the spread. More than that no ensemble can gain"
@@ -65,15 +59,7 @@ def _grade_crps(got: float, generator: torch.Generator) -> str:
 # ---- code -----------------------------------------------------------------------------------------------------------
 
 
-def _clean(noisy: Tensor, v: Tensor, alpha: float, sigma: float) -> Tensor:
-    return (alpha * noisy - sigma * v) / (alpha**2 + sigma**2)
-
-
-@exercise("clean-from-velocity", right=_clean)
-@wrong("the velocity itself", lambda noisy, v, alpha, sigma: 1.0 * v, "not a field")
-@wrong("the noise stays", lambda noisy, v, alpha, sigma: noisy / alpha, "still in it")
-@wrong("variance taken as kept", lambda n, v, a, s: a * n - s * v, "only there")
-@wrong("sign of the velocity", lambda n, v, a, s: a * n + s * v, "no eps")
+@exercise("clean-from-velocity", wants="function")
 def _grade_clean(answer, generator: torch.Generator) -> str:
     """a function clean(noisy (C, h, w), v (C, h, w), alpha, sigma) -> latents (C, h, w) without noise"""
     worst = 0.0
@@ -85,7 +71,7 @@ def _grade_clean(answer, generator: torch.Generator) -> str:
         out = same_shape(call(answer, noisy, v, alpha, sigma), (4, 6, 8), "the clean latents")
         off = float((out - z).square().mean().sqrt())
         worst = max(worst, off)
-        if off > 1e-9:
+        if off > 1e-5:
             case = f"alpha = {alpha:.2f}, sigma = {sigma:.2f}: off by {off:.2f} standard deviations of the latents"
             require(
                 not torch.allclose(out, v),
@@ -113,13 +99,7 @@ def _balance(T: Tensor, u: Tensor, v: Tensor, h: Tensor, gamma: float, kappa: fl
     return flow - kappa * (east + west + north + south - 4 * s) / d**2
 
 
-@exercise("surface-balance", right=_balance)
-@wrong("no terrain", lambda T, u, v, h, g, k, d: _balance(T, u, v, h, 0.0, k, d), "the terrain")
-@wrong("terrain of the wrong sign", lambda T, u, v, h, g, k, d: _balance(T, u, v, h, -g, k, d), "the terrain")
-@wrong("mixing of the other sign", lambda T, u, v, h, g, k, d: _balance(T, u, v, h, g, -k, d), "mixing")
-@wrong("distance forgotten", lambda T, u, v, h, g, k, d: _balance(T, u, v, h, g, k * d**2, d), "mixing")
-@wrong("u and v exchanged", lambda T, u, v, h, g, k, d: _balance(T, v, u, h, g, k, d), "columns")
-@wrong("T in the law", lambda T, u, v, h, g, k, d: _balance(T, u, v, h, g, k, d) + 1e-6 * T, "where zero is")
+@exercise("surface-balance", wants="function")
 def _grade_balance(answer, generator: torch.Generator) -> str:
     """a function balance(T, u, v, h, gamma, kappa, d) -> residual without S (H, W), periodic in both directions; T in
     K, rows to the north, cells of d metres"""
@@ -172,11 +152,7 @@ def _grade_balance(answer, generator: torch.Generator) -> str:
 # ---- derivation -----------------------------------------------------------------------------------------------------
 
 
-@exercise("adam-step", right=lambda lam, g, eps: lam * g / (lam * g + eps))
-@wrong("plain descent", lambda lam, g, eps: lam * g, "plain descent")
-@wrong("always one", lambda lam, g, eps: 1.0, "far above")
-@wrong("epsilon in the wrong place", lambda lam, g, eps: lam * g / (g + eps), "mean of")
-@wrong("root of epsilon", lambda lam, g, eps: lam * g / (lam * g + eps**0.5), "mean of")
+@exercise("adam-step", wants="function")
 def _grade_step(answer, generator: torch.Generator) -> str:
     """a function step(lam, g, eps) -> first step of Adam over its rate, for a gradient lam * g"""
     for low, high in ((-12.0, -10.0), (-9.5, -7.5), (-7.0, -4.0), (-3.0, 1.0)):
@@ -204,24 +180,7 @@ def decoded_velocity(named: Tensor, noisy: Tensor, alpha: float, sigma: float, m
     return law(field_).square().mean()
 
 
-def _in_kelvin(named, noisy, alpha, sigma, mean, decode, law):
-    return law(mean + decode((alpha * noisy - sigma * named) / (alpha**2 + sigma**2))).square().mean()
-
-
-@exercise("mend-the-decoding", right=_in_kelvin)
-@wrong("as it came", decoded_velocity, "what is decoded")
-@wrong(
-    "velocity on the U-Net field",
-    lambda named, noisy, a, s, mean, decode, law: law(mean + decode(named)).square().mean(),
-    "what is decoded",
-)
-@wrong(
-    "without the U-Net field",
-    lambda named, noisy, a, s, mean, decode, law: law(decode(a * noisy - s * named)).square().mean(),
-    "their sum",
-)
-@wrong("U-Net alone", lambda named, noisy, a, s, mean, decode, law: law(mean).square().mean(), "their sum")
-@wrong("no penalty", lambda named, *rest: 0 * named.sum(), "must see what it names")
+@exercise("mend-the-decoding", wants="function")
 def _grade_penalty(answer, generator: torch.Generator) -> str:
     """a function penalty(named, noisy, alpha, sigma, mean, decode, law) -> mean square of the law of the temperature;
     named is the velocity, mean the field of the U-Net in K, decode and law are functions"""
@@ -246,11 +205,11 @@ def _grade_penalty(answer, generator: torch.Generator) -> str:
             math.isfinite(got) and got >= 0,
             f"the penalty is {got:.2g}: a mean square of the law is wanted, and it is never negative",
         )
-        if got > 1e-12:
+        if got > 1e-8:
             case = f"the network is perfect, the truth obeys the law, and at noise {ratio:g} you charge {got:.2g}"
             out = float(law(decode(alpha * noisy - sigma * named)).square().mean()) / cost
             require(
-                abs(got - out) > 1e-9 * out,
+                abs(got - out) > 1e-4 * out,
                 f"{case}. The field of the U-Net and what the clean latents decode to belong together: the law holds "
                 "for their sum, the temperature",
             )
@@ -264,10 +223,7 @@ def _grade_penalty(answer, generator: torch.Generator) -> str:
 # ---- judge a claim --------------------------------------------------------------------------------------------------
 
 
-@exercise("least-residual", right=lambda truth, h, gamma: truth.mean() + gamma * h.mean() - gamma * h)
-@wrong("the truth", lambda truth, h, gamma: 1.0 * truth, "the same everywhere")
-@wrong("constant T", lambda truth, h, gamma: 0 * truth + truth.mean(), "the same everywhere")
-@wrong("terrain upside down", lambda truth, h, gamma: 285 + gamma * h, "the same everywhere")
+@exercise("least-residual", wants="function")
 def _grade_least(answer, generator: torch.Generator) -> str:
     """a function field(truth (H, W) K, h (H, W) m, gamma K/m) -> (H, W) K, with no residual in any wind"""
     n, d = 32, 5e4
@@ -283,7 +239,7 @@ def _grade_least(answer, generator: torch.Generator) -> str:
     left = float(_balance(made, u, v, h, gamma, kappa, d).square().mean().sqrt()) / size
     error = float((made - truth).square().mean().sqrt() / truth.std())
     require(
-        left < 1e-6,
+        left < 1e-4,
         f"the residual is still {left:.2g} of the truth's. For which T is T + gamma h the same everywhere, so that no "
         "wind can change anything?",
     )

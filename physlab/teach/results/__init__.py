@@ -12,5 +12,5 @@ from physlab.teach.results.artefacts import (
     restless,
     soft_gradients,
 )
-from physlab.teach.results.exercises import lottery_share, mended_loss
+from physlab.teach.results.exercises import lottery_share
 from physlab.teach.results.figures import draw_runs

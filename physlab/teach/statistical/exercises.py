@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from sklearn.linear_model import Ridge
 
 from physlab.grid import coarsen, refine
 from physlab.teach.case import held_out_water
-from physlab.teach.check import Wrong, call, exercise, normal, number, one_of, require, same_shape, uniform, wrong
+from physlab.teach.check import Wrong, call, exercise, normal, number, one_of, require, same_shape, uniform
 
 # ---- which methods conserve (predict and check) ---------------------------------------------------------------------
 
@@ -37,10 +38,7 @@ def _block_errors(generator: torch.Generator) -> dict[str, float]:
     return {name: float(np.abs(coarsen(y, 2) - new.reshape(-1, 2, 2)).max()) for name, y in fields.items()}
 
 
-@exercise("predict-conserves", right={"linear": True, "forest": True, "analog": True, "quantile mapping": False})
-@wrong("nobody told it", dict.fromkeys(KINDS, False), "weighted average of training details")
-@wrong("all do", dict.fromkeys(KINDS, True), "look again at 'quantile mapping'")
-@wrong("incomplete", {"linear": True}, "hand in a dictionary")
+@exercise("predict-conserves", wants="value")
 def _grade_conserves(answer, generator: torch.Generator) -> str:
     """a dictionary from 'linear', 'forest', 'analog', 'quantile mapping' to True (keeps block means) or False"""
     require(
@@ -52,7 +50,7 @@ def _grade_conserves(answer, generator: torch.Generator) -> str:
     for name in KINDS:
         require(
             bool(answer[name]) == truth[name],
-            f"measured block errors on fresh fields: {shown}. Least squares, trees and analogs all return a weighted "
+            "measured otherwise on fresh fields. Least squares, trees and analogs all return a weighted "
             "average of training details, with the same weights for all cells of a block; each detail has block mean "
             "zero, so the average has. Quantile mapping treats each cell by itself and knows nothing of its block: "
             f"look again at '{name}'",
@@ -63,9 +61,7 @@ def _grade_conserves(answer, generator: torch.Generator) -> str:
 # ---- the variance of a best guess (predict and check) ---------------------------------------------------------------
 
 
-@exercise("predict-smooth", right="smaller")
-@wrong("unbiased, so equal", "equal", "less variance")
-@wrong("noise", "larger", "var(unexplained)")
+@exercise("predict-smooth", wants="value")
 def _grade_smooth(answer, generator: torch.Generator) -> str:
     """'smaller', 'equal' or 'larger': variance inside the coarse cells, best guess against truth"""
     said = one_of(answer, ("smaller", "equal", "larger"))
@@ -76,7 +72,7 @@ def _grade_smooth(answer, generator: torch.Generator) -> str:
     ratio = float(((guess - refine(coarse, 4)) ** 2).mean() / ((fine - refine(coarse, 4)) ** 2).mean())
     require(
         said == "smaller",
-        f"measured for bicubic+add: the variance inside the blocks is {ratio:.2f} of that of the truth. Interpolation "
+        "measured otherwise for bicubic+add. Interpolation "
         "and regression return what is expected given the block means. Var(truth) = Var(expected) + Var(unexplained): "
         "a best guess has less variance than what it guesses, unless the guess is perfect",
     )
@@ -88,29 +84,7 @@ def _grade_smooth(answer, generator: torch.Generator) -> str:
 # ---- ridge regression of the detail (code) --------------------------------------------------------------------------
 
 
-def ridge(x: torch.Tensor, d: torch.Tensor, new: torch.Tensor, alpha: float) -> torch.Tensor:
-    """The right answer of 'ridge-detail'."""
-    centred = x - x.mean(0)
-    slopes = torch.linalg.solve(
-        centred.T @ centred + alpha * torch.eye(x.shape[1], dtype=x.dtype), centred.T @ (d - d.mean(0))
-    )
-    return d.mean(0) + (new - x.mean(0)) @ slopes
-
-
-def _uncentred(x: torch.Tensor, d: torch.Tensor, new: torch.Tensor, alpha: float) -> torch.Tensor:
-    return new @ torch.linalg.solve(x.T @ x + alpha * torch.eye(x.shape[1], dtype=x.dtype), x.T @ d)
-
-
-@exercise("ridge-detail", right=ridge)
-@wrong("not centred", _uncentred, "kelvin")
-@wrong("penalty per case", lambda x, d, z, a: ridge(x, d, z, a * len(x)), "derivative to zero")
-@wrong("no penalty", lambda x, d, z, a: ridge(x, d, z, 0.0), "derivative to zero")
-@wrong(
-    "a penalty for each cell",
-    lambda x, d, z, a: torch.cat([ridge(x, d[:, [j]], z, a * (1 + j)) for j in range(d.shape[1])], 1),
-    "share predictors and penalty",
-)
-@wrong("the mean detail", lambda x, d, z, a: d.mean(0).expand(len(z), -1), "derivative to zero")
+@exercise("ridge-detail", wants="function")
 def _grade_ridge(regress, generator: torch.Generator) -> str:
     """a function regress(x, d, new, alpha) -> detail: cases (m, p), details (m, n), new cases (k, p) -> (k, n)"""
     for cases, p, n in ((50, 6, 4), (12, 20, 9)):
@@ -123,21 +97,21 @@ def _grade_ridge(regress, generator: torch.Generator) -> str:
             torch.isfinite(out).all(), "NaN or infinity: with fewer cases than predictors only the ridge is solvable"
         )
         require(
-            float(out.mean(1).abs().max()) < 1e-8,
+            float(out.mean(1).abs().max()) < 1e-4,
             f"the details of a block average to {float(out.mean(1).abs().max()):.2g}, not to zero: all cells must "
             "share predictors and penalty, then the prediction is one weighted average of training details",
         )
         shift = call(regress, x - 273.15, d, new - 273.15, alpha)
         require(
-            torch.allclose(shift, out, atol=1e-6),
+            torch.allclose(shift, out, atol=2e-3),
             "in degrees Celsius the answer differs from that in kelvin: the penalty acts on the intercept. Subtract "
             "the training means first, and penalise the slopes alone",
         )
         moved = call(regress, x, d + 1.0, new, alpha)
-        require(torch.allclose(moved, out + 1.0, atol=1e-6), "the mean detail of the training block is not reproduced")
-        exact = ridge(x, d, new, alpha)
+        require(torch.allclose(moved, out + 1.0, atol=2e-3), "the mean detail of the training block is not reproduced")
+        exact = torch.from_numpy(Ridge(alpha).fit(x.numpy(), d.numpy()).predict(new.numpy()))
         require(
-            torch.allclose(out, exact, atol=1e-6),
+            torch.allclose(out, exact, atol=2e-3),
             f"not the minimum of |d - x b|^2 + alpha |b|^2: off by up to {float((out - exact).abs().max()):.2g}; set "
             "its derivative to zero, (x'x + alpha) b = x'd",
         )
@@ -147,21 +121,7 @@ def _grade_ridge(regress, generator: torch.Generator) -> str:
 # ---- quantile mapping (code) ----------------------------------------------------------------------------------------
 
 
-def quantile_map(x: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The right answer of 'quantile-map'."""
-    rank = torch.searchsorted(source.sort().values, x) / len(source)
-    return target.quantile(rank.to(target.dtype).clamp(0, 1))
-
-
-@exercise("quantile-map", right=quantile_map)
-@wrong("mean and variance", lambda x, s, t: (x - s.mean()) / s.std() * t.std() + t.mean(), "the shape is not")
-@wrong("draws the target", lambda x, s, t: t[: len(x)], "order is lost")
-@wrong(
-    "ranks of the sample itself",
-    lambda x, s, t: t.quantile(x.argsort().argsort().double() / (len(x) - 1)),
-    "other company",
-)
-@wrong("identity", lambda x, s, t: x + 0.0, "map rank to rank")
+@exercise("quantile-map", wants="function")
 def _grade_mapping(mapping, generator: torch.Generator) -> str:
     """a function mapping(x, source, target) -> y: values (k,), training samples (m,) and (m,)"""
     source = normal((20_000,), generator).exp() * 2
@@ -195,10 +155,7 @@ def _grade_mapping(mapping, generator: torch.Generator) -> str:
 # ---- inflation (derivation) -----------------------------------------------------------------------------------------
 
 
-@exercise("inflation", right=(0.36, 0.4))
-@wrong("no price", (0.36, 0.36), "after inflation")
-@wrong("correlation for its square", (0.2, 0.4), "1 - r^2")
-@wrong("one number", 0.36, "two numbers")
+@exercise("inflation", wants="value")
 def _grade_inflation(answer, generator: torch.Generator) -> str:
     """two numbers, in units of the variance of the truth, for a correlation of 0.8"""
     got = [number(value) for value in answer] if isinstance(answer, (list, tuple)) and len(answer) == 2 else None
@@ -210,12 +167,13 @@ def _grade_inflation(answer, generator: torch.Generator) -> str:
     best, inflated = float(((r * x - y) ** 2).mean()), float(((x - y) ** 2).mean())
     require(
         abs(got[0] - best) < 0.01,
-        f"400 000 random pairs give {best:.3f} for the regression: the slope is r (unit variances), and what it leaves "
+        "400 000 random pairs give another error of the regression: the slope is r (unit variances), and what it "
+        "leaves "
         "is 1 - r^2",
     )
     require(
         abs(got[1] - inflated) < 0.01,
-        f"400 000 random pairs give {inflated:.3f} after inflation: a prediction with the full variance is x "
+        "400 000 random pairs give another error after inflation: a prediction with the full variance is x "
         "itself, and E(x - y)^2 = 1 - 2 r + 1. Inflation adds amplitude to what is known, not what is unknown",
     )
     return f"400 000 random pairs: {best:.3f} and {inflated:.3f}. The right variance is paid for in error"
@@ -224,30 +182,7 @@ def _grade_inflation(answer, generator: torch.Generator) -> str:
 # ---- the leaking split (bug hunt) -----------------------------------------------------------------------------------
 
 
-def split_blocks(hours: torch.Tensor, gap: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The right answer of 'mend-the-split'."""
-    first = hours[int(0.7 * len(hours))]
-    return torch.nonzero(hours <= first - gap).flatten(), torch.nonzero(hours >= first).flatten()
-
-
-def _random(hours: torch.Tensor, gap: int) -> tuple[torch.Tensor, torch.Tensor]:
-    order = torch.randperm(len(hours), generator=torch.Generator().manual_seed(0))
-    return order[len(hours) // 4 :], order[: len(hours) // 4]
-
-
-@exercise("mend-the-split", right=split_blocks)
-@wrong("random hours", _random, "the weather of the next")
-@wrong(
-    "blocks without a gap",
-    lambda h, gap: (torch.arange(3 * len(h) // 4), torch.arange(3 * len(h) // 4, len(h))),
-    "leave a gap",
-)
-@wrong(
-    "half a gap",
-    lambda h, gap: (torch.nonzero(h < h[len(h) // 2]), torch.nonzero(h >= h[len(h) // 2] + gap // 2)),
-    "leave a gap",
-)
-@wrong("tests on the training block", lambda h, gap: (torch.arange(len(h)),) * 2, "used twice")
+@exercise("mend-the-split", wants="function")
 def _grade_split(split, generator: torch.Generator) -> str:
     """a function split(hours, gap) -> (train, test): positions in the rising hours (T,); gap in hours"""
     for length, step, gap in ((400, 1, 24), (200, 6, 48)):
