@@ -16,6 +16,7 @@ from physlab.assimilate.adas import Adas
 from physlab.assimilate.balance import BalancedCovariance
 from physlab.assimilate.base import EnsembleMethod, Method
 from physlab.assimilate.convcnp import ConvCNP
+from physlab.assimilate.corrector import Corrector
 from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sample_covariance
 from physlab.assimilate.cycle import Scores, TwinExperiment
 from physlab.assimilate.enkf import EnKF
@@ -50,6 +51,7 @@ __all__ = [
     "BalancedCovariance",
     "Columns",
     "ConvCNP",
+    "Corrector",
     "Covariance",
     "Dense",
     "EnKF",

@@ -10,7 +10,20 @@ import torch
 import xarray as xr
 
 from physlab import assimilate
-from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, GlobalVar3D, PhyDA, StateSpace, StaticLETKF, VAEVar
+from physlab.assimilate import (
+    FNP,
+    SDA,
+    SLAM,
+    Adas,
+    ConvCNP,
+    Corrector,
+    GlobalVar3D,
+    OuterStep,
+    PhyDA,
+    StateSpace,
+    StaticLETKF,
+    VAEVar,
+)
 from physlab.assimilate.latent import LatentDiffusion, LatentMethod
 from physlab.assimilate.learned import Learned, about
 from physlab.assimilate.regression import GaussianRegression, Regression
@@ -25,9 +38,9 @@ SMALL = {
     Adas: {"width": 16}, ConvCNP: {"width": 16, "blocks": 1}, FNP: {"width": 8, "layers": 1, "hidden": 16},
     SDA: {"levels": (8, 16), "steps": 3}, SLAM: {**LATENT, "width": 8, "levels": (8, 16)},
     PhyDA: {**LATENT, "width": 8, "levels": (8, 16)}, VAEVar: {**LATENT, "iterations": 5},
-    GlobalVar3D: {"truncation": 8, "modes": 4}, StaticLETKF: {"size": 6, "radius": 3e6},
+    Corrector: {"levels": (8, 16)}, GlobalVar3D: {"truncation": 8, "modes": 4}, StaticLETKF: {"size": 6, "radius": 3e6},
 }  # fmt: skip
-BASES = {Regression, GaussianRegression, LatentMethod, LatentDiffusion}
+BASES = {Regression, GaussianRegression, LatentMethod, LatentDiffusion, OuterStep}  # the last: see test_outer.py
 EACH = pytest.mark.parametrize("kind", list(SMALL), ids=lambda k: k.__name__)
 
 
@@ -271,3 +284,22 @@ def test_the_base_is_not_a_method(space) -> None:
             kind(space).loss(e, e, columns, torch.Generator())
     with pytest.raises(NotImplementedError, match="use a method of"):
         Learned(space).increments(e, columns)
+
+
+# --- the control ------------------------------------------------------------------------------------------------------
+def test_the_corrector_learns_from_the_background_alone(space) -> None:
+    torch.manual_seed(0)
+    method, draw = Corrector(space, levels=(8, 16)), torch.Generator().manual_seed(1)
+    background = torch.randn(8, *space.shape, generator=draw)
+    increment = 0.5 * background.roll(1, -1)  # errors that the background tells
+    columns = observe_columns(increment, 0.1, 0.0, space.area, draw)
+    blind = Columns(0 * columns.innovation, 0 * columns.mask, columns.noise)
+    optimiser = torch.optim.Adam(method.parameters(), 1e-2)
+    losses = []
+    for _ in range(60):
+        optimiser.zero_grad()
+        losses.append(method.loss(background, increment, columns, draw))
+        losses[-1].backward()
+        optimiser.step()
+    assert losses[-1] < 0.8 * losses[0]
+    assert torch.equal(method.increments(background, columns), method.increments(background, blind))
