@@ -92,7 +92,7 @@ def evenly(count: int, most: int) -> np.ndarray:
 
 def rows_of(
     data: OwnData, models: Sequence[tuple[str, int | None, Any]], split: str = "test", most: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None, held: Sequence[Control] | None = None,
 ) -> tuple[list[Row], np.ndarray]:  # fmt: skip
     """Every method on the same samples of a split.
 
@@ -100,6 +100,7 @@ def rows_of(
     ----------
     models : (name, seed, method) of each run.
     most : samples at most; None for as many as the methods let hope for.
+    held : the controls, if they are fitted already.
 
     Returns
     -------
@@ -115,7 +116,7 @@ def rows_of(
     for method in baselines(data, 0):
         label = method.name.rsplit("-x", 1)[0]
         plan.append((Row(label, "baseline"), lambda m=method: _by_variable(m, picked, split, count)))
-    for control in controls(data, [m for *_, m in models]):
+    for control in controls(data, [m for *_, m in models]) if held is None else held:
         plan.append((Row(control.label, "control"), lambda c=control: c.predict(picked, split)))
     for name, seed, model in models:
         plan.append((Row(name, "trained", seed), lambda m=model: drawn(m, picked, split, np.arange(len(at)))))

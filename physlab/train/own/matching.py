@@ -95,12 +95,8 @@ def on_grid(coarse: xr.Dataset, grid: Grid) -> tuple[xr.Dataset, list[str]]:
     FieldError : the coarse file does not cover the truth.
     """
     longitude = coarse["longitude"].values.astype(np.float64)
-    around = abs(abs(np.diff(longitude).mean()) * longitude.size - 360.0) < 1e-3 if longitude.size > 1 else False
-    if around:
-        start = grid.longitude.min() - 180.0 + 0.5 * (np.ptp(grid.longitude))
-        counted = start + (longitude - start) % 360.0
-    else:
-        counted = longitude + 360.0 * np.round((grid.longitude.mean() - longitude.mean()) / 360.0)
+    start = 0.5 * (grid.longitude.min() + grid.longitude.max()) - 180.0
+    counted = start + (longitude - start) % 360.0  # as the truth counts, whatever the file does
     coarse = coarse.assign_coords(longitude=counted).sortby(["longitude", "latitude"])
     rows, columns = coarse["latitude"].values, coarse["longitude"].values
     size = max(float(np.abs(np.diff(a)).max()) if a.size > 1 else 1.0 for a in (rows, columns))

@@ -16,6 +16,9 @@ from physlab.data.patches import NON_NEGATIVE
 from physlab.errors import FieldError
 from physlab.registry import unknown
 
+SMALLEST = 12
+"""Fine cells a side: the window of a structure score."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -65,10 +68,11 @@ class Request:
                 f"more, and "
                 "at least 3 patches"
             )
-        if self.patch and (self.patch % self.factor or self.patch < 4 * self.factor):
+        least = -(-max(4 * self.factor, SMALLEST) // self.factor) * self.factor
+        if self.patch and (self.patch % self.factor or self.patch < least):
             raise FieldError(
-                f"patch is {self.patch}: pass a multiple of the factor {self.factor}, at least {4 * self.factor}, or 0 "
-                "for whole fields"
+                f"patch is {self.patch}: pass a multiple of the factor {self.factor}, at least {least}, or 0 for whole "
+                "fields"
             )
 
     def plain(self) -> dict[str, Any]:

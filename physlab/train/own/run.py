@@ -18,7 +18,7 @@ import numpy as np
 from physlab.errors import PhysLabError
 from physlab.store import add_files
 from physlab.train.devices import processes, rank
-from physlab.train.own.compare import gain, rows_of, spectrum
+from physlab.train.own.compare import controls, gain, rows_of, spectrum
 from physlab.train.own.data import OwnData, own_data
 from physlab.train.own.fit import check_constraint, fitted
 from physlab.train.own.methods import Method, method_of
@@ -111,11 +111,11 @@ def judged(
     """Choose on the validation block, then score the test block once."""
     name = label_of(method, constraint)
     models = [(name, seed, made.model) for seed, made in trained.items()]
-    rows = {}
+    rows, held = {}, controls(data, [m for *_, m in models])
     for split in ("val", "test"):
         title = "validation" if split == "val" else "test"
         with Bar(f"scores, {title}", 1, enabled=progress) as bar:
-            rows[split], at = rows_of(data, models, split, None, bar.share)
+            rows[split], at = rows_of(data, models, split, None, bar.share, held)
     variables = list(rows["val"][0].scores)
     validation: dict[str, dict[str, float]] = {}
     for row in rows["val"]:

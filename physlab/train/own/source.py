@@ -11,7 +11,7 @@ import xarray as xr
 from physlab.errors import FieldError
 from physlab.fields import crop_to_multiple
 from physlab.grid import Grid, coarsen
-from physlab.train.own.request import Request, chosen, opened, units_of
+from physlab.train.own.request import SMALLEST, Request, chosen, opened, units_of
 
 KEPT = 8
 """Times in a row up to which fields are kept."""
@@ -88,10 +88,12 @@ def source_of(request: Request) -> Source:
         coarse = with_times(one_level(coarse, (*names, *others), request), request.coarse)
     n, notes = request.factor, []
     before = (truth.sizes["latitude"], truth.sizes["longitude"])
-    if min(before) < 2 * n:
-        raise FieldError(f"{before[0]} x {before[1]} cells are fewer than two coarse cells of factor {n} a side: "
-                         f"pass a "
-                         "smaller factor or a larger region")  # fmt: skip
+    if min(before) < max(2 * n, SMALLEST):
+        raise FieldError(
+            f"{before[0]} x {before[1]} cells are too few: two coarse cells of factor {n} and {SMALLEST} fine ones "
+            f"a side "
+            "are the least; pass a larger region or a smaller factor"
+        )
     truth = crop_to_multiple(truth, n)
     grid = Grid.from_dataset(truth)
     if grid.shape != before:

@@ -1,0 +1,147 @@
+"""Every family of methods from a file to a folder, and from the folder to the same fine fields as in memory."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+import physlab
+from physlab.errors import PhysLabError
+from physlab.train.own.data import sample
+from physlab.train.own.methods import known_methods, method_of
+from physlab.train.own.request import Request
+from physlab.train.own.run import train_own
+
+ALONE = {"variables": ("t2m",), "factor": 2}
+CASES = {
+    "linear": {},
+    "ridge": {"predictors": ("sp",)},
+    "quantile mapping": {},
+    "bcsd": {"variables": ("tp",)},
+    "linear + residuals": {"predictors": ("sp", "u10")},
+    "edsr": {"constraint": "mult"},
+    "compact": {"variables": ("tp",), "patch": 16},
+    "espcn": {"variables": ("t2m", "u10"), "predictors": ("sp",), "constraint": "add"},
+    "gan": {"patch": 16},
+    "srgan": {"predictors": ("sp",)},
+    "convgru": {},
+    "flowgru": {"variables": ("tp",)},
+    "latent": {},
+}
+SLOW = {"latent", "gan", "srgan", "flowgru"}
+
+
+def trained(name: str, file: str, out, **options):
+    given = {**ALONE, "gap": 24.0, **{k: v for k, v in options.items() if k not in ("constraint", "seeds", "start")}}
+    kept = {k: v for k, v in options.items() if k in ("constraint", "seeds", "start")}
+    return train_own(name, Request(file, **given), out, steps=3, **kept)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in CASES])
+def test_a_method_comes_back_from_its_folder_as_it_was(name, file, truth, tmp_path) -> None:
+    path = file
+    if name in ("convgru", "flowgru", "gan", "latent", "edsr", "compact"):  # those without static fields
+        truth.drop_vars("orog").to_netcdf(tmp_path / "plain.nc")
+        path = str(tmp_path / "plain.nc")
+    result = trained(name, path, tmp_path / "out", **CASES[name])
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "card.json", "manifest.json", "model.safetensors", "report.html", "scores.csv",
+    }  # fmt: skip
+    model = physlab.load_model(tmp_path / "out")
+    coarse = sample(result.data, "test", 0)
+    fine, again = model.downscale(coarse), result.model.downscale(coarse)
+    for variable in result.own.scores:
+        assert np.isfinite(fine[variable].values).all()
+        assert np.array_equal(fine[variable].values, again[variable].values)
+        assert fine.sizes["latitude"] == 2 * coarse.sizes["latitude"]
+        scores = result.own.scores[variable]
+        assert np.isfinite(scores["rmse"]) and scores["rmse"] > 0
+    if result.constraint in ("mult", "add") and name != "flowgru":  # which guesses the coarse frame in the middle
+        assert all(s["conservation_error_relative"] < 1e-5 for s in result.own.scores.values())
+    if result.constraint == "mult":
+        assert all(s["negative_count"] == 0 for s in result.own.scores.values())
+    card = model.card["data"]
+    assert card["variables"] == list(result.data.variables) and card["split"]["blocks"].keys() == {
+        "train",
+        "val",
+        "test",
+    }
+    assert card["account"][0].startswith(("t2m (K)", "tp (kg m-2, never negative)"))
+    with open(tmp_path / "out" / "scores.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {"nearest", "bicubic"} <= {row["method"] for row in rows} and any(row["kind"] == "trained" for row in rows)
+
+
+def test_what_it_learns_is_better_than_what_needs_no_training(file, tmp_path) -> None:
+    result = trained("linear", file, tmp_path / "out", predictors=("sp",))
+    whole, low, high = result.gains["t2m"]["bicubic+add"]
+    assert 0.5 < low <= whole <= high < 1
+    assert "better" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_predictors_and_static_fields_are_what_a_network_sees(file, tmp_path) -> None:
+    result = trained("espcn", file, tmp_path / "out", predictors=("sp",))
+    model, data = result.model, result.data
+    assert model.network.frames == (2, 1) and model.network.statics == ("elevation",)
+    with torch.no_grad():
+        for parameter in model.network.trunks.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    x = data.coarse["test"][:2].clone()
+    before = model.predict(x, data.weights)
+    x[:, 1] += 500.0
+    assert (before - model.predict(x, data.weights)).abs().max() > 1e-4
+    static = data.statics(["elevation"], "test")[:2]
+    assert (before - model.predict(data.coarse["test"][:2], data.weights, static + 1.0)).abs().max() > 1e-4
+
+
+@pytest.mark.slow
+def test_several_seeds_leave_the_best_on_validation(file, tmp_path) -> None:
+    result = trained("compact", file, tmp_path / "out", seeds=(0, 1))
+    found = {seed: result.validation[f"{result.label}, seed {seed}"]["t2m"] for seed in (0, 1)}
+    assert result.chosen == min(found, key=found.get)
+    chosen = physlab.load_model(tmp_path / "out")
+    other = physlab.load_model(tmp_path / f"out-s{result.chosen}")
+    assert all(
+        torch.equal(a, b) for a, b in zip(chosen.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+    assert "± " in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_finished_ones_are_kept_and_others_refused(file, tmp_path) -> None:
+    trained("espcn", file, tmp_path / "out")
+    before = (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns
+    again = trained("espcn", file, tmp_path / "out")
+    assert again.trained[0].seconds == 0.0 and again.own.scores["t2m"]["rmse"] > 0
+    with pytest.raises(PhysLabError, match="another constraint: choose another folder, or --overwrite"):
+        trained("espcn", file, tmp_path / "out", constraint="none")
+    with pytest.raises(PhysLabError, match="another data"):
+        trained("espcn", file, tmp_path / "out", held_out=0.15)
+    assert before  # the file was there
+
+
+@pytest.mark.slow
+def test_training_starts_from_a_checkpoint_of_the_same_make(file, truth, written, tmp_path) -> None:
+    plain = written(truth.drop_vars("orog"))
+    first = trained("espcn", plain, tmp_path / "first")
+    next_ = trained("espcn", plain, tmp_path / "next", start=str(tmp_path / "first"))
+    assert next_.own.scores["t2m"]["rmse"] != first.own.scores["t2m"]["rmse"]
+    with pytest.raises(PhysLabError, match="start from one of it"):
+        trained("srcnn", plain, tmp_path / "other", start=str(tmp_path / "first"))
+    with pytest.raises(PhysLabError, match="does not fit: "):
+        train_own(
+            "espcn", Request(plain, ("t2m",), 4, gap=24.0), tmp_path / "x4", steps=2, start=str(tmp_path / "first")
+        )
+
+
+def test_names_that_people_use() -> None:
+    assert method_of("Linear Regression").part == "linear" and method_of("quantile map").part == "eqm"
+    assert method_of("EDSR").part == "EDSR" and method_of("latent diffusion").family == "latent"
+    assert method_of("ConvGRU", frames=3).frames == (3, 3) and method_of("voxel flow").frames == (2, 3)
+    assert method_of("gan").preset.adversarial is not None and method_of("SR-CNN").part == "ResNet"
+    assert {"edsr", "srcnn", "gan", "bcsd", "analog", "random forest", "convgru", "latent"} <= set(known_methods())
+    with pytest.raises(PhysLabError, match="unknown method 'edrs' for data of your own: did you mean edsr"):
+        method_of("edrs")
