@@ -83,10 +83,13 @@ class GatedCross(nn.Module):
         return self.block(b + taken * self.take(answer)), o, m
 
 
-def chords(latitude: np.ndarray, count: int, stride: int) -> Tensor:
-    """(n, n) chords on the unit sphere between the n points of a global grid of `count` columns, coarsened."""
+def chords(latitude: np.ndarray, longitude: np.ndarray, stride: int, closed: bool = True) -> Tensor:
+    """(n, n) chords on the unit sphere between the n points of a grid, coarsened; `closed` for whole circles."""
     rows = np.pad(np.deg2rad(latitude), (0, -len(latitude) % stride), mode="edge").reshape(-1, stride).mean(1)
+    count = len(longitude)
     turn = 2 * np.pi * np.arange(-(-count // stride)) / -(-count // stride)
+    if not closed:
+        turn = np.pad(np.deg2rad(longitude), (0, -count % stride), mode="edge").reshape(-1, stride).mean(1)
     phi, lam = (a.ravel() for a in np.meshgrid(rows, turn, indexing="ij"))
     at = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)
     return torch.from_numpy(np.sqrt((2 - 2 * at @ at.T).clip(min=0.0))).float()
@@ -111,7 +114,7 @@ class Adas(Regression):
     ) -> None:
         growth = [float(g) for g in growth]
         super().__init__(space, width=width, growth=growth, heads=heads)
-        C, _, W = space.shape
+        C = space.shape[0]
         widths = [round(width * g) for g in growth]
         self.multiple = 2 ** len(widths)
         self.stems = nn.ModuleList(
@@ -119,7 +122,8 @@ class Adas(Regression):
             for n, into in ((C + 2, widths[0]), (C + 2, widths[0]), (2, CONFIDENCE))
         )
         self.levels = nn.ModuleList(
-            GatedCross(n, heads, chords(space.latitude, W, 2 ** (k + 1)) if k else None) for k, n in enumerate(widths)
+            GatedCross(n, heads, chords(space.latitude, space.longitude, 2 ** (k + 1), space.closed) if k else None)
+            for k, n in enumerate(widths)
         )
         self.shrink = nn.ModuleList(
             nn.ModuleList(
@@ -139,7 +143,8 @@ class Adas(Regression):
         h, w = background.shape[-2:]
         confidence = torch.cat([columns.mask, columns.trust], dim=1)
         given = (self.known(background), columns.planes(), confidence)
-        streams = [stem(pad_grid(x, self.multiple, periodic=True)) for stem, x in zip(self.stems, given, strict=True)]
+        closed = self.space.closed
+        streams = [stem(pad_grid(x, self.multiple, closed)) for stem, x in zip(self.stems, given, strict=True)]
         kept = []
         for k, level in enumerate(self.levels):
             if k:

@@ -44,15 +44,21 @@ class SetConv(nn.Module):
 
     Parameters
     ----------
-    latitude, longitude : (H,), (W,) degrees, once around the globe.
+    latitude, longitude : (H,), (W,) degrees.
     lengths : of the kernels at the start, km.
+    closed : whether the columns go around the globe; those of a region are followed by as many without observations.
     """
 
     square: Tensor
 
-    def __init__(self, latitude: np.ndarray, longitude: np.ndarray, lengths: Sequence[float]) -> None:
+    def __init__(
+        self, latitude: np.ndarray, longitude: np.ndarray, lengths: Sequence[float], closed: bool = True
+    ) -> None:
         super().__init__()
+        self.beyond = 0 if closed else len(longitude)
         row, apart = np.deg2rad(latitude), np.deg2rad(longitude - longitude[0])
+        if not closed:
+            apart = np.concatenate([apart, [apart[-1] + apart[1]], apart[:0:-1]])
         cosine = np.sin(row)[:, None, None] * np.sin(row)[:, None] + (
             np.cos(row)[:, None, None] * np.cos(row)[:, None] * np.cos(apart)
         )
@@ -64,6 +70,7 @@ class SetConv(nn.Module):
             return self.sum(values, mask)
 
     def sum(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        values, mask = (functional.pad(x, (0, self.beyond, 0, 0)) for x in (values, mask))
         b, c, h, w = values.shape
         kernel = torch.exp(-0.5 * self.square * torch.exp(-2 * self.log_length)[:, None, None, None])
         kernel = torch.fft.rfft(kernel).real.movedim(-1, 1)  # (S, k, H, H): even in longitude, so real
@@ -71,6 +78,7 @@ class SetConv(nn.Module):
         summed = kernel @ modes.permute(3, 2, 0, 1, 4).flatten(2)  # (S, k, H, B (C + 1) 2)
         summed = summed.unflatten(-1, (b, c + 1, 2)).permute(3, 0, 4, 2, 1, 5).contiguous()
         summed = torch.fft.irfft(torch.view_as_complex(summed), n=w)  # (B, S, C + 1, H, W)
+        summed = summed[..., : w - self.beyond]
         density = summed[:, :, -1].clamp(min=0.0)
         return (summed[:, :, :-1] / (density[:, :, None] + EPSILON)).flatten(1, 2), density
 
@@ -95,7 +103,7 @@ class ConvCNP(GaussianRegression):
         lengths = [float(x) for x in lengths]
         super().__init__(space, width=width, blocks=blocks, lengths=lengths)
         C = space.shape[0]
-        self.gather = SetConv(space.latitude, space.longitude, lengths)
+        self.gather = SetConv(space.latitude, space.longitude, lengths, space.closed)
         inputs = len(lengths) * (C + 2) + C + 2
         self.stem = GridConv(inputs, width, stride=2, periodic=True)
         self.blocks = nn.ModuleList(ResBlock(width, width, periodic=True) for _ in range(blocks))
@@ -109,7 +117,7 @@ class ConvCNP(GaussianRegression):
         signal, density = self.gather(columns.innovation, columns.mask)
         worth = density / (1 + columns.noise.square()).reshape(-1, 1, 1, 1)
         x = torch.cat([signal, density.log1p(), worth.log1p(), self.known(background)], dim=1)
-        x = self.stem(pad_grid(x, 2, periodic=True))
+        x = self.stem(pad_grid(x, 2, self.space.closed))
         for block in self.blocks:
             x = block(x)
         x = functional.silu(self.norm(x))

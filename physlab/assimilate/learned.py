@@ -23,6 +23,7 @@ from physlab.assimilate.statespace import Columns, StateSpace, columns_from
 from physlab.data.screening import screen, time_of
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn.stored import Stored
+from physlab.nn.unet import wrap_columns
 from physlab.registry import Spec
 
 
@@ -128,7 +129,8 @@ class Learned(Checked, Stored):
         self.check_members(members)
         if background.sizes.get("time", 1) != 1:
             raise FieldError(f"background has {background.sizes['time']} times: select one, e.g. with .isel(time=0)")
-        state = background.squeeze("time", drop=True) if "time" in background.dims else background
+        whole = background.squeeze("time", drop=True) if "time" in background.dims else background
+        state, rows, columns_of = self.space.cut(whole)
         x = self.space.tensor(state)
         keep = state[list(self.space.variables)]
         keep = keep.sel(level=list(self.space.levels)) if "level" in keep.dims else keep
@@ -144,6 +146,8 @@ class Learned(Checked, Stored):
         if not bool(torch.isfinite(made).all()):
             raise PhysLabError(f"the analysis of {type(self).__name__} is not finite: leave out what is far too large")
         out = channels_to_dataset(made if members > 1 else made[0], keep)
+        if state is not whole:
+            out = put_back(out, whole, rows, columns_of)
         left = ", ".join(f"{used[k]} {k}" for k in ("missing", "merged"))
         note = f"{type(self).__name__}, {used['used']} observations ({left})"
         out = out.expand_dims("time").assign_coords(time=background["time"]) if "time" in background.dims else out
@@ -164,7 +168,29 @@ class Learned(Checked, Stored):
 
     @classmethod
     def build(cls, card: Mapping, tensors: Mapping[str, Tensor]) -> Learned:
-        return cls(StateSpace.from_card(card["space"]), **card["arguments"])
+        return on_grid(cls(StateSpace.from_card(card["space"]), **card["arguments"]))
+
+
+def on_grid(method: Learned) -> Learned:
+    """The method with columns that wrap around on whole circles of latitude, and end at the edges of a region."""
+    wrap_columns(method, method.space.closed)
+    return method
+
+
+def put_back(part: xr.Dataset, whole: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> xr.Dataset:
+    """The state with an analysed part of its grid; what lies outside stays as it was, in each member."""
+    made = {}
+    for name, da in part.data_vars.items():
+        own = whole[name].sel(level=part["level"]) if "level" in da.dims else whole[name]
+        lead = [d for d in da.dims if d not in ("latitude", "longitude")]
+        if "member" in da.dims:
+            own = own.expand_dims(member=da.sizes["member"])
+        own = own.transpose(*lead, "latitude", "longitude")
+        values = np.array(own.values, dtype=da.dtype)
+        values[..., rows[:, None], columns] = da.transpose(*lead, "latitude", "longitude").values
+        made[name] = xr.DataArray(values, dims=own.dims, attrs=da.attrs).transpose(*da.dims)
+    coords = {k: c for k, c in whole.coords.items() if k != "level"}
+    return xr.Dataset(made, {**coords, **({"level": part["level"]} if "level" in part.coords else {})})
 
 
 def about(draws: Tensor, centre: Tensor) -> Tensor:

@@ -86,6 +86,24 @@ class StateSpace:
         return Grid(self.latitude, self.longitude)
 
     @property
+    def closed(self) -> bool:
+        """Whether the columns go around the globe."""
+        return self.grid.periodic
+
+    def cut(self, ds: xr.Dataset) -> tuple[xr.Dataset, np.ndarray, np.ndarray]:
+        """The part of a state that lies on this grid, in its count of longitudes, and its rows and columns there; the
+        state itself where it has no such part, or is that part."""
+        grid = Grid.from_dataset(ds)
+        apart = np.abs((grid.longitude - self.longitude[:, None] + 180.0) % 360.0 - 180.0)
+        rows, columns = np.abs(grid.latitude - self.latitude[:, None]).argmin(1), apart.argmin(1)
+        away = max(np.abs(grid.latitude[rows] - self.latitude).max(), apart.min(1).max())
+        as_it_is = grid.shape == self.shape[1:] and np.abs(grid.longitude - self.longitude).max() < 1e-2
+        if as_it_is or away > 1e-2 or min(grid.shape) < 2:
+            return ds, rows, columns
+        part = ds.isel(latitude=rows, longitude=columns)
+        return part.assign_coords(longitude=("longitude", self.longitude, ds["longitude"].attrs)), rows, columns
+
+    @property
     def area(self) -> Tensor:
         """(H, 1) cell areas with mean 1."""
         area = self.grid.cell_area[:, :1]

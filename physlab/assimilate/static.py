@@ -151,5 +151,9 @@ class StaticLETKF(Learned):
             else:
                 parts.append(transform(C, b)[:, members])
         w = torch.cat(parts).permute(1, 2, 0).unflatten(-1, tuple(len(a) for a in at))
-        w = F.interpolate(F.pad(w, (1, 1, 0, 0), mode="circular"), scale_factor=STEP, mode="bilinear")
+        w = F.interpolate(
+            F.pad(w, (1, 1, 0, 0), mode="circular" if self.space.closed else "replicate"),
+            scale_factor=STEP,
+            mode="bilinear",
+        )
         return w[..., STEP:-STEP]

@@ -39,6 +39,10 @@ def train(
     patch: int | None = None,
     patches: int = 1500,
     start: str = "",
+    background: str = "",
+    member: int = 0,
+    autoencoder: str = "",
+    batch: int = 8,
     mapping: tuple[str, ...] = (),
 ) -> None:
     """Train a method on fields of yours, METHOD TRUTH OUT, or the networks of a RECIPE of the book.
@@ -74,6 +78,11 @@ def train(
         patch: edge of patches in fine cells, 0 for whole fields; without it whichever suits the data.
         patches: at most so many.
         start: a trained network whose weights are the first ones: a name or a folder.
+        background: for adas, convcnp, fnp, vaevar, sda, slam and phyda: forecasts at the same times and grid, or an
+            ensemble whose members are backgrounds; the truth itself, if that is an ensemble.
+        member: of a truth with members, counted from 0; the others learn from each other.
+        autoencoder: of slam and phyda: folder of a trained vaevar; without one it is trained too.
+        batch: of these: pairs a step.
         mapping: your names and the library's, as in lat_name=latitude.
     """
     if bool(truth) != (out is not None):
@@ -85,6 +94,16 @@ def train(
         raise ValueError(
             "--all, --folder and several constraints are for recipes: write METHOD TRUTH OUT with one each"
         )
+    from physlab.train.analysis.run import METHODS
+
+    if what in METHODS:
+        assert out is not None
+        levels = () if level is None else (level,)
+        analysis(what, truth, out, background, variable, levels, member, region, period, held_out, gap, mapping,
+                 steps, batch, seed, autoencoder, start, device, overwrite)  # fmt: skip
+        return
+    if background:
+        raise ValueError(f"--background is for {', '.join(METHODS)}: leave it out with {what}")
     from physlab.train.own.request import Request
     from physlab.train.own.run import train_own
 
@@ -102,6 +121,35 @@ def train(
 
     if rank() == 0:
         told(result)
+
+
+def analysis(
+    what: str, truth: str, out: Path, background: str, variable: tuple[str, ...], levels: tuple[float, ...],
+    member: int, region: tuple[float, float, float, float] | None, period: tuple[str, str] | None, held_out: float,
+    gap: float | None, mapping: tuple[str, ...], steps: int | None, batch: int, seed: tuple[int, ...],
+    autoencoder: str, start: str, device: str, overwrite: bool,
+) -> None:  # fmt: skip
+    """A method of data assimilation, and the table of its scores."""
+    from physlab.cli.output import show
+    from physlab.train.analysis.compare import SHARES, verdicts
+    from physlab.train.analysis.pairs import PairRequest
+    from physlab.train.analysis.run import train_on_pairs
+    from physlab.train.assimilation import AssimilationSettings
+    from physlab.train.devices import rank
+
+    if len(seed) > 1:
+        raise ValueError(f"seeds {seed}: {what} is trained with one seed at a time")
+    request = PairRequest(truth, background, variable, levels, member, region, period, held_out, gap,
+                          tuple(pairs(mapping).items()))  # fmt: skip
+    settings = AssimilationSettings(steps=steps or (700 if what == "vaevar" else 400), batch=batch)
+    result = train_on_pairs(what, request, out, settings, (seed or (0,))[0], autoencoder or None, start, device,
+                            overwrite, True, lambda line: print(line, file=sys.stderr))  # fmt: skip
+    if rank() == 0:
+        rows = [{"method": r.name, **{f"{s:.1%}": r.scores[s] for s in SHARES}} for r in result.rows]
+        show("Mean square error over that of the background, by share of observed points", rows)
+        for line in verdicts(result.rows):
+            print(line)
+        print(out, "with report.html and scores.csv")
 
 
 def drawing() -> Any:

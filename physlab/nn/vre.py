@@ -50,6 +50,7 @@ class VirtualReconstruction(nn.Module):
     def __init__(self, channels: int, known: int, latent: int, width: int = 48, kind: str = "attention") -> None:
         super().__init__()
         self.kind, self.channels = choose("encoder", kind, KINDS), channels
+        self.periodic = True  # or not, see physlab.nn.unet.wrap_columns
         options = {"periodic": True}
         self.background = nn.Sequential(nn.Conv2d(known, width, 2, stride=2), ResBlock(width, width, **options))
         self.seen = nn.Conv2d(channels + 2, width, 2, stride=2)
@@ -82,13 +83,15 @@ class VirtualReconstruction(nn.Module):
         tokens, density = [functional.silu(seen)], functional.avg_pool2d(trust, 2)
         for stage in self.stages:
             tokens.append(functional.silu(stage(torch.cat([tokens[-1], density], 1))))
-            density = functional.avg_pool2d(density, 2)
+            density = functional.avg_pool2d(density, 2, ceil_mode=True)
         if self.kind == "attention":
             wide = self._attend(known, tokens[1:], background[0, -2:, :, :1])
         else:
             wide = self._pass(tokens)
-        wide = functional.pad(wide, (1, 1, 0, 0), mode="circular")  # no seam at the date line
+        # no seam at the date line
+        wide = functional.pad(wide, (1, 1, 0, 0), mode="circular" if self.periodic else "replicate")
         wide = functional.interpolate(wide, scale_factor=2.0, mode="bilinear")[..., 2:-2]
+        wide = wide[..., : known.shape[-2], : known.shape[-1]]
         y = self.mix(torch.cat([known, seen, wide], 1))
         scale, shift = self.statistics(torch.cat([mean, std.log()], 1).flatten(1))[..., None, None].chunk(2, 1)
         features = self.refine(y * (1 + scale) + shift)  # gives back what the normalisation took

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from physlab import registry
 from physlab.assimilate.latent import LatentDiffusion, LatentMethod
-from physlab.assimilate.learned import Learned
+from physlab.assimilate.learned import Learned, on_grid
 from physlab.assimilate.proxy import PhysicsProxy
 from physlab.assimilate.statespace import Columns, StateSpace, observe_columns
 from physlab.data.pairs import open_pairs
@@ -232,7 +232,7 @@ def untrained(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        method = make(pairs.space).to(device)
+        method = on_grid(make(pairs.space)).to(device)
     parts = [slice(k, k + 16) for k in range(0, len(pairs), 16)]
     if autoencoder is not None:
         if not isinstance(method, LatentMethod) or not isinstance(autoencoder, LatentMethod):
