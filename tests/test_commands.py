@@ -112,6 +112,7 @@ ELSEWHERE = {  # start of a command -> the test that runs it, or what it calls
     "physlab benchmark speed": f"benchmark/test_speed.py::{SPEED}",
     "physlab fit": "test_extending.py::test_they_train_fit_refine_compare_and_show",
     "physlab evaluate": "test_cli.py::test_evaluate_agrees_with_the_card",
+    "physlab train edsr": "train/own/test_methods.py::test_a_method_comes_back_from_its_folder_as_it_was",
     "physlab train ": "test_cli.py::test_train_makes_a_checkpoint",
     "physlab train-latent": "test_cli.py::test_train_latent_on_fields_of_yours",
     "physlab train-assimilation": "train/test_commands.py::test_assimilation",

@@ -103,7 +103,7 @@ def benchmark(
 def own_tables(models: Iterable[tuple[str, Any]], split: str, fields: int | None) -> dict[str, pd.DataFrame]:
     """Models that were trained on data of one's own, each set of data read anew by what the cards say of it."""
     from physlab.train.own.compare import rows_of
-    from physlab.train.own.data import own_data
+    from physlab.train.own.reading import own_data
     from physlab.train.own.request import Request
 
     sets: dict[str, list[tuple[str, Any]]] = {}

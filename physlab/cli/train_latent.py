@@ -29,7 +29,9 @@ def train_latent(
     mapping: tuple[str, ...] = (),
     device: str = "auto",
 ) -> None:
-    """Train latent diffusion on fields of yours: an ensemble of fine fields from coarse ones; run again to resume.
+    """Train latent diffusion on fields of yours, if you like with a law in the loss; run again to resume.
+
+    Without a law `physlab train latent TRUTH OUT` does it as for every method: three blocks, baselines and a report.
 
     Args:
         fine: the truth: NetCDF, Zarr or GRIB file, or a name of `physlab list data`, such as arco-era5.

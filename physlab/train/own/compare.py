@@ -25,6 +25,8 @@ from physlab.train.own.statistical import made
 MEMBERS = 10
 MOST = {"latent": 32, "ensemble": 120, "single": 400}
 """Samples that are scored at most, evenly over the test block: members of latent diffusion take long."""
+CELLS = 3e7
+"""Cells of these samples together at most: fields of the globe are large."""
 DRAWS = 1000
 
 
@@ -108,7 +110,8 @@ def rows_of(
     """
     noisy = any(m.spec.ensemble for *_, m in models)
     slow = any(isinstance(m, LatentDownscaler) for *_, m in models)
-    at = evenly(len(data.fine[split]), most or MOST["latent" if slow else "ensemble" if noisy else "single"])
+    most = most or MOST["latent" if slow else "ensemble" if noisy else "single"]
+    at = evenly(len(data.fine[split]), min(most, max(4, int(CELLS / np.prod(data.shape)))))
     picked = thinned(data, split, at)
     plan: list[tuple[Row, Callable[[], Tensor]]] = []
     several = data.step is None

@@ -17,10 +17,10 @@ from physlab.data.patches import SRData
 from physlab.errors import FieldError
 from physlab.fields import Scaling
 from physlab.grid import Grid, check_coarsening, coarsen
-from physlab.train.own.cutting import SPLITS, Cut, cut
+from physlab.train.own.cutting import SPLITS, Cut
 from physlab.train.own.matching import explained, is_mean, said_of
 from physlab.train.own.request import Request, never_negative
-from physlab.train.own.source import Source, source_of
+from physlab.train.own.source import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,25 +110,6 @@ class OwnData(SRData):
             "non_negative": dict(zip(self.variables, self.positive, strict=True)),
             "coarsening": {"block means": self.consistent, **{k: round(v, 8) for k, v in self.fit.items()}},
         }  # fmt: skip
-
-
-def own_data(request: Request, seed: int = 0, progress=None) -> OwnData:
-    """The pairs of a request.
-
-    Parameters
-    ----------
-    seed : of the choice of patches.
-    progress : called with (parts read, parts in all).
-
-    Raises
-    ------
-    FieldError : data from which nothing can be learned, in one line.
-    """
-    source = source_of(request)
-    if request.frames > 1 and (len(source.variables) > 1 or source.predictors):
-        raise FieldError("sequences are of one variable without predictors: leave out the others, or --frames")
-    made = cut(source, request, seed, progress)
-    return paired(source, request, made)
 
 
 def paired(source: Source, request: Request, made: Cut) -> OwnData:

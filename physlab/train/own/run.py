@@ -19,9 +19,10 @@ from physlab.errors import PhysLabError
 from physlab.store import add_files
 from physlab.train.devices import processes, rank
 from physlab.train.own.compare import controls, gain, rows_of, spectrum
-from physlab.train.own.data import OwnData, own_data
+from physlab.train.own.data import OwnData
 from physlab.train.own.fit import check_constraint, fitted
 from physlab.train.own.methods import Method, method_of
+from physlab.train.own.reading import own_data
 from physlab.train.own.report import page
 from physlab.train.own.request import Request
 from physlab.train.own.result import Result, label_of

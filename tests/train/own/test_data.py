@@ -10,10 +10,10 @@ import xarray as xr
 from physlab.errors import PhysLabError
 from physlab.grid import Grid, coarsen
 from physlab.train.own.compare import gain
-from physlab.train.own.data import own_data
 from physlab.train.own.fit import check_constraint
 from physlab.train.own.matching import explained, is_mean
 from physlab.train.own.methods import method_of
+from physlab.train.own.reading import own_data
 from physlab.train.own.request import Request
 from tests.train.own.conftest import weather
 

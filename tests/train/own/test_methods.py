@@ -145,3 +145,37 @@ def test_names_that_people_use() -> None:
     assert {"edsr", "srcnn", "gan", "bcsd", "analog", "random forest", "convgru", "latent"} <= set(known_methods())
     with pytest.raises(PhysLabError, match="unknown method 'edrs' for data of your own: did you mean edsr"):
         method_of("edrs")
+
+
+def test_a_truth_larger_than_memory_is_read_while_it_is_learned(truth, tmp_path, monkeypatch) -> None:
+    from physlab.train.own import streamed
+
+    truth[["t2m"]].chunk(time=10).to_zarr(tmp_path / "big.zarr")
+    monkeypatch.setattr(streamed, "memory", lambda: 10_000)
+    result = trained("espcn", str(tmp_path / "big.zarr"), tmp_path / "out")
+    assert result.data.stream is not None and "read while it is learned" in result.data.account[0]
+    assert physlab.load_model(tmp_path / "out").card["data"]["split"]["streamed"] == "train"
+
+
+def test_the_command_trains_scores_and_tells(file, tmp_path, capsys) -> None:
+    from physlab import cli
+
+    words = ["--variable", "t2m", "--factor", "2", "--gap", "24", "--predictors", "sp"]
+    cli.main(["train", "linear", file, str(tmp_path / "out"), *words])
+    told = capsys.readouterr()
+    assert "t2m (K) of" in told.err and "bicubic+add" in told.out and "better" in told.out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 2 and "physlab train linear" not in page.split("To make it again")[0]
+    assert "http" not in page.replace("http://www.w3.org", "")  # it needs nothing else
+    for wrong, said in (
+        (["train", "liner", file, str(tmp_path / "x")], "did you mean linear"),
+        (["train", "linear", file], "OUT is missing"),
+        (["train", "edsr", file, str(tmp_path / "x"), "--all"], "are for recipes"),
+        (["train", "bcsd", file, str(tmp_path / "x"), "--variable", "t2m", "--constraint", "add", "--gap", "24"],
+         "learns without a constraint layer"),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            cli.main(wrong)
+        assert ended.value.code == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert line.startswith("physlab: ") and said in line
