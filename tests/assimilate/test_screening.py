@@ -381,3 +381,17 @@ def test_screening_leaves_a_table_of_a_twin_experiment_as_it_is():
     for name in drawn:
         np.testing.assert_array_equal(found[name], drawn[name])
     assert account.text() == ""
+
+
+def test_a_station_with_dew_point_and_relative_humidity_has_measured_one(tmp_path):
+    text = "lat,lon,td [degC],rh [%],t2m [degC]\n58,0,3,60,10\n57,1,M,60,10\n"
+    background = members(d2m=276.0, t2m=283.0)
+    made = analysed(background, stations(tmp_path, text, error={"td": 1.0, "rh": 0.05, "t2m": 1.0}))
+    assert made.attrs["analysis"] == "letkf, 4 observations (0 missing, 0 merged)"
+    assert "1 relative humidities beside a dew point" in made.attrs["observations_account"]
+
+
+def test_units_of_what_the_background_lacks_do_not_matter(tmp_path):
+    text = "lat,lon,value,error,variable\n58,0,283.9,0.5,t2m\n58,0,1012,1,msl\n"
+    made = analysed(members(), stations(tmp_path, text))
+    assert made.attrs["analysis"].startswith("letkf, 1 obs")

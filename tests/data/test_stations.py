@@ -461,3 +461,30 @@ def test_a_table_goes_through_a_file_unchanged(tmp_path):
     again = read_stations(tmp_path / "again.nc")
     for name in ("variable", "latitude", "value", "error", "time", "elevation", "station", "units"):
         np.testing.assert_array_equal(again[name], ds[name])
+
+
+def test_netcdf_has_a_range_that_it_calls_valid(tmp_path):
+    ds = xr.Dataset(
+        {
+            "t2m": ("obs", [283.0, 299.0, 150.0], {"units": "K", "valid_min": 200.0, "valid_max": 290.0}),
+            "sp": ("obs", [1.0e5, 0.9e5, 0.5e5], {"units": "Pa", "valid_range": np.array([6000, 9500], dtype="i2")}),
+            "lat": ("obs", [54.0, 55.0, 56.0]),
+            "lon": ("obs", [0.0, 1.0, 2.0]),
+        }
+    )
+    ds.to_netcdf(tmp_path / "st.nc", encoding={"sp": {"dtype": "i2", "scale_factor": 10.0, "_FillValue": -1}})
+    frame = read_stations(tmp_path / "st.nc", error=1.0).to_dataframe()
+    assert list(frame[frame["variable"] == "t2m"]["value"]) == [283.0]
+    assert list(frame[frame["variable"] == "sp"]["value"]) == [0.9e5]
+
+
+def test_heights_of_a_sounding_are_those_of_its_levels(tmp_path):
+    text = "lat,lon,pressure [hPa],height [m],temperature [degC]\n54,0,850,1428,2\n54,0,500,5506,-20\n"
+    frame = read_stations(written(tmp_path, text), error=1.0).to_dataframe()
+    assert list(frame[frame["variable"] == "z"]["value"]) == pytest.approx([14003.9, 53995.4], abs=0.1)
+    assert frame["elevation"].isna().all()
+
+
+def test_a_wind_without_a_direction_is_none(tmp_path):
+    ds = read_stations(written(tmp_path, "lat,lon,drct,sknt\n54,0,VRB,2\n55,0,270,4\n"), error=1.0)
+    assert list(ds["variable"].values) == ["wind_direction", "wind_speed", "wind_speed"]

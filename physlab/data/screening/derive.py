@@ -20,6 +20,8 @@ from physlab.data.screening.match import Known, find
 from physlab.data.stations.account import Account
 from physlab.data.stations.words import quantity
 
+NEEDED = ("wind_speed", "wind_direction", "td", "d2m", "rh", "t2m", "t", "sp")
+"""Quantities from which others are made."""
 KEYS = ["station", "latitude", "longitude", "level", "time"]
 
 
@@ -101,7 +103,16 @@ def _wind(frame: pd.DataFrame, known: dict[str, Known], account: Account) -> pd.
 
 
 def _humidity(frame, known, account, pressure, temperature) -> pd.DataFrame:
-    """Dew point or relative humidity into q, or relative humidity into a dew point."""
+    """Dew point or relative humidity into q, or relative humidity into a dew point.
+
+    A station that reports both has measured one: its relative humidity is left out.
+    """
+    relative = frame["quantity"] == "rh"
+    if relative.any() and (frame["found"][relative] == "").any():
+        dew = _same_place(frame, frame[frame["quantity"].isin(("td", "d2m", "q", "q2m"))])["value_b"].notna()
+        double = (relative & dew & (frame["found"] == "")).to_numpy()
+        account.leave("relative humidities beside a dew point", [""] * int(double.sum()))
+        frame = frame[~double]
     moist = frame[frame["quantity"].isin(("td", "d2m", "rh")) & (frame["found"] == "")]
     if not len(moist):
         return frame

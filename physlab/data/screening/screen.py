@@ -168,6 +168,9 @@ def _units(frame: pd.DataFrame, known: dict[str, Known], account: Account) -> pd
     for (name, own, unit), part in frame.groupby(["variable", "found", "units"], sort=False):
         one = known.get(str(own))
         what = str(part["quantity"].iloc[0])
+        if one is None and what not in derive.NEEDED:
+            parts.append(part)  # the background has no use for it
+            continue
         to = one.units if one else UNITS.get(what, "")
         part = part.copy()
         if unit and to:

@@ -29,7 +29,8 @@ class Account:
         """Count rows as left out; `where` says of each which one it is."""
         if len(where):
             before, shown = self.reasons.get(reason, (0, ()))
-            self.reasons[reason] = (before + len(where), (*shown, *map(str, where[: 3 - len(shown)])))
+            shown = tuple(dict.fromkeys((*shown, *map(str, where[:9]))))[:3]  # rows of one line are said once
+            self.reasons[reason] = (before + len(where), shown)
 
     def note(self, text: str) -> None:
         """Say something once."""

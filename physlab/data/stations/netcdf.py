@@ -71,7 +71,7 @@ def read_netcdf(path: Path) -> Raw:
         units: dict[str, str] = {}
         good: dict[str, np.ndarray] = {}
         for name in [*[d for d in main if d in ds.coords], *ds.data_vars]:
-            da = ds[name].load()
+            da = _valid(ds[name].load())
             text = str(name)
             flat = _text(da.values) if da.dtype.kind in "SO" else da.values
             if da.dtype.kind == "O" and da.size and hasattr(da.values.flat[0], "calendar"):
@@ -93,6 +93,22 @@ def read_netcdf(path: Path) -> Raw:
                     part[known] = part.pop(mine)
     frame = pd.DataFrame({k: pd.Series(v, dtype=object if v.dtype.kind in "OU" else None) for k, v in columns.items()})
     return Raw(frame, np.arange(1, len(frame) + 1), units, good)
+
+
+def _valid(da: xr.DataArray) -> xr.DataArray:
+    """Values outside the range that the file itself calls valid are missing (CF, 2.5.1); the range of packed numbers is
+    packed."""
+    if da.dtype.kind != "f":
+        return da
+    limits = np.asarray(
+        da.attrs.get("valid_range", (da.attrs.get("valid_min", np.nan), da.attrs.get("valid_max", np.nan)))
+    )
+    if limits.size != 2 or limits.dtype.kind not in "fiu":
+        return da
+    scale, offset = (float(da.encoding.get(k, x)) for k, x in (("scale_factor", 1.0), ("add_offset", 0.0)))
+    packed = np.dtype(da.encoding.get("dtype", "f8")).kind in "iu" and limits.dtype.kind in "iu"
+    low, high = sorted(limits * scale + offset) if packed else limits
+    return da.where(~((da < low) | (da > high)))
 
 
 def _spread(ds: xr.Dataset) -> xr.Dataset:

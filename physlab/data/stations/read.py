@@ -24,6 +24,8 @@ from physlab.errors import FieldError
 
 NETCDF = (".nc", ".nc4", ".netcdf", ".cdf")
 MAGIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF")
+NOWHERE = ("VRB", "VARIABLE", "CALM", "CLM", "UMLAUFEND")
+"""Words for a wind without a direction."""
 NEEDED = "a station needs lat, lon, value and error, and a variable (a column, or one for all)"
 
 
@@ -178,7 +180,10 @@ class _Reader:
     # --- columns ------------------------------------------------------------------------------------------------------
     def numbers(self, column: str) -> np.ndarray:
         """A column as numbers; NaN where it says that nothing was measured."""
-        values, _, wrong = cells.numbers(self.raw.frame[column], self.comma)
+        text = self.raw.frame[column]
+        if self.kinds[column].variable == "wind_direction" and text.dtype.kind == "O":
+            text = text.where(~cells.text_of(text).str.upper().isin(NOWHERE).to_numpy(), "")
+        values, _, wrong = cells.numbers(text, self.comma)
         if wrong.any():
             at = int(wrong.argmax())
             raise FieldError(
@@ -197,7 +202,7 @@ class _Reader:
         place = {k: self.column(k) for k in ("latitude", "longitude")}
         value = self.column("value")
         wide = [] if value else [n for n, h in self.kinds.items() if not h.role and h.variable]
-        wide += [] if value else self._pressures()
+        wide += [] if value else [*self._pressures(), *self._heights(place)]
         lacking = [k for k, c in place.items() if c is None]
         if value is None and not wide:
             lacking.append("value")
@@ -368,6 +373,20 @@ class _Reader:
                 self.account.note(f"column {column} is the level")
             else:
                 self.account.note(f"column {column} is the pressure at the station (sp)")
+                made.append(column)
+        return made
+
+    def _heights(self, place: Mapping[str, str | None]) -> list[str]:
+        """A column called `height` that is none of the station: of a sounding, or in geopotential metres."""
+        made = []
+        for column, h in list(self.kinds.items()):
+            if h.role != "elevation" or h.name not in ("height", "hgt", "alt", "altitude", "hoehe"):
+                continue
+            places = [self.raw.frame[c].astype(str) for c in place.values() if c]
+            many = self._has(self.kinds, "level") and (self.raw.frame[column].groupby(places).nunique() > 1).any()
+            if many or h.units.lower().startswith("gp"):
+                self.kinds[column] = Heading(h.name, "", "z", h.units)
+                self.account.note(f"column {column} is the height of the level (z)")
                 made.append(column)
         return made
 
