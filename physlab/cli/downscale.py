@@ -46,7 +46,6 @@ def downscale(
     from physlab import load_model
     from physlab.data.cfout.provenance import command_line, digest_of, remember
     from physlab.data.guard import open_checked
-    from physlab.data.ingest.account import account
     from physlab.data.writer import check_target, write_dataset
     from physlab.downscale.base import GriddedDownscaler
     from physlab.downscale.steps import in_steps, takes_steps
@@ -68,9 +67,8 @@ def downscale(
     with Bar(model, 1) as bar:
         given = in_steps(coarse, method.factor) if step_by_step else coarse
         fine = chosen.downscale(given, statics=ground, members=members, seed=seed, progress=bar.share)
-        for line in (account(coarse), *notes):
-            if line:
-                print(line, file=sys.stderr)
+        for line in notes:
+            print(line, file=sys.stderr)
         known = command_line() or f"downscaled with {model}"
         ensemble = "member" in fine.dims and "member" not in coarse.dims
         fine = remember(
@@ -95,12 +93,15 @@ class Tally:
     """Counts while fields are written: cells without a value, and negative ones of what cannot be negative."""
 
     def __init__(self, fine: xr.Dataset) -> None:
-        from physlab.cf import non_negative
+        from physlab.cf import kind, non_negative
 
         self.cells: dict[str, int] = {}
         self.missing: dict[str, int] = {}
         self.negative: dict[str, int] = {}
         self.positive = {str(name) for name, da in fine.data_vars.items() if non_negative(da)}
+        self.shares = {str(name): 1.0 for name, da in fine.data_vars.items() if kind(da) == "fraction"}
+        self.shares |= {n: 100.0 for n in self.shares if str(fine[n].attrs.get("units")) in ("%", "percent")}
+        self.above: dict[str, int] = {}
 
     def see(self, name: str, values: np.ndarray) -> None:
         """Count a block."""
@@ -111,6 +112,8 @@ class Tally:
             self.missing[name] = self.missing.get(name, 0) + int(np.isnan(values).sum())
         if name in self.positive:
             self.negative[name] = self.negative.get(name, 0) + int((values < 0).sum())
+        if name in self.shares:
+            self.above[name] = self.above.get(name, 0) + int((values > self.shares[name] * (1 + 1e-6)).sum())
 
     def notes(self, factor: int) -> list[str]:
         """What is to be said."""
@@ -125,6 +128,12 @@ class Tally:
                 made.append(
                     f"{_percent(count, self.cells[name])} of the cells of '{name}' are negative, which it cannot be: "
                     f"bicubic+mult-x{factor} conserves and keeps the sign"
+                )
+        for name, count in self.above.items():
+            if count:
+                made.append(
+                    f"{_percent(count, self.cells[name])} of the cells of the share '{name}' are above "
+                    f"{self.shares[name]:g}: bicubic+add-x{factor} keeps a share within its bounds here"
                 )
         return made
 

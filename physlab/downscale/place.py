@@ -68,6 +68,8 @@ def refined(coarse: xr.Dataset, fields: Mapping[Hashable, tuple[xr.DataArray, ob
     dims = {dim for variable in data.values() for dim in variable.dims}
     sources = [da for da, _ in fields.values()]
     for name, coord in coarse.coords.items():
+        if "grid_mapping_name" in coord.attrs and name not in {da.attrs.get("grid_mapping") for da in sources}:
+            continue  # a map that nothing lies on
         kept = next((da[name] for da in sources if name in da.coords), coord)  # with a time axis of length one
         if not set(space) & set(kept.dims) and name not in space and set(kept.dims) <= dims | {"bnds", "nv", "bounds"}:
             coords[name] = kept.variable

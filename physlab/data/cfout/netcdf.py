@@ -79,7 +79,12 @@ def links(ds: xr.Dataset, name: str) -> str:
     if name not in ds.data_vars:
         return ""
     dims = set(ds[name].dims)
-    others = {str(ds[n].attrs.get(key)) for n in ds.variables for key in ("bounds", "grid_mapping")}
+    others = {
+        word
+        for n in ds.variables
+        for key in ("bounds", "grid_mapping", "cell_measures", "ancillary_variables")
+        for word in str(ds[n].attrs.get(key, "")).split()
+    }
     return " ".join(
         sorted(str(c) for c in ds.coords if c not in ds.dims and c not in others and set(ds[c].dims) <= dims)
     )

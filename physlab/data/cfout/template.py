@@ -36,7 +36,7 @@ def template(ds: xr.Dataset) -> xr.Dataset:
     """
     ds = _without_empty_time(ds)
     edges = {name: ds[name].encoding.get("edges") for name in ("latitude", "longitude") if name in ds.coords}
-    ds = _labels(ds.drop_encoding())
+    ds = _labels(_measured(ds.drop_encoding()))
     ds = _ordered(_one_height(ds))
     for name in list(ds.variables):
         ds[name].attrs = _variable_attributes(ds, str(name))
@@ -44,6 +44,8 @@ def template(ds: xr.Dataset) -> xr.Dataset:
         ds = _with_bounds(ds, name, given)
     ds = times.encode(_accumulated(ds))
     for name, da in ds.variables.items():
+        if da.dtype.kind in "iu" and da.dtype.itemsize == 8 and da.chunks is None and _small(da):
+            ds[name] = ds[name].astype("int32").assign_attrs(da.attrs)  # which every reader knows
         if da.dtype == bool:
             ds[name] = ds[name].astype("int8").assign_attrs(da.attrs)
         elif da.dtype == np.float16:
@@ -56,6 +58,16 @@ def template(ds: xr.Dataset) -> xr.Dataset:
     ds.attrs = {"Conventions": CONVENTIONS, **kept}
     ds.attrs.setdefault("title", "fields written by PhysLab")
     return remembered(ds)
+
+
+def _measured(ds: xr.Dataset) -> xr.Dataset:
+    """Areas of the cells of a map are a variable on that map (named as their measure by others, CDO warns of it)."""
+    if "cell_area" not in ds.coords:
+        return ds
+    ds = ds.reset_coords("cell_area")
+    if "crs" in ds.coords:
+        ds["cell_area"].attrs = {**ds["cell_area"].attrs, "grid_mapping": "crs"}
+    return ds
 
 
 def _without_empty_time(ds: xr.Dataset) -> xr.Dataset:
@@ -107,12 +119,15 @@ def _variable_attributes(ds: xr.Dataset, name: str) -> dict:
             attrs.pop("axis", None)
     elif name == "level" and da.ndim == 1:
         attrs = {"axis": "Z", "positive": "down", **attrs}
-    if name in ("y", "x") and da.ndim == 1:
-        attrs["axis"] = name.upper()
+    if name in ("y", "x") and da.ndim == 1:  # numbers of rows are no place
+        attrs = {**attrs, "axis": name.upper()} if attrs.get("standard_name") else _without(attrs, "axis")
     if da.ndim == 2 and name in ("latitude", "longitude"):
         attrs = {**attrs, **{k: v for k, v in COORDINATES[name].items() if k != "axis"}}
-    if name in ds.data_vars:
+    if "grid_mapping_name" in attrs:
+        attrs = {"long_name": "map of y and x", **attrs}
+    if not any(ds[other].attrs.get("bounds") == name for other in ds.coords):
         attrs = {"long_name": str(attrs.get("standard_name", name)).replace("_", " "), **attrs}
+    if name in ds.data_vars:
         if da.dtype.kind in "iufb" and "units" not in attrs and kind(da) in ("mask", "flag"):
             attrs["units"] = "1"
         if kind(da) == "mask" and da.dtype == bool and "flag_values" not in attrs:
@@ -150,6 +165,15 @@ def _one_height(ds: xr.Dataset) -> xr.Dataset:
         if "member" in da.dims:
             ds[name].attrs = {**da.attrs, **words}
     return ds
+
+
+def _without(attrs: dict, key: str) -> dict:
+    return {k: v for k, v in attrs.items() if k != key}
+
+
+def _small(variable: xr.Variable) -> bool:
+    values = np.asarray(variable.values)
+    return not values.size or bool(values.min() > -(2**31) and values.max() < 2**31)
 
 
 def _what(attrs: dict, name: str) -> str:
