@@ -255,5 +255,5 @@ def test_chunks_are_neither_tiny_nor_huge() -> None:
 def test_other_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PhysLabError, match="Zarr format 4: choose 2"):
         write_dataset(fields(), tmp_path / "x.zarr", zarr_format=4)
-    with pytest.raises(PhysLabError, match="must end in .nc"):
+    with pytest.raises(PhysLabError, match=r"must end in \.nc"):
         write_dataset(fields(), tmp_path / "x.grib")
