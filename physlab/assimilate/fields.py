@@ -23,6 +23,7 @@ from physlab.assimilate.base import Method
 from physlab.assimilate.checking import Checked
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
+from physlab.assimilate.gridded import GriddedOI
 from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
 from physlab.assimilate.nearby import Nearby
@@ -310,10 +311,7 @@ class FieldOI(FieldMethod):
         points = _points(one)
         size = len(points) * len(names)
         if size > LARGEST:
-            raise PhysLabError(
-                f"oi writes the covariance of {size} numbers down, at most {LARGEST} are sensible: select a level or a "
-                "region, or use an ensemble with letkf"
-            )
+            return GriddedOI(points, torch.tensor([self.error[name] for name in names]).double(), self.radius)
         alike = gaspari_cohn(sphere_distance(points, points), self.radius)
         return OptimalInterpolation(torch.block_diag(*(self.error[name] ** 2 * alike for name in names)))
 

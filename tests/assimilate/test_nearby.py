@@ -109,3 +109,22 @@ def test_a_radius_or_places_that_are_none():
         Nearby(globe(), places(), 0.0)
     with pytest.raises(PhysLabError, match=r"others has shape \(1, 1\)"):
         Nearby(globe(), places()[:, :1], 1e6)
+
+
+def test_optimal_interpolation_of_a_large_field_is_that_of_the_matrix(monkeypatch):
+    """Two variables, one of them on two levels, observations between grid points, two of them at one place."""
+    one = state().isel(member=0, drop=True)
+    one = one.assign(sp=one["t"].isel(level=0, drop=True) * 300.0).assign_coords(level=[850.0, 500.0])
+    seen = some()
+    pressure = table(["sp"] * 10, [np.nan] * 10, *places(10, 3).numpy().T, np.full(10, 84000.0), np.full(10, 50.0))
+    observations = xr.concat([seen, pressure], "observation")
+    method = FieldAssimilator("oi", radius=2e6, error={"t": 1.5, "sp": 300.0}).with_checks(sigmas=0)
+    dense = method.analyse(one, observations)
+    monkeypatch.setattr(fields_module, "LARGEST", 0)
+    monkeypatch.setattr(nearby_module, "POINTS", 200)
+    told: list[tuple[int, int]] = []
+    near = method.analyse(one, observations, progress=lambda done, total: told.append((done, total)))
+    for name in ("t", "sp"):
+        assert float(abs(dense[name] - one[name]).max()) > 0
+        np.testing.assert_allclose(near[name], dense[name], rtol=1e-11)
+    assert told[-2] == (5400, 5400) and len(told) > 20
