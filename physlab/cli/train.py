@@ -50,8 +50,8 @@ def train(
     Run it again to resume it; what is finished is skipped.
 
     Args:
-        what: a method, such as linear, eqm, edsr, gan, convgru or latent (`physlab list parts`); or, alone, a recipe,
-            such as tcw-x4, or "all" for every recipe.
+        what: a method, such as linear, eqm, edsr, gan, convgru, latent, adas or phydl (`physlab list parts`); or,
+            alone, a recipe, such as tcw-x4, or "all" for every recipe.
         truth: fine fields: NetCDF, Zarr or GRIB file, or a name of `physlab list data`.
         out: folder of the model, for physlab downscale and the others, with report.html and scores.csv.
         constraint: none, soft, add, scaled_add, mult, softmax; of a recipe several; without any what suits the
@@ -94,6 +94,10 @@ def train(
         raise ValueError(
             "--all, --folder and several constraints are for recipes: write METHOD TRUTH OUT with one each"
         )
+    if what == "phydl":
+        assert out is not None
+        continuous(truth, out, variable, factor, level, region, period, mapping, steps, seed, start, device, overwrite)
+        return
     from physlab.train.analysis.run import METHODS
 
     if what in METHODS:
@@ -147,6 +151,34 @@ def analysis(
     if rank() == 0:
         rows = [{"method": r.name, **{f"{s:.1%}": r.scores[s] for s in SHARES}} for r in result.rows]
         show("Mean square error over that of the background, by share of observed points", rows)
+        for line in verdicts(result.rows):
+            print(line)
+        print(out, "with report.html and scores.csv")
+
+
+def continuous(
+    truth: str, out: Path, variable: tuple[str, ...], factor: int, level: float | None,
+    region: tuple[float, float, float, float] | None, period: tuple[str, str] | None, mapping: tuple[str, ...],
+    steps: int | None, seed: tuple[int, ...], start: str, device: str, overwrite: bool,
+) -> None:  # fmt: skip
+    """A continuous field, and the table of its scores."""
+    from physlab.cli.output import show
+    from physlab.phydl.fit import FitSettings
+    from physlab.phydl.own import FieldRequest, train_phydl, units_of, verdicts
+    from physlab.train.devices import rank
+
+    if len(seed) > 1:
+        raise ValueError(f"seeds {seed}: phydl is fitted with one seed at a time")
+    request = FieldRequest(truth, variable, factor, level, region, period, tuple(pairs(mapping).items()))
+    result = train_phydl(request, out, FitSettings(steps=steps or 1500), (seed or (0,))[0], start=start, device=device,
+                         overwrite=overwrite, progress=True,
+                         say=lambda line: print(line, file=sys.stderr))  # fmt: skip
+    if rank() == 0:
+        for at, title in enumerate(("times that were given", "times that were withheld")):
+            rows = [{"method": r.name, **{f"{n} ({units_of(result.data, n)})": p[at] for n, p in r.rmse.items()}}
+                    for r in result.rows]  # fmt: skip
+            if all(v == v for row in rows for v in row.values()):
+                show(f"RMSE on the fine grid, {title}", rows)
         for line in verdicts(result.rows):
             print(line)
         print(out, "with report.html and scores.csv")

@@ -33,9 +33,18 @@ from physlab.phydl.identify import coefficient_table, holdout
 from physlab.phydl.library import Equation, atmosphere
 from physlab.store import open_checkpoint, refusal, refuse_sizes, write_checkpoint
 
+PRESSURE = 7e4
+
 
 class PhyDL(ContinuousField):
-    """A continuous field that is fitted to data and equations, evaluated on grids, and kept in a folder."""
+    """A continuous field that is fitted to data and equations, evaluated on grids, and kept in a folder.
+
+    Attributes
+    ----------
+    pressure : Pa, of the level, which the saturation of humidity depends on.
+    """
+
+    pressure = PRESSURE
 
     @classmethod
     def of(
@@ -57,10 +66,12 @@ class PhyDL(ContinuousField):
         names = ("x", "y") if plane else ("longitude", "latitude")
         points = grid_points(domain, ds[names[0]].values, ds[names[1]].values, ds["time"].values)
         if equations is None:
-            equations = () if plane else atmosphere(variables, float(ds.attrs.get("pressure", 7e4)))
+            pressure = float(ds.attrs.get("pressure", PRESSURE))
+            equations = () if plane else atmosphere(variables, pressure)
         values = torch.from_numpy(_values(ds, variables))
         model = cls.at_points(variables, domain, points, values, equations, force, network, seed)
         model.attributes = {v: {k: str(x) for k, x in ds[v].attrs.items()} for v in variables}
+        model.pressure = float(ds.attrs.get("pressure", PRESSURE))
         return model
 
     @classmethod
@@ -198,6 +209,7 @@ class PhyDL(ContinuousField):
             "class": "PhyDL", "variables": self.variables, "domain": asdict(self.domain),
             "std": self.std.tolist(), "force": asdict(self.force), "network": self.arguments,
             "tendency": self.tendency, "attributes": self.attributes,
+            **({"pressure": self.pressure} if self.pressure != PRESSURE else {}),
             "equations": {e.variable: {"terms": e.names, "order": e.order, "known": dict(e.known)}
                           for e in self.equations},
             "parameters": sum(p.numel() for p in self.network.parameters()), **self.card,
@@ -224,7 +236,8 @@ class PhyDL(ContinuousField):
             box = card.pop("domain")
             domain = Domain(tuple(box["x"]), tuple(box["y"]), tuple(box["t"]), box["start"], box["plane"])
             variables, told = tuple(card.pop("variables")), card.pop("equations")
-            equations = atmosphere(variables) if equations is None else equations
+            pressure = float(card.pop("pressure", PRESSURE))
+            equations = atmosphere(variables, pressure) if equations is None else equations
             equations = [replace(e, known=told[e.variable]["known"]) for e in equations if e.variable in told]
             known = {e.variable: list(e.names) for e in equations}
             if known != {name: entry["terms"] for name, entry in told.items()}:
@@ -252,7 +265,7 @@ class PhyDL(ContinuousField):
                 for e in equations if f"coefficients.{e.variable}" in tensors
             }  # fmt: skip
             model.tendency, model.attributes = card.pop("tendency"), card.pop("attributes")
-            model.card = card
+            model.card, model.pressure = card, pressure
         except Exception as error:  # safetensors, JSON and torch raise their own
             raise refusal("continuous field", folder, error, "fit it and save it again") from None
         return model
