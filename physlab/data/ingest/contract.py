@@ -21,6 +21,7 @@ from physlab.errors import FieldError
 LEAD_DIMS = ("member", "time")
 GRID_DIMS = ("latitude", "longitude", "y", "x")
 MEMBERS = ("number", "realization", "ensemble", "ens", "member_id", "ensemble_member", "realisation")
+CONTRACT = ("time", "member", "level", "latitude", "longitude", "y", "x", "crs", "cell_area", "time_bnds")
 WORDS_SHOWN = 8
 
 
@@ -55,6 +56,8 @@ def understand(
     ds = choose(ds, wanted, note)
     ds = _ordered(_fields_alone(ds, note), note)
     ds = time.in_order(ds, note)
+    if "time" in ds.coords:
+        note.took(time.words(ds["time"]))
     ds = understood(ds, note, small)
     for name in ds.variables:
         ds[name].encoding = {}
@@ -257,7 +260,7 @@ def _bounds(ds: xr.Dataset) -> xr.Dataset:
             and ds[bounds].ndim == ds[name].ndim + 1
             and ds[bounds].dtype.kind in "iuf"
         ):
-            ds[bounds].attrs = {**ds[bounds].attrs, **attrs}
+            ds[bounds].attrs = {**attrs, **ds[bounds].attrs}
             if bounds != "time_bnds" and "time_bnds" not in ds.variables:
                 ds = ds.rename({bounds: "time_bnds"})
         else:
@@ -363,21 +366,20 @@ def _fields_alone(ds: xr.Dataset, note: Account) -> xr.Dataset:
         )
     if words:
         note.did(f"left out {words}")
-    ds = ds[keep]
-    known = {
-        "time",
-        "member",
-        "level",
-        "latitude",
-        "longitude",
-        "y",
-        "x",
-        "crs",
-        "cell_area",
-        "time_bnds",
-        *map(str, ds.dims),
-    }
-    spare = [n for n in ds.coords if n not in known and not (ds[n].ndim == 0 and ds[n].dtype.kind in "iuf")]
+    ds = ds.drop_vars([n for n in ds.data_vars if n not in keep])
+    empty = [str(d) for d, size in ds.sizes.items() if not size and any(d in da.dims for da in ds.data_vars.values())]
+    if empty:
+        raise FieldError(
+            f"'{note.file}': {', '.join(empty)} has length 0, so that there is no field: get the file again, whole"
+        )
+    used = {d for da in ds.data_vars.values() for d in da.dims}
+    kept = {*CONTRACT, *used}
+    spare = [
+        n
+        for n, da in ds.coords.items()
+        if (n not in kept and not (da.ndim == 0 and da.dtype.kind in "iuf"))
+        or (n != "time_bnds" and not set(da.dims) <= used)
+    ]
     return ds.drop_vars(spare)
 
 

@@ -65,7 +65,7 @@ def understood(ds: xr.Dataset, note: Account, small: bool | None = None) -> xr.D
     if small:
         _gaps(made, note)
     note.understood[:0] = [", ".join(words[:SHOWN]) + (f" and {len(words) - SHOWN} more" if len(words) > SHOWN else "")]
-    return ds[list(made)].assign(made)
+    return ds.drop_vars([n for n in ds.data_vars if n not in made]).assign(made)
 
 
 def _gaps(fields: dict, note: Account) -> None:

@@ -68,7 +68,23 @@ def open_grib(path: Path, wanted: dict[str, str], note: Account) -> xr.Dataset:
             f"example with "
             "cdo -setgridtype,regular IN OUT"
         )
-    return _together([_levels(_named(part)) for part in parts], note)
+    return _together([_levels(_named(_columns(part))) for part in parts], note)
+
+
+def _columns(ds: xr.Dataset) -> xr.Dataset:
+    """Longitudes in the order of the columns: of a grid over Greenwich cfgrib gives them sorted, its values not."""
+    attrs = next(iter(ds.data_vars.values())).attrs
+    names = [f"GRIB_longitudeOf{end}GridPointInDegrees" for end in ("First", "Last")]
+    if ds["longitude"].ndim != 1 or any(name not in attrs for name in names):
+        return ds
+    stored, count = ds["longitude"].values, ds.sizes["longitude"]
+    first, last = (float(attrs[name]) for name in names)
+    sign = -1 if attrs.get("GRIB_iScansNegatively") else 1
+    expected = first + sign * np.linspace(0.0, sign * (last - first) % 360, count)
+    nearest = np.abs((stored[None] - expected[:, None] + 180) % 360 - 180).argmin(1)
+    if count < 2 or (nearest == np.arange(count)).all() or len(set(nearest.tolist())) < count:
+        return ds
+    return ds.assign_coords(longitude=("longitude", stored[nearest], ds["longitude"].attrs))
 
 
 def whole(path: Path) -> None:

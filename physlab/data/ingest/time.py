@@ -258,7 +258,7 @@ def _forecast(ds: xr.Dataset, base: str, lead: str, spare: list[str], note: Acco
                 f"times: choose a lead time, as in {note.file}::step={hours[-1]:g}h, or a start, as in "
                 f"{note.file}::base={started[:13]}"
             )
-        ds = ds.stack(time=(of_base, of_lead), create_index=False)
+        ds = ds.rename_dims({of_base: "start_", of_lead: "lead_"}).stack(time=("start_", "lead_"), create_index=False)
     else:
         main = of_base if times.shape[0] > 1 else of_lead if times.shape[1] > 1 else of_base or of_lead
         ds = ds.squeeze([d for d in (of_base, of_lead) if d and d != main], drop=True)
@@ -310,6 +310,16 @@ def _text(date, unit: str = "m") -> str:
     if isinstance(date, np.datetime64):
         return np.datetime_as_string(date, unit=unit)
     return date.strftime("%Y-%m-%dT%H" if unit == "h" else "%Y-%m-%dT%H:%M")
+
+
+def words(times: xr.DataArray) -> str:
+    """Words for the account: first and last time, number, and the calendar if it is not the usual one."""
+    values = np.atleast_1d(times.values)
+    if not is_dated(times):
+        return f"time {values[0]} to {values[-1]}, which are no dates"
+    calendar = getattr(values[0], "calendar", "")
+    span = _text(values[0]) + (f" to {_text(values[-1])} ({values.size})" if values.size > 1 else "")
+    return f"time {span}{f', calendar {calendar}' if calendar else ''}"
 
 
 def in_order(ds: xr.Dataset, note: Account) -> xr.Dataset:
