@@ -65,7 +65,11 @@ def open_path(path: str | Path, mapping: Mapping[str, str] | None = None) -> xr.
         )
     note = Account(str(place))
     kind = files.kind_of(place)
-    ds, form = _folder(place, wanted, mapping, note) if kind == "folder" else _file(place, kind, wanted, mapping, note)
+    read = _folder if kind == "folder" else _file
+    ds, form, raws = read(place, kind, wanted, mapping, note)
+    if all(da.chunks is None for da in ds.variables.values()):
+        for raw in raws:  # so that the file may be written anew
+            raw.close()
     ds = note.keep(ds)
     ds.encoding = {"source": str(place), "format": form}
     return ds
@@ -73,9 +77,9 @@ def open_path(path: str | Path, mapping: Mapping[str, str] | None = None) -> xr.
 
 def _file(
     place: Path, kind: str, wanted: dict, mapping: Mapping[str, str] | None, note: Account
-) -> tuple[xr.Dataset, str]:
+) -> tuple[xr.Dataset, str, list[xr.Dataset]]:
     raw, decoded, form = files.open_raw(place, kind, wanted, note)
-    return _read(raw, place, note, mapping, wanted, decoded), form
+    return _read(raw, place, note, mapping, wanted, decoded), form, [raw]
 
 
 def _read(raw, place: Path, note: Account, mapping, wanted, decoded: bool, small: bool | None = None) -> xr.Dataset:
@@ -83,8 +87,10 @@ def _read(raw, place: Path, note: Account, mapping, wanted, decoded: bool, small
     try:
         return understand(raw, note, mapping, wanted, decoded, small)
     except (FieldError, FileNotFoundError, MemoryError):
+        raw.close()
         raise
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
+        raw.close()
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise FieldError(
             f"cannot read '{place}' as NetCDF, Zarr or GRIB ({reason}): it is damaged or cut off, {files.GET_AGAIN}, "
@@ -93,7 +99,9 @@ def _read(raw, place: Path, note: Account, mapping, wanted, decoded: bool, small
         ) from None
 
 
-def _folder(place: Path, wanted: dict, mapping: Mapping[str, str] | None, note: Account) -> tuple[xr.Dataset, str]:
+def _folder(
+    place: Path, kind: str, wanted: dict, mapping: Mapping[str, str] | None, note: Account
+) -> tuple[xr.Dataset, str, list[xr.Dataset]]:
     """All files of a folder, each through the contract, then together."""
     found = sorted(p for p in place.iterdir() if not p.name.startswith(HIDDEN) and p.suffix.lower() not in OTHER)
     found = [p for p in found if p.is_file() or files.kind_of(p).startswith("zarr")]
@@ -124,4 +132,4 @@ def _folder(place: Path, wanted: dict, mapping: Mapping[str, str] | None, note: 
         raise FieldError(f"mapping names {', '.join(absent)}, which no file in '{place}' has: correct it")
     ds = folder.combine(parts, note)
     note.understood.insert(0, f"{len(parts)} files with {', '.join(map(str, ds.data_vars))}")
-    return ds, raws[0][-1]
+    return ds, raws[0][-1], [raw for _, _, _, raw, _, _ in raws]

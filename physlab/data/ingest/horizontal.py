@@ -77,7 +77,8 @@ def _degrees(ds: xr.Dataset, kind: str, note: Account) -> xr.Dataset:
         note.did(f"{kind} from radians to degrees")
     if values.size < 2:
         raise FieldError(
-            f"'{note.file}' has one {kind}, {values[0] if values.size else 'none'}: a grid needs at least 2 rows and "
+            f"'{note.file}' has one {kind}, {f'{values[0]:g}' if values.size else 'none'}: a grid needs at least 2 "
+            f"rows and "
             f"2 columns; "
             "take a larger part of the field"
         )
@@ -124,6 +125,9 @@ def _longitude(ds: xr.Dataset, note: Account) -> xr.Dataset:
             order = np.argsort(values)
             ds, counted = ds.isel(longitude=order), values[order]
             note.did("longitudes sorted from west to east")
+        even = np.linspace(counted[0], counted[-1], counted.size)
+        if np.abs(counted - even).max() <= 2 * noise:  # single precision near 360 is coarse near 0
+            counted, stored = even, even
         ds = ds.assign_coords(longitude=("longitude", counted.astype(stored.dtype), ds["longitude"].attrs))
         values = ds["longitude"].values.astype(float)
     steps = np.diff(values)

@@ -58,7 +58,7 @@ def test_starts_of_one_step_and_starts_whose_steps_do_not_overlap(tmp_path) -> N
 def test_overlapping_forecasts_are_chosen_in_words(tmp_path) -> None:
     path = grib(tmp_path / "f.grib", ["2024-01-01T00", "2024-01-01T06"], [0, 6, 12])
     with pytest.raises(
-        FieldError, match="2 forecasts of 3 lead times.* hold at the same times.*::step=12h.*::base="
+        FieldError, match=r"2 forecasts of 3 lead times.* hold at the same times.*::step=12h.*::base="
     ) as error:
         physlab.open_dataset(path)
     assert "\n" not in str(error.value)
