@@ -114,6 +114,8 @@ def _load(path: Path, like: Callable[[dict], object]):
 class _Models:
     """The truth and the forecast model of one run, with their diagnostics."""
 
+    analysis: xr.Dataset | None = None  # from which the run starts, if from any
+
     def __init__(self, run: NatureRun):
         self.run = run
         self.start = np.datetime64(f"{nature.FIRST_YEAR + run.seed}-01-01T00", "ns")
