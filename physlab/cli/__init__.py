@@ -41,7 +41,7 @@ READERS = ("cfgrib", "eccodes", "gribapi", "h5netcdf", "h5py", "netCDF4", "numco
 #: Package that the core does without -> extra that brings it.
 EXTRAS = {
     "dinosaur": "simulate", "jax": "simulate", "gcsfs": "cloud", "onnx": "export", "onnxruntime": "export",
-    "xsdba": "climate", "distributed": "cluster",
+    "xsdba": "climate", "distributed": "cluster", "huggingface_hub": "hub",
     "matplotlib": "book", "cartopy": "book", "IPython": "book", "ipywidgets": "book", "contourpy": "explorer",
 }  # fmt: skip
 

@@ -238,7 +238,7 @@ def from_hub(address: str, largest: int = LARGEST) -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError:
         raise DownloadError(
-            "hf:// addresses need the package huggingface_hub, which is not installed: pip install huggingface_hub, "
+            "hf:// addresses need the package huggingface_hub, which is not installed: pip install 'physlab[hub]', "
             "or use an https:// address"
         ) from None
     repo, revision = match[1], match[2]
