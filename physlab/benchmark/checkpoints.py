@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from physlab.data import sr_pairs
 from physlab.data.patches import SRData
 from physlab.downscale import FieldDownscaler
 from physlab.errors import PhysLabError
+from physlab.registry import Progress
 from physlab.train.evaluate import results_table
 from physlab.train.tables import summed_up
 from physlab.zoo import list_models, load_model
@@ -58,6 +60,7 @@ def benchmark(
     split: str = "test",
     fields: int | None = None,
     device: torch.device | str | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Score trained models anew on the data of their task.
 
@@ -68,6 +71,7 @@ def benchmark(
     split : "test" or "val".
     fields : only the first ones of the split, for a quick look; None for all.
     device : where the networks compute; None for the CPU.
+    progress : called with (models scored, models in all).
 
     Returns
     -------
@@ -93,10 +97,20 @@ def benchmark(
         tasks.setdefault((card["task"], card["factor"]), []).append(model)
     if not tasks and not mine:
         raise PhysLabError("no checkpoint to score: name one (physlab list models), or score all with --all")
+    total, done = sum(map(len, tasks.values())) + len(mine), itertools.count(1)
+
+    def step() -> None:
+        if progress is not None:
+            progress(next(done), total)
+
+    if progress is not None:
+        progress(0, total)
     tables = own_tables(mine, split, fields)
+    for _ in mine:
+        step()
     for (task, factor), found in sorted(tasks.items(), key=lambda item: item[0]):
         data = first_of(sr_pairs(task, factor, splits=(split,)), fields)
-        tables[f"{task}-x{factor}"] = results_table(found, data, split, stored=False)
+        tables[f"{task}-x{factor}"] = results_table(found, data, split, stored=False, progress=step)
     return tables
 
 

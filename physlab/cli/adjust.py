@@ -52,10 +52,13 @@ def adjust(
     from physlab.data.series import open_series
     from physlab.data.writer import write_dataset
     from physlab.downscale.calibration import adjusted
+    from physlab.train.progress import Bar, Tasks
 
     names = pairs(mapping) or None
     future, truth = (open_series(name, names) for name in (model, observed))
     past = open_series(historical, names) if historical else future
     with joined(cluster):
         made = adjusted(method, future, truth, past, calibrate, period, variables, pairs(option))
-        print(write_dataset(made, output), "with", ", ".join(f"{name} {size}" for name, size in made.sizes.items()))
+        with Bar("adjusting", 1) as bar, Tasks(bar):
+            path = write_dataset(made, output)
+        print(path, "with", ", ".join(f"{name} {size}" for name, size in made.sizes.items()))

@@ -35,9 +35,12 @@ def evaluate(
     from physlab.benchmark.downscaling import SHOWN
     from physlab.train import write_results
     from physlab.train.devices import choose_device
+    from physlab.train.progress import Bar
     from physlab.train.tables import percent, with_spread
 
-    for name, table in benchmark(None if all else models, split, fields, choose_device(device)).items():
+    with Bar("scores", max(1, len(models))) as bar:
+        tables = benchmark(None if all else models, split, fields, choose_device(device), bar.share)
+    for name, table in tables.items():
         shown = table.assign(gain=percent(table["gain"]))
         show(f"{name}, {split} split", with_spread(shown, ("method", "seeds", "gain"), SHOWN))
         if output is not None:

@@ -16,5 +16,13 @@ def export(model: Positional[str], output: Positional[Path]) -> None:
     """
     from physlab import load_model
     from physlab.compact import export_onnx
+    from physlab.train.progress import Bar
 
-    print(export_onnx(load_model(model), output))
+    with Bar("export", 2) as bar:
+        bar.note("loading")
+        found = load_model(model)
+        bar.advance(1)
+        bar.note("tracing, and checking against torch")
+        path = export_onnx(found, output)
+        bar.advance(2)
+    print(path)

@@ -24,14 +24,22 @@ def fit(
     from physlab.data import sr_pairs
     from physlab.data.assets import writable_folder
     from physlab.downscale import make_statistical, score_against
+    from physlab.train.progress import Bar
 
     name, _, factor = task.rpartition("-x")
     if not name or not factor.isdigit():
         raise ValueError(f"'{task}' is no task with a factor: write tcw-x4, for example")
-    data = sr_pairs(name, int(factor))
-    fitted = make_statistical(method, data).fit(data, seed=seed)
+    with Bar(f"fit {method}", 3) as bar:
+        bar.note("reading")
+        data = sr_pairs(name, int(factor))
+        bar.advance(1)
+        bar.note("fitting")
+        fitted = make_statistical(method, data).fit(data, seed=seed)
+        bar.advance(2)
+        bar.note("scores")
+        scores = score_against(fitted, data, "test")
+        bar.advance(3)
     slug = method.replace(" ", "-")
     folder = output or writable_folder() / "statistical" / f"{task}-{slug}-s{seed}"
-    scores = score_against(fitted, data, "test")
     print(f"{fitted.save(folder)}: test RMSE {scores['rmse']:.4g} {data.units}, "
           f"bicubic+add {scores['rmse_bicubic_add']:.4g}")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
@@ -128,14 +128,16 @@ def baselines(data: SRData) -> list[FieldDownscaler]:
 
 
 def results_table(
-    models: Iterable[FieldDownscaler], data: SRData, split: str = "test", stored: bool = True
-) -> pd.DataFrame:
+    models: Iterable[FieldDownscaler], data: SRData, split: str = "test", stored: bool = True,
+    progress: Callable[[], object] = bool,
+) -> pd.DataFrame:  # fmt: skip
     """Means and spreads over the seeds, one row per method, baselines first.
 
     Parameters
     ----------
     models : checkpoints of the task of `data`; those that differ in the seed alone share a row.
     stored : take the scores from the cards where the card is of the same data, instead of computing them again.
+    progress : called when a model has been scored.
 
     Returns
     -------
@@ -150,6 +152,7 @@ def results_table(
         preset = card.get("preset", "cpu")
         row = row_name(model) + ("" if preset == "cpu" else f" ({preset})")
         runs.append({"method": row, **(kept if kept and same else evaluate(model, data, split))})
+        progress()
     frame = pd.DataFrame(runs)
     table = summed_up(frame, ("method",), [name for name in frame if name != "method"])
     reference = float(table.loc[table["method"] == "bicubic+add", "rmse"].iloc[0])

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from physlab.errors import PhysLabError
+from physlab.train.progress import Bar
 from physlab.train.workers import begin
 
 EXPECTED = (PhysLabError, OSError, RuntimeError, ValueError)  # of a run; anything else is a fault of the program
@@ -136,13 +137,15 @@ def collect(
     PhysLabError : after all have ended, naming the runs that failed.
     """
     failed, begun = [], time.perf_counter()
-    for number, (run, result) in enumerate(found, 1):
-        left = (time.perf_counter() - begun) / number * (total - number) / 60
-        tail = f", {left:.0f} min left" if number < total else ""
-        if isinstance(result, Exception):
-            failed.append(str(run))
-            say(f"[{number}/{total}] {run} failed: {result}{tail}")
-        else:
-            say(f"[{number}/{total}] {run}: {keep(run, result)}{tail}")
+    with Bar("runs", total, enabled=total > 0) as bar:
+        for number, (run, result) in enumerate(found, 1):
+            left = (time.perf_counter() - begun) / number * (total - number) / 60
+            tail = f", {left:.0f} min left" if number < total else ""
+            bar.advance(number)
+            if isinstance(result, Exception):
+                failed.append(str(run))
+                say(f"[{number}/{total}] {run} failed: {result}{tail}")
+            else:
+                say(f"[{number}/{total}] {run}: {keep(run, result)}{tail}")
     if failed:
         raise PhysLabError(f"{len(failed)} of {total} runs failed ({'; '.join(failed)}): run again to resume")
