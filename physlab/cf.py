@@ -261,3 +261,9 @@ def inherited(attrs) -> dict:
     """
     lost = {*OF_THE_VALUES, *LINKS}
     return {key: value for key, value in attrs.items() if key not in lost and not str(key).startswith("GRIB_")}
+
+
+def named(name: str, attrs) -> dict:
+    """:func:`inherited`, with the names that the library has for a variable where the units say that it is that one."""
+    own, known = inherited(attrs), VARIABLES.get(name, {})
+    return {**known, **own} if own.get("units") == known.get("units") else own

@@ -205,7 +205,7 @@ def to_dataset(
         leveled = name in like and "level" in like[name].dims
         if leveled:
             coords["level"] = like["level"]
-        attrs = {**VARIABLES.get(name, {}), **(cf.inherited(like[name].attrs) if name in like else {})}
+        attrs = cf.named(name, like[name].attrs) if name in like else dict(VARIABLES.get(name, {}))
         dims = (*lead, *(("level",) if leveled else ()), rows, columns)
         data[name] = xr.Variable(dims, part if leveled else part[..., 0, :, :], attrs)
     return xr.Dataset(data, coords=coords)

@@ -10,7 +10,6 @@ import xarray as xr
 from torch import Tensor
 
 from physlab import cf
-from physlab.cf import VARIABLES
 from physlab.grid import Grid, ProjectedGrid
 
 FIRST = ("member", "time")  # then others, and the level
@@ -61,7 +60,7 @@ def refined(coarse: xr.Dataset, fields: Mapping[Hashable, tuple[xr.DataArray, ob
     """
     space, data, coords = space_of(coarse), {}, {}
     for name, (da, values) in fields.items():
-        attrs = {**VARIABLES.get(str(name), {}), **cf.inherited(da.attrs)}
+        attrs = cf.named(str(name), da.attrs)
         if attrs.get("grid_mapping") not in coarse.coords:
             attrs.pop("grid_mapping", None)
         data[name] = xr.Variable(da.dims, values, attrs)

@@ -8,6 +8,7 @@ it did.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -75,7 +76,7 @@ class Within(Interpolate):
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., h, w) -> (..., h*N, w*N): what the layer is given lies within the bounds, so that its result does."""
         fine = METHODS[self.method](coarse, self.factor).clamp(0.0, self.whole)
-        return self.layer(fine, coarse, weights).clamp(0.0, self.whole)
+        return self.layer(fine, coarse, weights).clamp(0.0, max(self.whole, float(coarse.max())))
 
 
 def suited(method: Downscaler, coarse: xr.Dataset) -> tuple[Downscaler, list[str]]:
@@ -91,10 +92,10 @@ def suited(method: Downscaler, coarse: xr.Dataset) -> tuple[Downscaler, list[str
         values = some[np.isfinite(some)]
         wet = values[values > 0]
         mean, lowest, highest = (float(wet.mean()), float(values.min()), float(values.max())) if wet.size else (0, 0, 0)
-        if not wet.size or (lowest > DRY * mean and not _crosses(method, some)):
+        whole = _whole(da, highest)
+        if not wet.size or (lowest > DRY * mean and not _crosses(method, some, whole)):
             continue
-        if cf.kind(da) == "fraction":
-            whole = 1.0 if highest <= 1.5 else 100.0
+        if whole is not None:
             others[str(name)] = Within(method.method, method.factor, whole)
             does = f"is a share: {others[str(name)].name} within 0 and {whole:g} was used for it"
         else:
@@ -116,7 +117,17 @@ def _some(da: xr.DataArray, count: int) -> np.ndarray:
     return values.reshape(-1, *values.shape[-2:])
 
 
-def _crosses(method: Interpolate, fields: np.ndarray) -> bool:
-    """Whether the method makes something negative of the first and the last of some fields that are not."""
+def _whole(da: xr.DataArray, highest: float) -> float | None:
+    """Upper bound of a share, or of a relative humidity, whose supersaturation is that of the input; else None."""
+    text = f"{da.attrs.get('standard_name', '')} {da.name}".lower()
+    if cf.kind(da) != "fraction" and not re.search(r"relative_humidity|\b(hurs?|r|rh|r2|rh2)$", text):
+        return None
+    percent = str(da.attrs.get("units", "")).strip().lower() in ("%", "percent") or highest > 2.0
+    return max(100.0 if percent else 1.0, highest)
+
+
+def _crosses(method: Interpolate, fields: np.ndarray, whole: float | None) -> bool:
+    """Whether the method leaves the bounds for the first and the last of some fields that lie within them."""
     ends = filled(torch.from_numpy(fields[[0, -1]].astype(np.float32)))
-    return float(ends.min()) >= 0 and float(method.predict(ends).min()) < 0
+    fine = method.predict(ends)
+    return float(ends.min()) >= 0 and (float(fine.min()) < 0 or (whole is not None and float(fine.max()) > whole))

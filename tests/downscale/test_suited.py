@@ -71,6 +71,23 @@ def test_a_share_stays_within_its_bounds(tmp_path: Path, capsys) -> None:
         np.testing.assert_allclose(coarsen(fine.values.astype(float), 2), values, atol=2e-3 * whole)
 
 
+def test_relative_humidity_is_not_made_wetter_than_it_is() -> None:
+    wave = 0.5 + 0.5 * np.sin(np.arange(960.0).reshape(3, 16, 20))
+    for whole, units in ((1.0, "1"), (100.0, "%")):
+        ds = rain(name="r", units=units, standard_name="relative_humidity").copy(data={"r": wave * whole})
+        chosen, notes = suited(BicubicConstrained(2), ds)
+        assert (
+            "within 0 and" in notes[0] and float(chosen.downscale(ds)["r"].max()) <= float(ds["r"].max()) + 1e-5 * whole
+        )
+
+
+def test_names_alone_give_no_units() -> None:
+    bare = rain()
+    assert "units" not in BicubicConstrained(2).downscale(bare)["tp"].attrs
+    known = BicubicConstrained(2).downscale(rain(units="kg m-2"))["tp"].attrs
+    assert known["standard_name"] == "precipitation_amount"
+
+
 def test_what_is_far_from_zero_keeps_the_named_method() -> None:
     warm = rain() + 280
     for ds in (warm.rename(tp="t2m"), warm):
