@@ -205,7 +205,10 @@ def to_dataset(
         leveled = name in like and "level" in like[name].dims
         if leveled:
             coords["level"] = like["level"]
-        attrs = cf.named(name, like[name].attrs) if name in like else dict(VARIABLES.get(name, {}))
+        attrs = dict(VARIABLES.get(name, {}))
+        if name in like:  # a name alone gives no units
+            known = {} if like[name].attrs.get("units", attrs.get("units")) != attrs.get("units") else attrs
+            attrs = {k: v for k, v in known.items() if k != "units"} | cf.inherited(like[name].attrs)
         dims = (*lead, *(("level",) if leveled else ()), rows, columns)
         data[name] = xr.Variable(dims, part if leveled else part[..., 0, :, :], attrs)
     return xr.Dataset(data, coords=coords)
