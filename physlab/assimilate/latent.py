@@ -19,14 +19,14 @@ from torch import Tensor
 
 from physlab.assimilate.learned import Cancel, Learned, Progress, about
 from physlab.assimilate.statespace import Columns, StateSpace
-from physlab.diffusion import Denoiser, Heun, NoiseSchedule, PredictorCorrector, Sampler
+from physlab.diffusion import AdamsBashforth, Denoiser, Heun, NoiseSchedule, PredictorCorrector, Sampler
 from physlab.errors import PhysLabError
 from physlab.nn.parts import choose
 from physlab.nn.share import mean
 from physlab.nn.unet import UNet
 from physlab.nn.vae import VAE
 
-SAMPLERS = ("heun", "pc")
+SAMPLERS: dict[str, type[Sampler]] = {"heun": Heun, "pc": PredictorCorrector, "adams": AdamsBashforth}
 TOGETHER = 16  # fields that go through a network at a time
 
 
@@ -63,7 +63,7 @@ class LatentDiffusion(LatentMethod):
 
     Attributes
     ----------
-    sampler, steps : "heun" or "pc" (predictor-corrector), and how many steps it takes.
+    sampler, steps : "heun", "pc" (predictor-corrector) or "adams" (multistep), and how many steps it takes.
     temperature : what the distance of the draws from their centre is multiplied by. Below 1 single members are better
         and the ensemble is too sure of itself; 0 is the centre.
     """
@@ -109,9 +109,8 @@ class LatentDiffusion(LatentMethod):
         return diffusion + (miss.square().mean() if miss.requires_grad else 0.0)
 
     def make_sampler(self, denoiser) -> Sampler:
-        """The sampler by the attributes `sampler` ("heun" or "pc", predictor-corrector) and `steps`."""
-        kind = Heun if choose("sampler", self.sampler, SAMPLERS) == "heun" else PredictorCorrector
-        return kind(denoiser, steps=self.steps)
+        """The sampler by the attributes `sampler` ("heun", "pc", predictor-corrector, or "adams") and `steps`."""
+        return SAMPLERS[choose("sampler", self.sampler, tuple(SAMPLERS))](denoiser, steps=self.steps)
 
     @torch.no_grad()
     def increments(

@@ -1,7 +1,7 @@
 """Diffusion: a prior for fields, learned from examples, that draws new ones and meets observations.
 
 The nouns of the theory are the modules: the noise (`noise`), what undoes it (`denoise`; `gaussian` in closed form), the
-way back (`sample`), and observations on the way (`observe`, `guide`).
+way back (`sample`, `multistep`), and observations on the way (`observe`, `guide`).
 
 >>> denoiser = Denoiser(UNet(1, 1, level=True), NoiseSchedule("cosine"))
 >>> loss = denoiser.loss(fields)                                                   # (B, 1, H, W), standardised
@@ -16,9 +16,11 @@ from physlab.diffusion.denoise import PARAMETERISATIONS, Denoiser, PosteriorMean
 from physlab.diffusion.gaussian import GaussianDenoiser, SpectralDenoiser
 from physlab.diffusion.guide import DPS, MMPS, SDA, Guided, PiGDM
 from physlab.diffusion.krylov import solve_shifted
+from physlab.diffusion.multistep import AdamsBashforth
 from physlab.diffusion.noise import KINDS, QUANTITIES, NoiseSchedule
 from physlab.diffusion.observe import Observation
 from physlab.diffusion.sample import DDIM, DDPM, GRIDS, Euler, Heun, PredictorCorrector, Sampler
+from physlab.diffusion.steps import steps_by_spread
 from physlab.errors import Cancelled
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "PARAMETERISATIONS",
     "QUANTITIES",
     "SDA",
+    "AdamsBashforth",
     "Average",
     "Cancelled",
     "Denoiser",
@@ -46,4 +49,5 @@ __all__ = [
     "Sampler",
     "SpectralDenoiser",
     "solve_shifted",
+    "steps_by_spread",
 ]

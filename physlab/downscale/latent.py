@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from physlab import cf
 from physlab.constrain import make_constraint
-from physlab.diffusion import DDIM, Denoiser, Heun, NoiseSchedule, Sampler
+from physlab.diffusion import DDIM, AdamsBashforth, Denoiser, Heun, NoiseSchedule, Sampler
 from physlab.diffusion.denoise import PosteriorMean
 from physlab.downscale.base import Cancel, GriddedDownscaler, Progress, check_units
 from physlab.downscale.masks import masked, without_gaps
@@ -56,7 +56,7 @@ from physlab.registry import Spec
 MEMBERS = 8
 TILE, HALO = 96, 24  # coarse cells; multiples of 8, so that strided convolutions meet the same cells in every tile
 TOGETHER = 16  # fields that go through a network at a time
-SAMPLERS = {"heun": Heun, "ddim": DDIM}
+SAMPLERS: dict[str, type[Sampler]] = {"heun": Heun, "ddim": DDIM, "adams": AdamsBashforth}
 MIXING = ("convolution", "afno")
 CONSTRAINTS = ("none", "add", "mult")
 
@@ -116,7 +116,8 @@ class LatentDownscaler(Stored, GriddedDownscaler):
 
     Attributes
     ----------
-    sampler, steps : "heun" or "ddim", and its steps.
+    sampler, steps : "heun", "ddim" or "adams" (multistep: half the calls of Heun), and its steps. Choose their number
+        by the spread of the members, see :func:`physlab.diffusion.steps_by_spread`: the CRPS is content with too few.
     constraint : "none", or "add" or "mult": members are moved, or multiplied, to agree with the coarse field;
         "mult" for what cannot be negative.
     tile : coarse cells along an edge of a tile.
