@@ -9,11 +9,16 @@ client. A worker that dies takes its chunks with it, and dask makes them again e
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any
+
+import numpy as np
 
 from physlab.errors import PhysLabError
 
@@ -97,3 +102,78 @@ def _keep_alone(client: Any) -> None:
             torch.set_num_threads(1)
 
     client.register_plugin(Alone())
+
+
+def present() -> Any:
+    """The client of the cluster that dask uses now, or None."""
+    if "distributed" not in sys.modules:
+        return None
+    import distributed
+
+    try:
+        return distributed.default_client()
+    except ValueError:
+        return None
+
+
+def computed(lazy: Iterable[Any]) -> Iterator[np.ndarray]:
+    """The values of arrays in their order; on a cluster some are computed ahead, twice as many as it has workers.
+
+    Parameters
+    ----------
+    lazy : xarray variables, in dask chunks or not.
+
+    Raises
+    ------
+    PhysLabError : workers died again and again at one of them.
+    """
+    client = present()
+    if client is None:
+        for part in lazy:
+            yield part.values
+        return
+    ahead = 2 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    waiting: collections.deque = collections.deque()
+    for part in lazy:
+        waiting.append(client.compute(part.data) if part.chunks is not None else part.values)
+        if len(waiting) >= ahead:
+            yield _value(waiting.popleft())
+    while waiting:
+        yield _value(waiting.popleft())
+
+
+def _value(found: Any) -> np.ndarray:
+    return _result(found) if hasattr(found, "result") else found
+
+
+def _result(future: Any) -> Any:
+    """What a future of dask gives; one line where its workers died of it."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise PhysLabError(
+            f"workers died at the same piece of work again and again ({str(error).split('.')[0][:120]}): give them "
+            "more memory, or cut the input into smaller chunks"
+        ) from None
+
+
+class Runs:
+    """A client that studies give their runs to: failures of its workers become errors of the run that they had."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def submit(self, work: Callable, /, *arguments: object) -> Future:
+        """A future of :mod:`concurrent.futures`."""
+        made: Future = Future()
+
+        def ended(future: Any) -> None:
+            try:
+                made.set_result(_result(future))
+            except BaseException as error:
+                made.set_exception(error)
+
+        self.client.submit(work, *arguments, pure=False).add_done_callback(ended)
+        return made

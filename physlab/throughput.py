@@ -26,7 +26,7 @@ from torch.nn import functional
 from physlab.downscale import CNN, FieldDownscaler
 from physlab.nn import ResNet
 from physlab.nn.parts import lay_out
-from physlab.train.loop import precision_of
+from physlab.nn.precision import precision_of
 from physlab.train.timing import alternate, seconds_per_megapixel
 
 

@@ -203,7 +203,7 @@ def loaders() -> dict[str, Callable[[Path], Any]]:
     }
 
 
-def load_model(name_or_path: str | Path, device: torch.device | str | None = None) -> Any:
+def load_model(name_or_path: str | Path, device: torch.device | str | None = None, precision: str | None = None) -> Any:
     """A method by name, or from the folder of a trained one.
 
     Parameters
@@ -214,6 +214,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
         the path of a folder; or the address of a published one, "https://.../NAME" or "hf://ORGANISATION/NAME", which
         is fetched once, see :mod:`physlab.data.published`.
     device : where the weights go; None for the CPU.
+    precision : of networks that refine, "fp32", "bf16" or "auto", see :attr:`physlab.downscale.CNN.precision`; None as
+        they are.
 
     Returns
     -------
@@ -224,6 +226,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
     ------
     CheckpointError : no such method; a folder that is damaged or contradicts its card.
     """
+    if precision is not None:
+        return in_precision(load_model(name_or_path, device), precision)
     text = str(name_or_path)
     if is_address(text):
         return _open(fetch_model(text), device)
@@ -247,6 +251,23 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
     names = [*{re.sub(r"-s\d+$", "", name): None for name in known}, *(name for name, *_ in baselines()), *methods]
     hint = missing_assets()
     raise CheckpointError(registry.unknown("model", text, names) + (f"; {hint}" if hint else ""))
+
+
+def in_precision(model: Any, precision: str) -> Any:
+    """The method with its network in a precision of :mod:`physlab.nn.precision`.
+
+    Raises
+    ------
+    PhysLabError : an unknown one; "bf16" for a method that has no such choice.
+    """
+    from physlab.nn.precision import check_precision
+
+    check_precision(precision)
+    if hasattr(model, "precision"):
+        model.precision = precision
+    elif precision == "bf16":
+        raise PhysLabError(f"{getattr(model, 'name', model)} has no network that runs in bf16: leave out the precision")
+    return model
 
 
 def save(model: Any, folder: str | Path) -> Path:

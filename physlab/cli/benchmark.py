@@ -46,6 +46,7 @@ def benchmark(
     seeds: tuple[int, ...] = (),
     workers: int = 2,
     device: str = "auto",
+    cluster: str = "",
 ) -> None:
     """Compare all methods of a chapter on the same test fields; run it again to resume it.
 
@@ -62,11 +63,19 @@ def benchmark(
         workers: runs side by side.
         device: on which is trained what has no checkpoint yet: cpu, cuda, cuda:1, mps, or auto (a CUDA device if there
             is one); scores and times are made on the processor.
+        cluster: gives the runs to a dask scheduler (tcp://HOST:8786, or its file) whose workers see the same folders,
+            or to local:N processes; without it, `workers` processes here.
     """
     from physlab.benchmark import studies
+    from physlab.cluster import Runs
+    from physlab.cluster import cluster as joined
 
     study = studies()[what]
-    path = study.launch(data, output, workers, preset=preset, only=only, seeds=seeds or None, device=device)
+    with joined(cluster) as found:
+        client = None if found is None else Runs(found)
+        path = study.launch(
+            data, output, workers, preset=preset, only=only, seeds=seeds or None, device=device, client=client
+        )
     for title, table in study.shown(study.read(path)):
         show(title, table)
     print(path)

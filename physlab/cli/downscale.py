@@ -25,6 +25,8 @@ def downscale(
     seed: int = 0,
     device: str = "cpu",
     zarr_format: Literal[2, 3] | None = None,
+    precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    cluster: str = "",
 ) -> None:
     """Refine a coarse field of yours and write the result.
 
@@ -42,8 +44,12 @@ def downscale(
         seed: of the ensemble.
         device: cpu, cuda, cuda:1, mps, or auto: a CUDA device if there is one.
         zarr_format: of a Zarr output, 2 or 3; without it that of a Zarr input, else 2.
+        precision: of a network: fp32; bf16, up to three times as fast where the processor multiplies in it, with a
+            rounding of some 0.2 % of the largest value; auto, bf16 on such processors.
+        cluster: address of a dask scheduler (tcp://HOST:8786), its file, or local:N for N processes here.
     """
     from physlab import load_model
+    from physlab.cluster import cluster as joined
     from physlab.data.cfout.provenance import command_line, digest_of, remember
     from physlab.data.guard import open_checked
     from physlab.data.writer import check_target, write_dataset
@@ -56,7 +62,7 @@ def downscale(
 
     names = pairs(mapping) or None
     check_target(output)
-    method, coarse = load_model(model, choose_device(device)), open_checked(input, names)
+    method, coarse = load_model(model, choose_device(device), precision), open_checked(input, names)
     if not isinstance(method, GriddedDownscaler):
         raise ValueError(f"{model} is a {type(method).__name__}: choose a method that refines fields by a factor")
     ground = None if statics is None else ground_of(open_checked(statics, names))
@@ -64,7 +70,7 @@ def downscale(
     card = getattr(method, "card", None) or {}
     chosen, notes = suited(method, coarse)
     step_by_step = takes_steps(chosen)
-    with Bar(model, 1) as bar:
+    with joined(cluster), Bar(model, 1) as bar:
         given = in_steps(coarse, method.factor) if step_by_step else coarse
         fine = chosen.downscale(given, statics=ground, members=members, seed=seed, progress=bar.share)
         for line in notes:
@@ -78,6 +84,7 @@ def downscale(
         belongs = {
             "input": digest_of(input), "mapping": sorted(mapping), "model": model, "card": digest_of(card),
             "seed": seed, "statics": digest_of(statics), "members": members, "format": zarr_format, "notes": notes,
+            "precision": precision,
         }  # fmt: skip
         tally = Tally(fine)
         write_dataset(

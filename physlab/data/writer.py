@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from physlab.cluster import computed
 from physlab.data.cfout import layout, netcdf, zarr
 from physlab.data.cfout.template import template
 from physlab.errors import PhysLabError
@@ -143,11 +144,13 @@ def _each_block(
     if progress is not None:
         progress(0, total)
     for number, (name, plan) in enumerate(plans.items()):
+        missing = [block for k, block in enumerate(plan.blocks()) if f"{number}-{k}" not in parts]
+        made = computed(ds[name].variable[block] for block in missing)
         for k, block in enumerate(plan.blocks()):
             label = f"{number}-{k}"
             labels.setdefault(name, []).append(label)
             if label not in parts:
-                values = np.ascontiguousarray(ds[name].variable[block].values)
+                values = np.ascontiguousarray(next(made))
                 if seen is not None:
                     seen(name, values)
                 put(name, block, values, label)

@@ -17,6 +17,7 @@ from physlab.downscale.static import statics_on
 from physlab.errors import FieldError
 from physlab.grid import Grid, ProjectedGrid
 from physlab.nn import Upscaler
+from physlab.nn.precision import Swift, check_precision, precision_of
 from physlab.registry import Spec
 
 
@@ -35,7 +36,14 @@ class CNN(nn.Module, FieldDownscaler):
     grid : {"latitude": [...]} of the fine training grid, and "longitude" for a fixed domain; gives the exact fine
         grid of a coarse one.
     card : the card of the checkpoint, if it comes from one.
+
+    Attributes
+    ----------
+    precision : of the network in :meth:`predict`: "fp32", "bf16", or "auto" for what the processor multiplies fast; the
+        layer works in single precision at least. See :mod:`physlab.nn.precision` for what it costs.
     """
+
+    precision = "fp32"
 
     def __init__(
         self,
@@ -60,6 +68,7 @@ class CNN(nn.Module, FieldDownscaler):
         self.domain = getattr(network, "domain", None)
         self.training_grid = dict(grid or {})
         self.card = dict(card or {})
+        self._swift = Swift()
 
     def forward(
         self, coarse: Tensor, weights: Tensor | None = None, noise: Tensor | None = None, static: Tensor | None = None
@@ -112,7 +121,9 @@ class CNN(nn.Module, FieldDownscaler):
         shape, noise = self.network.noise_shape(x), None
         if shape is not None:
             noise = torch.randn(shape, generator=generator).to(parameter)
-        raw, full = self.network.run(x.to(parameter.dtype) / self.scale, noise, static)
+        half = precision_of(check_precision(self.precision), parameter.device) == "bf16"
+        with torch.autocast(parameter.device.type, torch.bfloat16, enabled=half):
+            raw, full = self._swift.of(self.network).run(x.to(parameter.dtype) / self.scale, noise, static)
         working = torch.promote_types(x.dtype, torch.float32)
         full = x.to(working) / self.scale if self.network.frames[0] == self.network.frames[1] else full.to(working)
         return self.layer(raw.to(working), full, weights) * self.scale

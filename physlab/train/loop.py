@@ -25,6 +25,7 @@ from torch import nn
 
 from physlab.errors import PhysLabError
 from physlab.nn import share
+from physlab.nn.precision import precision_of
 from physlab.train.devices import wait
 from physlab.train.objective import Objective
 from physlab.train.progress import Bar
@@ -184,13 +185,3 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
         mean.lerp_(parameter, 1.0 - decay)
     for old, new in zip(average.buffers(), model.buffers(), strict=True):  # statistics of normalisation layers
         old.copy_(new)
-
-
-def precision_of(wanted: str, device: torch.device) -> str:
-    """ "bf16" or "fp32": what the settings want, or what the processor multiplies fast."""
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # elsewhere bf16 is emulated and slower
-    return "bf16" if device.type == "cpu" and fast() else "fp32"

@@ -19,10 +19,11 @@ from physlab.downscale.static import static_samples
 from physlab.errors import PhysLabError
 from physlab.grid import coarsen, refine
 from physlab.nn.parts import lay_out
+from physlab.nn.precision import precision_of
 from physlab.nn.share import whole
 from physlab.score.extremes import extreme_threshold, extreme_weights
 from physlab.train.batches import Batches, Patches
-from physlab.train.loop import Report, optimise, precision_of
+from physlab.train.loop import Report, optimise
 from physlab.train.objective import Objective
 from physlab.train.settings import Settings
 from physlab.train.streamed import Streamed

@@ -9,8 +9,8 @@ from physlab.compact import OnnxDownscaler, export_onnx, quantise
 from physlab.downscale import CNN
 from physlab.errors import PhysLabError
 from physlab.nn import ResNet
+from physlab.nn.precision import precision_of
 from physlab.throughput import Plain, inference_time, throughput
-from physlab.train.loop import precision_of
 
 
 def test_the_straightforward_network_is_the_same_function() -> None:
