@@ -33,7 +33,9 @@ figcaption,.note{color:#566573;font-size:.92rem}
 .lead{font-size:1.05rem}
 ul{padding-left:1.2rem}
 div.wide{overflow-x:auto;font-size:.92rem}
-div.wide td,div.wide th{white-space:nowrap}
+div.wide td{white-space:nowrap}
+div.wide th{max-width:6.2rem;padding:.25rem .45rem}
+div.wide td{padding:.25rem .45rem}
 """
 SHOWN = (
     ("rmse", "RMSE"), ("mae", "MAE"), ("bias", "bias"), ("crps", "CRPS (fair)"), ("spread_skill", "spread / skill"),

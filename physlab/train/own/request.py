@@ -125,6 +125,12 @@ def chosen(ds: xr.Dataset, names: tuple[str, ...], source: str) -> tuple[str, ..
     ------
     FieldError : a name that is not there, with the near ones; several, and none named; text, flags or no grid.
     """
+    if {"y", "x"} <= set(ds.dims):
+        raise FieldError(
+            f"{source} is on a projected grid (y, x): training wants latitude and longitude as axes; interpolate "
+            f"it to such "
+            "a grid, e.g. with cdo remapcon"
+        )
     gridded = [str(n) for n, da in ds.data_vars.items() if {"latitude", "longitude"} <= set(da.dims)]
     timed = [n for n in gridded if "time" in ds[n].dims] or gridded
     if not names:

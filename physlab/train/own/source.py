@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from physlab.data.ingest.account import account
 from physlab.errors import FieldError
 from physlab.fields import crop_to_multiple
 from physlab.grid import Grid, coarsen
@@ -86,7 +87,10 @@ def source_of(request: Request) -> Source:
         coarse = opened(Request(**{**vars(request), "region": None}), request.coarse)
         chosen(coarse, (*names, *others), request.coarse)
         coarse = with_times(one_level(coarse, (*names, *others), request), request.coarse)
-    n, notes = request.factor, []
+    n, notes = (
+        request.factor,
+        [line for ds in ((truth, coarse) if request.coarse else (truth,)) if (line := account(ds))],
+    )
     before = (truth.sizes["latitude"], truth.sizes["longitude"])
     if min(before) < max(2 * n, SMALLEST):
         raise FieldError(

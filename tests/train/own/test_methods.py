@@ -137,6 +137,31 @@ def test_training_starts_from_a_checkpoint_of_the_same_make(file, truth, written
         )
 
 
+@pytest.mark.slow
+def test_what_is_interrupted_goes_on_to_the_same_weights(file, truth, written, tmp_path, monkeypatch) -> None:
+    from physlab.train import loop
+
+    plain = written(truth.drop_vars("orog"))
+    whole = trained("espcn", plain, tmp_path / "whole")
+    advance = loop.Bar.advance
+
+    def stop(self, step: int) -> None:
+        advance(self, step)
+        if step == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop.Bar, "advance", stop)
+    with pytest.raises(KeyboardInterrupt):
+        trained("espcn", plain, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(loop.Bar, "advance", advance)
+    assert len(list((tmp_path / "cache").rglob("*.pt"))) == 1  # after the first step
+    again = trained("espcn", plain, tmp_path / "out")
+    pairs = zip(whole.model.state_dict().values(), again.model.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not list((tmp_path / "cache").rglob("*.pt"))
+
+
 def test_names_that_people_use() -> None:
     assert method_of("Linear Regression").part == "linear" and method_of("quantile map").part == "eqm"
     assert method_of("EDSR").part == "EDSR" and method_of("latent diffusion").family == "latent"
