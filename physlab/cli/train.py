@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import tyro
 from tyro.conf import Positional
 
 from physlab.cli.options import pairs
@@ -38,7 +39,7 @@ def train(
     gap: float | None = None,
     patch: int | None = None,
     patches: int = 1500,
-    start: str = "",
+    start_from: Annotated[str, tyro.conf.arg(aliases=["--start"])] = "",
     background: str = "",
     member: int = 0,
     autoencoder: str = "",
@@ -77,7 +78,8 @@ def train(
         gap: hours between the blocks; without it 48, or blocks of space where there are too few times.
         patch: edge of patches in fine cells, 0 for whole fields; without it whichever suits the data.
         patches: at most so many.
-        start: a trained network whose weights are the first ones: a name or a folder.
+        start_from: a trained network whose weights are the first ones: a name or a folder; under torchrun, which has an
+            option of that name, the long form.
         background: for adas, convcnp, fnp, vaevar, sda, slam and phyda: forecasts at the same times and grid, or an
             ensemble whose members are backgrounds; the truth itself, if that is an ensemble.
         member: of a truth with members, counted from 0; the others learn from each other.
@@ -104,7 +106,7 @@ def train(
         assert out is not None
         levels = () if level is None else (level,)
         analysis(what, truth, out, background, variable, levels, member, region, period, held_out, gap, mapping,
-                 steps, batch, seed, autoencoder, start, device, overwrite)  # fmt: skip
+                 steps, batch, seed, autoencoder, start_from, device, overwrite)  # fmt: skip
         return
     if background:
         raise ValueError(f"--background is for {', '.join(METHODS)}: leave it out with {what}")
@@ -118,7 +120,7 @@ def train(
     assert out is not None
     command = "physlab " + shlex.join(sys.argv[1:]) if sys.argv[1:2] == ["train"] else ""
     result = train_own(
-        what, request, out, constraint[0] if constraint else None, seed or (0,), preset, steps, start, device,
+        what, request, out, constraint[0] if constraint else None, seed or (0,), preset, steps, start_from, device,
         overwrite, True, lambda line: print(line, file=sys.stderr), drawing(), command,
     )  # fmt: skip
     from physlab.train.devices import rank
