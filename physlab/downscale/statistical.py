@@ -161,10 +161,11 @@ class Statistical(FieldDownscaler):
         self.check_members(options.get("members"))
         if options.get("statics") is not None:
             raise FieldError(f"{self.name} takes no static fields: leave them out")
-        watch = {key: options.get(key) for key in ("progress", "cancel")}
         assert self.variable is not None  # it is fitted
-        made = [(self.variable,), self.predictors]
-        return downscale_several(self, coarse, *made, lambda x, weights, static: self.predict(x, weights), **watch)
+        return downscale_several(
+            self, coarse, (self.variable,), self.predictors, lambda x, weights, static: self.predict(x, weights),
+            progress=options.get("progress"), cancel=options.get("cancel"),
+        )  # fmt: skip
 
     def _check(self, coarse: Tensor) -> np.ndarray:
         if not self.card:
@@ -263,11 +264,12 @@ class Stochastic(Statistical):
         self.check_members(members)
         if not self.predictors:
             return downscale_members(self, coarse, members, seed, **options)
-        generator, watch = torch.Generator().manual_seed(seed), {k: options.get(k) for k in ("progress", "cancel")}
+        generator = torch.Generator().manual_seed(seed)
         assert self.variable is not None  # it is fitted
         return downscale_several(
             self, coarse, (self.variable,), self.predictors,
-            lambda x, weights, static: self.sample(x, weights, 1, generator)[0], members=members, **watch,
+            lambda x, weights, static: self.sample(x, weights, 1, generator)[0], members=members,
+            progress=options.get("progress"), cancel=options.get("cancel"),
         )  # fmt: skip
 
     def sample(

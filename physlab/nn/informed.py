@@ -55,6 +55,11 @@ class InformedNetwork(Upscaler):
     level, size : mean and standard deviation of these, in their own units.
     """
 
+    own_shift: Tensor
+    own_spread: Tensor
+    own_level: Tensor
+    own_size: Tensor
+
     def __init__(
         self,
         factor: int,
@@ -75,23 +80,26 @@ class InformedNetwork(Upscaler):
         self.frames = (len(shift), len(trunks))
         self.statics = tuple(statics)
         further = len(shift) + len(statics) * factor**2
-        self.trunks = nn.ModuleList(load("networks", network)(**arguments) for arguments in trunks)
-        self.heads = [join(trunk, further) for trunk in self.trunks]
-        domain = getattr(self.trunks[0], "domain", None)
-        self.domain = domain
+        made: list[Upscaler] = [load("networks", network)(**arguments) for arguments in trunks]
+        self.heads = [join(trunk, further) for trunk in made]
+        self.trunks = nn.ModuleList(made)
+        self.domain = getattr(made[0], "domain", None)
         del self.shift, self.spread  # one number for each channel, that goes where the weights go
         for name, values in (("shift", shift), ("spread", spread), ("level", level), ("size", size)):
-            values = torch.tensor([float(v) for v in values], device="cpu").reshape(-1, 1, 1)
-            self.register_buffer(f"own_{name}", values, persistent=False)
+            column = torch.tensor([float(v) for v in values], device="cpu").reshape(-1, 1, 1)
+            self.register_buffer(f"own_{name}", column, persistent=False)
         self.register_buffer("shift", self.own_shift[: len(trunks)], persistent=False)
         self.register_buffer("spread", self.own_spread[: len(trunks)], persistent=False)
 
+    @property
+    def parts(self) -> list[Upscaler]:
+        """The trunks."""
+        return list(self.trunks)  # type: ignore[arg-type]  # a ModuleList forgets of what
+
     def noise_shape(self, coarse: Tensor) -> tuple[int, ...] | None:
         """That of all trunks, one behind the other."""
-        shapes = [trunk.noise_shape(coarse[:, :1]) for trunk in self.trunks]
-        if shapes[0] is None:
-            return None
-        return (shapes[0][0], sum(s[1] for s in shapes), *shapes[0][2:])
+        shapes = [shape for trunk in self.parts if (shape := trunk.noise_shape(coarse[:, :1])) is not None]
+        return (shapes[0][0], sum(s[1] for s in shapes), *shapes[0][2:]) if shapes else None
 
     def run(self, coarse: Tensor, noise: Tensor | None = None, static: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Raw fine fields of the variables (B, V, H, W), and their coarse fields, from (B, C, h, w)."""
@@ -106,10 +114,13 @@ class InformedNetwork(Upscaler):
         shape = self.noise_shape(coarse)
         if shape is not None and noise is None:
             raise FieldError(f"this network takes noise: pass noise of shape {shape}")
-        parts = [None] * len(self.trunks) if shape is None or noise is None else noise.chunk(len(self.trunks), 1)
+        parts: list[Tensor | None] = [None] * len(self.heads)
+        if shape is not None and noise is not None:
+            parts = list(noise.chunk(len(self.heads), 1))
         made = []
-        for number, (trunk, head) in enumerate(zip(self.trunks, self.heads, strict=True)):
+        for number, (trunk, head) in enumerate(zip(self.parts, self.heads, strict=True)):
             joined = trunk.get_submodule(head)
+            assert isinstance(joined, Joined)
             joined.further = z
             try:
                 made.append(trunk.run(coarse[:, number : number + 1], parts[number])[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -118,11 +119,11 @@ def rows_of(
     count = len(data.variables) if several else 1
     for method in baselines(data, 0):
         label = method.name.rsplit("-x", 1)[0]
-        plan.append((Row(label, "baseline"), lambda m=method: _by_variable(m, picked, split, count)))
+        plan.append((Row(label, "baseline"), partial(_by_variable, method, picked, split, count)))
     for control in controls(data, [m for *_, m in models]) if held is None else held:
-        plan.append((Row(control.label, "control"), lambda c=control: c.predict(picked, split)))
+        plan.append((Row(control.label, "control"), partial(control.predict, picked, split)))
     for name, seed, model in models:
-        plan.append((Row(name, "trained", seed), lambda m=model: drawn(m, picked, split, np.arange(len(at)))))
+        plan.append((Row(name, "trained", seed), partial(drawn, model, picked, split, np.arange(len(at)))))
     rows = []
     for step, (row, predict) in enumerate(plan):
         filled(row, predict(), picked, split)

@@ -115,7 +115,7 @@ def whole_fields(
             f"{total} whole fields are {size / 1e9:.0f} GB: pass --patch, --region or --period, or stream them"
         )
     fine, coarse, good = [], [], []
-    step = max(1, int(2e7 // max(1, np.prod(source.grid.shape))))
+    step = max(1, int(2e7 / float(np.prod(source.grid.shape))))
     for start in range(0, total, step):
         at = slice(start, min(start + step, total))
         y = source.fine_at(at)
@@ -255,15 +255,11 @@ def patches(
         notes.append(f"{missing} tiles with missing values were left out.")
     if flat:
         notes.append(f"{flat} patches in which nothing varies (no rain, say) were passed over.")
-    if blocks:
-        rule = f"patches in blocks of time with gaps of {gap:g} h"
-    else:
+    rule = f"patches in blocks of time with gaps of {gap:g} h"
+    if columns is not None:
         rule = f"blocks of space, {edge} columns apart"
-        notes.append(
-            f"{why}: split by space instead, columns "
-            + ", ".join(f"{a} to {b} {k}" for k, (a, b) in columns.items())
-            + "."
-        )  # type: ignore[union-attr]
+        where = ", ".join(f"{a} to {b} {k}" for k, (a, b) in columns.items())
+        notes.append(f"{why}: split by space instead, columns {where}.")
     return Cut(
         {k: np.stack([p[0] for p in v]) for k, v in kept.items()},
         {k: np.stack([p[1] for p in v]) for k, v in kept.items()},

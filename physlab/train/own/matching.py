@@ -63,8 +63,8 @@ def match(
         said + (f", matched by their dates in the calendars {' and '.join(sorted(kinds))}." if len(kinds) > 1 else ".")
     )
     truth, coarse = truth.isel(time=at), coarse.isel(time=other)[list(names)]
-    placed, said = on_grid(coarse, grid)
-    notes += said
+    placed, moved = on_grid(coarse, grid)
+    notes += moved
     placed = placed.transpose("time", "latitude", "longitude")
     return truth, placed, notes
 

@@ -111,9 +111,9 @@ def network_of(label: str, preset: str, factor: int, frames: int) -> Method:
     best = sorted(
         found, key=lambda r: (_frames(r) != (frames, frames), r.factor != factor, not r.task.startswith("tcw"))
     )[0]
-    chosen = best.presets.get(preset)
-    if chosen is None:
+    if preset not in best.presets:
         raise PhysLabError(f"{label} has no preset {preset!r}: choose one of {', '.join(best.presets)}")
+    chosen = best.presets[preset]
     return Method(label, "network", chosen.network, preset=chosen, frames=_frames(best))
 
 

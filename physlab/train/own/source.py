@@ -10,7 +10,6 @@ import xarray as xr
 
 from physlab.data.ingest.account import account
 from physlab.errors import FieldError
-from physlab.fields import crop_to_multiple
 from physlab.grid import Grid, coarsen
 from physlab.train.own.request import SMALLEST, Request, chosen, opened, units_of
 
@@ -98,7 +97,7 @@ def source_of(request: Request) -> Source:
             f"a side "
             "are the least; pass a larger region or a smaller factor"
         )
-    truth = crop_to_multiple(truth, n)
+    truth = truth.isel({d: slice(truth.sizes[d] // n * n) for d in ("latitude", "longitude")})
     grid = Grid.from_dataset(truth)
     if grid.shape != before:
         notes.append(f"{before[0]} x {before[1]} cells were cropped to {grid.shape[0]} x {grid.shape[1]}, whole "

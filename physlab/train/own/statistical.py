@@ -38,7 +38,7 @@ def made(method: Method, data: OwnData, seed: int = 0) -> Statistical:
     """A fitted method; of a coarse file that is no block mean, BCSD learns its bias as well."""
     entry = specs("methods")[method.part]
     single = entry.facts.get("table", True)
-    model = make_statistical(method.part, data) if single else part("methods", method.part)()
+    model: Any = make_statistical(method.part, data) if single else part("methods", method.part)()
     settings: dict[str, Any] = dict(method.options)
     known = {option.name for option in model.entry.options}
     if not data.fixed and "per" in known:

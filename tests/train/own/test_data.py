@@ -74,7 +74,7 @@ def test_sequences_are_frames_in_a_row(written, truth) -> None:
 def test_a_coarse_file_is_matched_by_dates_and_fitted(written, truth, calendar) -> None:
     block = truth[["t2m"]].coarsen(latitude=2, longitude=2).mean()
     biased = (block + 1.5 + 0.3 * np.sin(np.arange(12))).assign_coords(longitude=block["longitude"] % 360)
-    biased = biased.sortby("longitude").isel(time=slice(5, None)).astype("float32")
+    biased = biased.isel(time=slice(5, None)).astype("float32")
     if calendar != "standard":
         biased = biased.convert_calendar(calendar, align_on="date")
     biased["t2m"].attrs["units"] = "K"
@@ -86,8 +86,8 @@ def test_a_coarse_file_is_matched_by_dates_and_fitted(written, truth, calendar) 
         check_constraint(method_of("edsr"), "mult", data)
     assert check_constraint(method_of("edsr"), None, data) == "none"
     at = list(biased["time"].dt.strftime("%Y-%m-%d").values).index(str(data.time["test"][0])[:10])
-    wanted = np.roll(biased["t2m"].values[at], 4, axis=1)  # the file counts 0.25 to 7.25 and then 356.25 to 359.25
-    assert np.array_equal(data.coarse["test"][0, 0].numpy(), wanted)
+    assert biased["longitude"].values.max() > 350  # the file counts otherwise than the truth
+    assert np.array_equal(data.coarse["test"][0, 0].numpy(), biased["t2m"].values[at])
 
 
 def test_a_true_coarsening_is_known_as_one(written, truth) -> None:
@@ -107,7 +107,9 @@ def spoilt(truth: xr.Dataset, kind: str) -> xr.Dataset:
     if kind == "all missing":
         return truth.assign(t2m=truth["t2m"] * np.nan)
     if kind == "twice":
-        return xr.concat([truth, truth.isel(time=[7])], "time").sortby("time")
+        again = truth.isel(time=sorted([*range(60), 7])).copy(deep=True)
+        again["t2m"][8] += 1.0
+        return again
     if kind == "constant":
         return truth.assign(t2m=0 * truth["t2m"] + 280)
     if kind == "no time":
@@ -131,7 +133,7 @@ def spoilt(truth: xr.Dataset, kind: str) -> xr.Dataset:
         ("", {"region": (0.0, 10.0, 0.0, 5.0)}, "no grid point in region"),
         ("", {"period": ("1990-01-01", "1990-02-01")}, "no time from 1990-01-01"),
         ("all missing", {}, "(has no value at all|no patch of)"),
-        ("twice", {}, "holds the time 2001-01-08.* twice"),
+        ("twice", {}, "2001-01-08.* twice"),
         ("constant", {}, "t2m has the value 280 everywhere in training"),
         ("no time", {}, "has no time axis"),
         ("one time", {"patch": 0}, "1 times over 0 h"),
