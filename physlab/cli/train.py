@@ -98,7 +98,9 @@ def train(
         )
     if what == "phydl":
         assert out is not None
-        continuous(truth, out, variable, factor, level, region, period, mapping, steps, seed, start, device, overwrite)
+        continuous(
+            truth, out, variable, factor, level, region, period, mapping, steps, seed, start_from, device, overwrite
+        )
         return
     from physlab.train.analysis.run import METHODS
 
