@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from physlab.constrain import conservation_penalty, soft_loss
-from physlab.score import crps
 from physlab.teach.answers import Submission, answer
 from physlab.teach.report import implied_crps
 from physlab.teach.results.artefacts import broken_crps, report_generator_loss
@@ -62,7 +61,10 @@ answer(
 
 def fair_crps(members: Tensor, truth: Tensor) -> Tensor:
     """The right answer of 'fair-crps'."""
-    return crps(members, truth, mean=False)
+    error = (members - truth).abs().mean(0)
+    count = len(members)
+    apart = (members[:, None] - members).abs().sum((0, 1))
+    return error - apart / (2 * count * (count - 1)) if count > 1 else error
 
 
 answer(
@@ -74,8 +76,12 @@ answer(
         "ten copies of one member",
     ),
     Submission("spread forgotten", lambda f, o: (f - o).abs().mean(0), "spread of the members is missing"),
-    Submission("divided by M squared", lambda f, o: crps(f, o, fair=False, mean=False), "m(m - 1)"),
-    Submission("averaged", lambda f, o: crps(f, o), "one score for each point"),
+    Submission(
+        "divided by M squared",
+        lambda f, o: (f - o).abs().mean(0) - 0.5 * (f[:, None] - f).abs().mean((0, 1)),
+        "m(m - 1)",
+    ),
+    Submission("averaged", lambda f, o: fair_crps(f, o).mean(), "one score for each point"),
     Submission("error of the mean", lambda f, o: (f.mean(0) - o).abs(), "two members"),
 )
 

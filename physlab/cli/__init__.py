@@ -1,6 +1,6 @@
 """The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent |
 train-assimilation | train-forecast | train-field | evaluate | benchmark | export | publish | downscale | adjust |
-assimilate``.
+assimilate | course``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
 needs when it runs. Mistakes of the user (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and
@@ -20,6 +20,7 @@ import tyro
 from physlab.cli.adjust import adjust
 from physlab.cli.assimilate import assimilate
 from physlab.cli.benchmark import benchmark
+from physlab.cli.course import course
 from physlab.cli.cycle import cycle
 from physlab.cli.downscale import downscale
 from physlab.cli.evaluate import evaluate
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "downscale": downscale,
     "adjust": adjust,
     "assimilate": assimilate,
+    "course": course,
 }
 
 

@@ -79,6 +79,7 @@ class Handed:
             out = plain(out)
         except (Exception, SystemExit) as error:
             first = (str(error).splitlines() or [""])[0]
-            raise Stopped(f"{type(error).__name__}: {first[:300]}") from error
+            kind = "" if getattr(error, "in_words", False) else f"{type(error).__name__}: "
+            raise Stopped(kind + first[:300]) from error
         self.undefined |= good and not finite(out)
         return out
