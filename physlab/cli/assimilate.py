@@ -86,6 +86,7 @@ def assimilate(
     from physlab.data import read_stations
     from physlab.data.guard import open_checked, survive
     from physlab.data.screening import Checks
+    from physlab.data.stations.read import is_netcdf
     from physlab.data.writer import write_dataset
     from physlab.train.devices import choose_device
     from physlab.train.progress import Bar
@@ -101,7 +102,7 @@ def assimilate(
     told = {"error": one_or_each(std, "std"), "units": one_or_each(units, "units") or "", "good": good,
             "missing": missing, "columns": pairs(columns)}  # fmt: skip
     read = functools.partial(read_stations, observations, variable, level, **told)
-    table = survive(read, observations) if observations.is_file() else read()
+    table = survive(read, observations) if observations.is_file() and is_netcdf(observations) else read()
     say(str(table.attrs["history"]))
     if method in FIELD_METHODS:
         chosen = FieldAssimilator(method, **options)

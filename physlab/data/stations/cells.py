@@ -24,6 +24,8 @@ PERHAPS = (9999.0, 999.9, 999.99, 999.0, 99.9, 99.99, -99.0, -99.9, 990.0, 32767
 """Codes that may be measurements (999.9 hPa): they count where the quantity cannot have that value."""
 HUGE = (1e20, 1e30, 1e33, 1e34, 1e35, 1e36, 1e37, 9.969209968386869e36, 3.4028234663852886e38, 1.7976931348623157e308)
 NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)", flags=re.I)
+THOUSANDS_POINT = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?")
+THOUSANDS_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 PLACE = re.compile(
     r"""(?P<first>[NSEW])?\s*(?P<sign>[+-])?\s*(?P<degrees>\d+(\.\d+)?)\s*(°|deg|d)?\s*
     ((?P<minutes>\d+(\.\d+)?)\s*['′m]?\s*)?((?P<seconds>\d+(\.\d+)?)\s*("|″|''|s)?\s*)?(?P<last>[NSEW])?""",
@@ -33,13 +35,23 @@ PLACE = re.compile(
 
 def text_of(cells: Sequence | pd.Series) -> pd.Series:
     """Cells as stripped text, with plain minus signs and spaces."""
-    s = pd.Series(np.asarray(cells, dtype=object)).map(
-        lambda c: c.decode("utf-8", "replace") if isinstance(c, bytes) else c
-    )
-    s = s.where(s.notna(), "").astype(str).str.strip()
-    for a, b in (("\u2212", "-"), ("\xa0", " "), ("\u202f", " ")):
-        s = s.str.replace(a, b, regex=False)
-    return s.str.strip()
+    index, found = _distinct(cells)
+    return pd.Series(np.array([_plain(cell) for cell in found], dtype=object)[index], dtype=object)
+
+
+def _distinct(cells: Sequence | pd.Series) -> tuple[np.ndarray, list]:
+    """Which of the distinct cells each is, and these: large tables repeat themselves."""
+    raw = np.asarray(cells, dtype=object)
+    index, found = pd.factorize(raw, use_na_sentinel=False)
+    return index, list(found) or [""]
+
+
+def _plain(cell: object) -> str:
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
+    if cell is None or cell is pd.NaT or (isinstance(cell, float) and cell != cell):
+        return ""
+    return str(cell).replace("\u2212", "-").replace("\xa0", " ").replace("\u202f", " ").strip()
 
 
 def decimal_comma(columns: dict[str, pd.Series], lines: np.ndarray, name: str) -> bool:
@@ -78,16 +90,20 @@ def numbers(cells: Sequence | pd.Series, comma: bool = False) -> tuple[np.ndarra
     if raw.dtype.kind in "fiub":
         values = raw.astype(float)
         return values, np.isnan(values), np.zeros(len(values), dtype=bool)
-    s = text_of(cells)
-    missing = s.str.lower().isin(WORDS)
-    if comma:
-        s = s.str.replace(".", "", regex=False).where(s.str.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?"), s)
-        s = s.str.replace(",", ".", regex=False)
-    else:
-        s = s.str.replace(",", "", regex=False).where(s.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"), s)
-    fit = s.str.fullmatch(NUMBER)
-    values = np.array(pd.to_numeric(s.where(fit & ~missing), errors="coerce"), dtype=float)
-    return values, np.array(missing), np.array(~fit & ~missing)
+    index, found = _distinct(text_of(cells))
+    thousands, point = (THOUSANDS_POINT, ".") if comma else (THOUSANDS_COMMA, ",")
+    values, missing, wrong = np.full(len(found), np.nan), np.zeros(len(found), bool), np.zeros(len(found), bool)
+    for at, cell in enumerate(found):
+        if cell.lower() in WORDS:
+            missing[at] = True
+            continue
+        text = cell.replace(point, "") if thousands.fullmatch(cell) else cell
+        text = text.replace(",", ".") if comma else text
+        if NUMBER.fullmatch(text):
+            values[at] = float(text)
+        else:
+            wrong[at] = True
+    return values[index], missing[index], wrong[index]
 
 
 def places(cells: Sequence | pd.Series, comma: bool = False) -> tuple[np.ndarray, np.ndarray]:

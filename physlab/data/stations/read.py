@@ -85,9 +85,7 @@ def read_stations(
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no file '{path}': pass a CSV or NetCDF file of stations")
-    with path.open("rb") as stream:
-        start = stream.read(4)
-    raw = read_netcdf(path) if start in MAGIC or path.suffix.lower() in NETCDF else read_text(path)
+    raw = read_netcdf(path) if is_netcdf(path) else read_text(path)
     asked = Asked(variable, level, error, units, tuple(map(str, good)), tuple(map(float, missing)), dict(columns or {}))
     account = Account(path.name)
     if not len(raw.frame):
@@ -100,6 +98,12 @@ def read_stations(
     found = ", ".join(f"{n} of {v} ({' and '.join(u or 'no unit' for u in said[v])})" for v, n in count.items())
     line = f"PhysLab read {path.name}: {len(raw.frame)} rows, {found or 'no observation'}"
     return ds.assign_attrs(history="; ".join([line, *([text] if (text := account.text()) else [])]), source=path.name)
+
+
+def is_netcdf(path: Path) -> bool:
+    """Whether a file is read as NetCDF: by its name, or by how it begins."""
+    with path.open("rb") as stream:
+        return stream.read(4) in MAGIC or path.suffix.lower() in NETCDF
 
 
 class _Reader:

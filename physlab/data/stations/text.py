@@ -74,21 +74,20 @@ def read_text(path: Path) -> Raw:
             f"{path.name} has no line of names, its first is '{lines[0][1][:60]}': write lat, lon, value, error, "
             "... above"
         )
-    cells, numbers = [], []
-    for n, line in _joined(lines[first:], separator):
-        row = _split(line, separator)
-        extra = row[len(names) :]
-        if any(cell.strip() for cell in extra):
+    joined = list(_joined(lines[first:], separator))
+    cells, numbers = _rows([line for _, line in joined], separator), [n for n, _ in joined]
+    for at, row in enumerate(cells):
+        if len(row) == len(names):
+            continue
+        if any(cell.strip() for cell in row[len(names) :]):
             advice = "quote cells that hold the separator"
-            if separator == "," and len(row) > len(names) and all(re.fullmatch(r"\s*[+-]?\d+\s*", c) for c in row[:2]):
+            if separator == "," and all(re.fullmatch(r"\s*[+-]?\d+\s*", c) for c in row[:2]):
                 advice = "if it has decimal commas, separate the cells by semicolons or put the numbers in quotes"
             raise FieldError(
-                f"{path.name}, line {n}: {len(row)} cells for {len(names)} names (separated by "
-                f"{SEPARATORS[separator]}): "
-                f"{advice}"
+                f"{path.name}, line {numbers[at]}: {len(row)} cells for {len(names)} names (separated by "
+                f"{SEPARATORS[separator]}): {advice}"
             )
-        cells.append([cell.strip() for cell in row[: len(names)]] + [""] * (len(names) - len(row)))
-        numbers.append(n)
+        cells[at] = row[: len(names)] + [""] * (len(names) - len(row))
     frame = pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
     double = frame.columns.duplicated()
     if double.any():
@@ -176,15 +175,23 @@ def _numeric(line: str) -> bool:
 
 
 def _split(line: str, separator: str) -> list[str]:
+    return next(iter(_rows([line], separator)), [])
+
+
+def _rows(lines: list[str], separator: str) -> list[list[str]]:
+    """Cells of each line."""
     if separator == " ":
-        return next(csv.reader([re.sub(r"[ \t]+", " ", line.strip())], delimiter=" ", skipinitialspace=True), [])
-    return next(csv.reader([line], delimiter=separator, skipinitialspace=separator != "\t"), [])
+        lines = [re.sub(r"[ \t]+", " ", line.strip()) for line in lines]
+    return list(csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t"))
 
 
 def _joined(lines: list[tuple[int, str]], separator: str):
     """Lines, those inside one quoted cell joined."""
     held: tuple[int, str] | None = None
     for n, line in lines:
+        if held is None and '"' not in line:
+            yield n, line
+            continue
         if held is not None:
             n, line = held[0], f"{held[1]} {line}"
             held = None

@@ -54,7 +54,7 @@ def parse(cells: Sequence, lines: np.ndarray, name: str, notes: list[str], zones
         text = text + " " + text_of(zones)
     text = text.str.strip()
     unique = pd.unique(text)
-    first = {cell: int(at) for at, cell in reversed(list(enumerate(text)))}
+    first = dict(zip(unique, np.flatnonzero(~text.duplicated().to_numpy()).tolist(), strict=True))
     day_first = _day_first(unique, first, lines, name)
     made: dict[str, np.datetime64] = {}
     naive, dated = 0, 0
@@ -73,7 +73,8 @@ def parse(cells: Sequence, lines: np.ndarray, name: str, notes: list[str], zones
         notes.append("times without a zone are taken as UTC")
     if dated:
         notes.append("dates without an hour are taken as 00 UTC")
-    return np.array([made[cell] for cell in text], dtype="datetime64[ns]")
+    index, found = pd.factorize(text)
+    return np.array([made[cell] for cell in found], dtype="datetime64[ns]")[index]
 
 
 def _day_first(unique: Sequence[str], first: dict[str, int], lines: np.ndarray, name: str) -> bool:
