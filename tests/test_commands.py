@@ -118,6 +118,7 @@ ELSEWHERE = {  # start of a command -> the test that runs it, or what it calls
     "physlab train-assimilation": "train/test_commands.py::test_assimilation",
     "physlab train-forecast": "train/test_commands.py::test_forecast",
     "physlab train-field": "train/test_commands.py::test_continuous_field",
+    "physlab course": "course/test_grade.py::test_command_resumes_after_a_change_and_names_mistakes",
     "physlab cycle": "assimilate/test_global_cycle.py::test_a_cycle_goes_on_where_it_was",
     "physlab simulate": "simulate/test_run.py::test_restart_gives_the_same_run",
 }

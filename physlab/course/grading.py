@@ -223,7 +223,7 @@ def grade(
     (out / "feedback").mkdir(parents=True, exist_ok=True)
     todo = [s for s in submissions if s.student not in results]
     _write(out, seed, chosen, submissions, results)
-    mine, servers = threading.local(), []  # type: ignore[var-annotated]
+    mine, servers = threading.local(), []
     lock = threading.Lock()
 
     def work(submission: Submission) -> dict:

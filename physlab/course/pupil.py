@@ -59,7 +59,7 @@ def absent_book() -> None:
         sys.modules[name] = module
     import physlab
 
-    physlab.teach = sys.modules["physlab.teach"]  # type: ignore[attr-defined]
+    physlab.teach = sys.modules["physlab.teach"]
 
 
 def plain_code(source: str) -> str:
@@ -89,7 +89,7 @@ class Pupil:
     def run(self, cells: list[str], skip: list[int]) -> None:
         """Run the cells in order; one that fails is named, and the next is tried."""
         errors, out = {}, Short()
-        sys.stdout = sys.stderr = out  # type: ignore[assignment]
+        sys.stdout = sys.stderr = out
         for k, source in enumerate(cells):
             if k in skip:
                 continue

@@ -128,7 +128,7 @@ def _cut(at: Any, raw: memoryview) -> bytes:
     return bytes(raw[start : start + size])
 
 
-def _shape(sizes: Any, item: int, data: bytes) -> tuple[int, ...]:
+def _shape(sizes: Any, item: int, data: bytes | bytearray) -> tuple[int, ...]:
     shape = tuple(int(x) for x in sizes)
     if len(shape) > 16 or any(x < 0 for x in shape) or math.prod(shape) * item != len(data):
         raise Damaged("an array that is not as large as it says")

@@ -85,27 +85,27 @@ def _grade_crps(answer, generator: torch.Generator) -> str:
     single = uniform((1, 50), -3.0, 3.0, generator)
     copies = single.expand(10, 50)
     require(
-        torch.allclose(score(copies, truth), (single[0] - truth).abs()),
+        torch.allclose(score(copies, truth), (single[0] - truth).abs(), atol=1e-5),
         f"ten copies of one member score {float(score(copies, truth).mean()):.3f}; they are one single forecast, "
         f"whose CRPS is the absolute error, {float((single[0] - truth).abs().mean()):.3f}, on both sides of the truth",
     )
     two = uniform((2, 50), -3.0, 3.0, generator)
     wanted = (two - truth).abs().mean(0) - 0.5 * (two[0] - two[1]).abs()
     got = score(two, truth)
-    if not torch.allclose(got, wanted):
+    if not torch.allclose(got, wanted, atol=1e-5):
         plain = (two - truth).abs().mean(0)
         raise Wrong(
             "the spread of the members is missing: their mean absolute error punishes an honest ensemble for its width"
-            if torch.allclose(got, plain)
+            if torch.allclose(got, plain, atol=1e-5)
             else "not fair: of M members there are M(M - 1) pairs; dividing by M^2 counts each member against itself "
             "and makes a small ensemble look worse than a large one of the same quality"
-            if torch.allclose(got, plain - 0.25 * (two[0] - two[1]).abs())
+            if torch.allclose(got, plain - 0.25 * (two[0] - two[1]).abs(), atol=1e-5)
             else "for two members f, g the fair score is (|f - o| + |g - o|)/2 - |f - g|/2",
         )
     five = torch.randn(5, 50, generator=generator, dtype=torch.float64)
     pairs = [score(five[list(pick)], truth) for pick in itertools.combinations(range(5), 2)]
     require(
-        torch.allclose(score(five, truth), torch.stack(pairs).mean(0)),
+        torch.allclose(score(five, truth), torch.stack(pairs).mean(0), atol=1e-5),
         "not fair: the score of five members must be the mean of the scores of all their pairs",
     )
     return "one forecast gives the absolute error, and five members the mean over all their pairs: fair in any size"
@@ -196,10 +196,11 @@ def _grade_loss(answer, generator: torch.Generator) -> str:
             "nothing about conservation",
         )
         require(
-            torch.allclose(slopes[0], wanted[0]), "the loss without the soft constraint has changed: leave that alone"
+            torch.allclose(slopes[0], wanted[0], atol=1e-6),
+            "the loss without the soft constraint has changed: leave that alone",
         )
         require(
-            torch.allclose(slopes[1], wanted[1]),
+            torch.allclose(slopes[1], wanted[1], atol=1e-6),
             "the gradient changes, but it is not that of alpha * MSE(block mean, coarse) + (1 - alpha) * MSE: look at "
             "which field the penalty compares with the coarse one, and at the share of the rest",
         )
