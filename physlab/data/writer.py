@@ -62,8 +62,8 @@ def write_dataset(
     size = sum(ds[name].nbytes for name in plans)
     if not plans or (path.suffix == ".nc" and not in_blocks and size < 8 * layout.BLOCK):
         ds = ds.load()
-        for name, da in ds.data_vars.items() if seen is not None else ():
-            if da.ndim > 1 and da.dtype.kind in "iuf":
+        for name, da in ds.data_vars.items():
+            if seen is not None and da.ndim > 1 and da.dtype.kind in "iuf":
                 seen(str(name), da.values)
         if path.suffix == ".nc":
             return write_file(path, netcdf.small_bytes(ds))

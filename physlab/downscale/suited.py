@@ -83,7 +83,8 @@ def suited(method: Downscaler, coarse: xr.Dataset) -> tuple[Downscaler, list[str
     """What a baseline becomes for these fields, and what is to be said about it; any other method stays as it is."""
     if not isinstance(method, Interpolate) or method.constraint not in ("add", "scaled_add", "mult"):
         return method, []
-    others, notes = {}, []
+    others: dict[str, FieldDownscaler] = {}
+    notes = []
     for name in fields_of(coarse)[0]:
         da = coarse[name]
         if not cf.non_negative(da):

@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5netcdf
 import numpy as np
@@ -47,7 +48,7 @@ def write_frame(file: h5netcdf.File, ds: xr.Dataset, sizes: Mapping) -> None:
         values = np.asarray(variable.values)
         floats = values.dtype.kind == "f" and name in ds.data_vars
         made = create(file, str(name), variable, None, links(ds, str(name)), floats)
-        fill = FILL.get(values.dtype.str[1:])
+        fill: Any = FILL.get(values.dtype.str[1:])
         made[...] = np.where(np.isnan(values), fill, values).astype(values.dtype) if floats else values
 
 
@@ -112,7 +113,7 @@ def packed(values: np.ndarray, plan: Plan, block: tuple[slice, ...]) -> bytes:
     Chunks that are cut by the end of the variable are filled up, as HDF5 does.
     """
     table, content = [], []
-    fill = FILL.get(values.dtype.str[1:])
+    fill: Any = FILL.get(values.dtype.str[1:])
     for chunk in chunks_of(plan, block):
         inside = tuple(slice(part.start - b.start, part.stop - b.start) for part, b in zip(chunk, block, strict=True))
         whole = np.zeros(plan.chunks, dtype=values.dtype) if fill is None else np.full(plan.chunks, fill, values.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from xarray.coding.times import CFDatetimeCoder
@@ -52,8 +54,12 @@ def _points(variable: xr.Variable, units: str = "", calendar: str = "") -> xr.Va
     filled = values.ravel()[~_missing(values).ravel()]
     if not units:
         calendar = calendar or _calendar(filled)
-        first = filled.min() if filled.size else np.datetime64("2000-01-01", "ns")
-        text = str(first)[:10] if filled.dtype.kind == "M" else f"{first.year:04d}-{first.month:02d}-{first.day:02d}"
+        first: Any = filled.min() if filled.size else np.datetime64("2000-01-01", "ns")
+        text = (
+            str(first)[:10]
+            if isinstance(first, np.datetime64)
+            else f"{first.year:04d}-{first.month:02d}-{first.day:02d}"
+        )
         since = f"{text} 00:00:00"
         for word in UNITS:
             units = f"{word} since {since}"

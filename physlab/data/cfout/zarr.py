@@ -67,7 +67,9 @@ def put(folder: Path, name: str, block: tuple[slice, ...], values: np.ndarray) -
     """Write a block into its chunks."""
     import zarr
 
-    zarr.open_group(folder, mode="r+")[name][block] = values
+    array = zarr.open_group(folder, mode="r+")[name]
+    assert isinstance(array, zarr.Array)
+    array[block] = values
 
 
 def files_of(folder: Path, name: str, plan: Plan, block: tuple[slice, ...], zarr_format: int) -> tuple[Path, ...]:
