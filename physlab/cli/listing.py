@@ -10,8 +10,8 @@ from physlab.cli.output import show
 
 PARTS = {
     "constraints": "Constraint layers: physlab train RECIPE --constraint NAME",
-    "networks": "Networks: physlab train TASK-xN-NAME (lower case)",
-    "methods": "Methods: physlab.load_model(name), or registered for training",
+    "networks": "Networks: physlab train NAME TRUTH OUT, or TASK-xN-NAME (lower case)",
+    "methods": "Methods: physlab train NAME TRUTH OUT, physlab.load_model(name), or registered for training",
     "laws": "Laws: physlab.equations",
 }
 

@@ -103,7 +103,7 @@ def drawn_for(x: np.ndarray, seed: int) -> np.ndarray:
 
 
 @dataclass(eq=False)
-class _Mapping(Statistical):
+class Mapped(Statistical):
     """What the three have in common: tables by cell or by row."""
 
     per: str = "child"
@@ -153,7 +153,7 @@ class _Mapping(Statistical):
 
 @register("eqm", title="Quantile mapping", kind="statistical", order=13)
 @dataclass(eq=False)
-class EmpiricalQuantileMapping(_Mapping):
+class EmpiricalQuantileMapping(Mapped):
     """Bicubic interpolation, then the quantile map from interpolated to fine, as described above."""
 
     def _learn(self, coarse: np.ndarray, fine: np.ndarray, rng: np.random.Generator) -> None:
@@ -227,7 +227,7 @@ class QuantileDeltaMapping(EmpiricalQuantileMapping):
 
 @register("bcsd", title="BCSD", kind="statistical", order=12, reference="Wood et al. (2004)")
 @dataclass(eq=False)
-class BCSD(_Mapping):
+class BCSD(Mapped):
     """Bias correction at the coarse resolution, then spatial disaggregation of the anomaly.
 
     The coarse fields of PhysLab are block means of the truth, so that there is no bias to correct until a biased model

@@ -16,7 +16,8 @@ ALIASES = {
     "linear regression": "linear", "multiple regression": "linear", "ols": "linear", "ridge regression": "ridge",
     "quantile mapping": "eqm", "quantile map": "eqm", "quantile-map": "eqm", "quantile delta mapping": "qdm",
     "latent diffusion": "latent", "latent-diffusion": "latent", "diffusion": "latent", "ldm": "latent",
-    "compactresnet": "compact", "analogue": "analog", "random forest": "forest", "sr-cnn": "resnet",
+    "compactresnet": "compact", "analogue": "analog", "analogs": "analog", "forest": "random forest",
+    "sr-cnn": "resnet",
     "flowconvgru": "flowgru", "voxel flow": "flowgru", "voxelflow": "flowgru", "esrgan": "esrgan",
 }  # fmt: skip
 
@@ -85,6 +86,7 @@ def method_of(name: str, preset: str = "cpu", factor: int = 4, frames: int = 1) 
     if text not in known:
         near = difflib.get_close_matches(text, [*known, *ALIASES], n=4, cutoff=0.5)
         near += [k for k in known if text and text in k and k not in near][: 4 - len(near)]
+        near = list(dict.fromkeys(ALIASES.get(k, k) for k in near))
         hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
         raise PhysLabError(f"unknown method {name!r} for data of your own: {hint}")
     if known[text] == "statistical":

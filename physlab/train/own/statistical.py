@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from physlab.downscale import make_statistical
+from physlab.downscale.quantile import Mapped
 from physlab.downscale.statistical import Statistical
 from physlab.errors import PhysLabError
 from physlab.registry import load as part
-from physlab.registry import specs
 from physlab.train.own.data import OwnData
 from physlab.train.own.methods import Method
 from physlab.train.own.task import Task, Trained
@@ -36,24 +36,24 @@ def fit(task: Task) -> Trained:
 
 def made(method: Method, data: OwnData, seed: int = 0) -> Statistical:
     """A fitted method; of a coarse file that is no block mean, BCSD learns its bias as well."""
-    entry = specs("methods")[method.part]
-    single = entry.facts.get("table", True)
-    model: Any = make_statistical(method.part, data) if single else part("methods", method.part)()
-    settings: dict[str, Any] = dict(method.options)
-    known = {option.name for option in model.entry.options}
-    if not data.fixed and "per" in known:
-        if "bands" in known:  # patches of several latitudes share one model
-            settings["bands"] = 1
-        else:
-            settings["per"] = "any"
-    model = replace(model, **settings)
+    kind = part("methods", method.part)
+    known = {option.name for option in kind.entry.options}
+    if data.fixed and kind.entry.facts.get("table", True):
+        model: Any = make_statistical(method.part, data)
+    else:  # patches of several latitudes share one model
+        settings: dict[str, Any] = dict(kind.entry.facts.get("cell" if data.fixed else "child", {}))
+        if "per" in known:
+            settings["per"] = "cell" if data.fixed else "any" if issubclass(kind, Mapped) else "child"
+        settings |= {k: v for k, v in (("bands", 1), ("memory", False)) if k in known and not data.fixed}
+        model = kind(**settings)
+    model = replace(model, **dict(method.options))
     taught = data
     if hasattr(model, "correct") and not data.consistent:
         taught = replace(data, coarse={k: means(data, k) for k in data.fine})
     model.fit(taught, seed=seed)
     if taught is not data:
         model.adapt(data.coarse["train"][:, 0])
-    if not data.fixed:
+    if not data.fixed and model.domain is None:
         model.card["longitude"] = None
         model.card["latitude"] = []
     return model

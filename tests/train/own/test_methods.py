@@ -22,6 +22,8 @@ CASES = {
     "quantile mapping": {},
     "bcsd": {"variables": ("tp",)},
     "linear + residuals": {"predictors": ("sp", "u10")},
+    "analog": {"patch": 16},
+    "qdm": {"variables": ("tp",), "patch": 16},
     "edsr": {"constraint": "mult"},
     "compact": {"variables": ("tp",), "patch": 16},
     "espcn": {"variables": ("t2m", "u10"), "predictors": ("sp",), "constraint": "add"},
@@ -43,7 +45,16 @@ def trained(name: str, file: str, out, **options):
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in CASES])
 def test_a_method_comes_back_from_its_folder_as_it_was(name, file, truth, tmp_path) -> None:
     path = file
-    if name in ("convgru", "flowgru", "gan", "latent", "edsr", "compact"):  # those without static fields
+    if name in (
+        "convgru",
+        "flowgru",
+        "gan",
+        "latent",
+        "edsr",
+        "compact",
+        "analog",
+        "qdm",
+    ):  # those without static fields
         truth.drop_vars("orog").to_netcdf(tmp_path / "plain.nc")
         path = str(tmp_path / "plain.nc")
     result = trained(name, path, tmp_path / "out", **CASES[name])
