@@ -110,8 +110,8 @@ class Moments:
     def result(self) -> Statistics:
         """Of all parts."""
         std = np.sqrt(self.square / self.count)
-        rows = (tuple(map(float, row)) for row in (self.mean, std, self.low, self.high))
-        return Statistics(self.count, *rows, self.hash.hexdigest())
+        mean, std, low, high = (tuple(map(float, row)) for row in (self.mean, std, self.low, self.high))
+        return Statistics(self.count, mean, std, low, high, self.hash.hexdigest())
 
 
 class FieldStream:
@@ -235,7 +235,7 @@ class FieldStream:
             fine, coarse = self.read(part)
             moments.add(fine.numpy())
             if coarse is not None:
-                moments.hash.update(coarse.numpy())
+                moments.hash.update(coarse.numpy().tobytes())
             if progress is not None:
                 progress(done + 1, len(parts))
         return moments.result()

@@ -119,7 +119,9 @@ def own_field(request: FieldRequest) -> OwnField:
         ds = ds.isel(latitude=inside)
     if ds.sizes["time"] < 2:
         raise FieldError(f"{request.truth} has {ds.sizes['time']} time: a field of place and time wants at least two")
-    fine = crop_to_multiple(ds, request.factor).load().transpose("time", "latitude", "longitude").sortby("time")
+    cropped = crop_to_multiple(ds, request.factor)
+    assert isinstance(cropped, xr.Dataset)  # of a data set
+    fine = cropped.load().transpose("time", "latitude", "longitude").sortby("time")
     for name in names:
         check_finite(fine[name])
         if not float(fine[name].std()) > 0:
@@ -197,7 +199,7 @@ def train_phydl(
     out: str | Path,
     settings: FitSettings | None = None,
     seed: int = 0,
-    force: Sequence[int] = (4, 4, 8),
+    force: tuple[int, int, int] = (4, 4, 8),
     network: dict | None = None,
     start: str | Path = "",
     device: str | torch.device | None = "auto",
@@ -241,7 +243,7 @@ def train_phydl(
         values = torch.from_numpy(np.stack([chosen[n].values.ravel() for n in data.names], -1).astype(np.float32))
 
         def fitted(weight: float, label: str) -> PhyDL:
-            model = PhyDL.at_points(data.names, domain, points, values, equations, SmoothForce(tuple(force)), network,
+            model = PhyDL.at_points(data.names, domain, points, values, equations, SmoothForce(force), network,
                                     seed)  # fmt: skip
             model.pressure = data.pressure
             model.attributes = {n: {k: str(v) for k, v in data.fine[n].attrs.items()} for n in data.names}
