@@ -8,7 +8,7 @@ from typing import Any
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1d2733}"
     "table{border-collapse:collapse;width:100%}td,th{padding:.5rem;border-bottom:1px solid #cdd5de;text-align:left;"
-    "vertical-align:top}td:first-child{white-space:nowrap}.full{color:#0b6b3a}.none{color:#9c1c1c}"
+    "vertical-align:top}td:nth-child(-n+2){white-space:nowrap}.full{color:#0b6b3a}.none{color:#9c1c1c}"
     "pre{background:#f3f5f8;padding:.7rem;overflow:auto;white-space:pre-wrap}.note{background:#fff4d6;padding:.5rem}"
 )
 
