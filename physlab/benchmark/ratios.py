@@ -26,6 +26,7 @@ from physlab.train.pixels import Pixels
 from physlab.train.recipe import Preset, Recipe, make_model
 from physlab.train.settings import Settings
 from physlab.train.timing import alternate
+from physlab.zoo import load_model
 
 BLOCKS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -82,8 +83,31 @@ def _steps(data: SRData, recipe: Recipe, settings: Settings, steps: int) -> Call
     return round_of
 
 
+def predicting(name: str, precision: str, repeats: int = 7) -> dict:
+    """Fields predicted by a network that ships, and by the same network as torch lays it out, in single precision."""
+    model = load_model(name, precision=precision)
+    coarse = 10 + 20 * torch.rand(8, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def plain() -> torch.Tensor:
+        with torch.no_grad():
+            raw, _ = model.network.run(coarse / model.scale, None, None)
+            return model.layer(raw, coarse / model.scale, None) * model.scale
+
+    ours, other = (min(seconds) for seconds in alternate([lambda: model.predict(coarse), plain], repeats))
+    difference = float((model.predict(coarse) - plain()).abs().max() / plain().abs().max())
+    size = f"8 fields of 32 x 32 to 128 x 128, differing by {difference:.0e} of the largest value"
+    return {"ours": f"{name}, {precision}, channels last", "other": "fp32, as torch lays it out", "ours_s": ours,
+            "other_s": other, "settings": f"{size}, {torch.get_num_threads()} threads"}  # fmt: skip
+
+
 #: What is measured -> how; each gives ours, other, ours_s, other_s (seconds, the shortest) and settings.
-PARTS: dict[str, Callable[[], dict]] = {"streaming": streaming}
+PARTS: dict[str, Callable[[], dict]] = {
+    "streaming": streaming,
+    "predict, SR-CNN": lambda: predicting("tcw-x4-srcnn-add-s0", "fp32"),
+    "predict, SR-CNN in bf16": lambda: predicting("tcw-x4-srcnn-add-s0", "bf16"),
+    "predict, compact": lambda: predicting("tcw-x4-softmax-s0", "fp32"),
+    "predict, compact in bf16": lambda: predicting("tcw-x4-softmax-s0", "bf16"),
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +134,7 @@ def shown(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 STUDY = Study(
     name="ratios",
-    title="what streaming costs beside data in memory",
+    title="what streaming costs beside data in memory, what the layout and precision of networks gain",
     keys=("what", "machine"),
     columns=("what", "ours", "other", "ours_s", "other_s", "ratio", "settings", "machine"),
     plans={"paper": lambda: [Run(what, machine()) for what in PARTS]},
