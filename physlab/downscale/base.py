@@ -376,7 +376,10 @@ def refine_grid(grid: Grid, factor: int) -> Grid:
     cells = np.arange(grid.latitude.size + 1)
     edges = np.interp(np.arange(grid.latitude.size * factor + 1) / factor, cells, grid.edges)
     offsets = (np.arange(factor) - (factor - 1) / 2) / factor * grid.dlon
-    longitude = (grid.longitude[:, None] + offsets).ravel()
+    columns = grid.longitude
+    if np.abs(np.diff(columns) - grid.dlon).max() > 1e-5 * abs(grid.dlon):  # rounded in single precision
+        columns = columns[0] + grid.dlon * np.arange(columns.size)
+    longitude = (columns[:, None] + offsets).ravel()
     return dataclasses.replace(grid, latitude=0.5 * (edges[:-1] + edges[1:]), longitude=longitude, edges=edges)
 
 

@@ -176,3 +176,15 @@ def test_training_grid_is_recognised() -> None:
     coarse = cube(Grid(latitude, np.arange(4.0)).coarsen(2).latitude, np.arange(8.0))
     np.testing.assert_allclose(model.downscale(coarse)["latitude"], latitude)
     assert not np.allclose(Bicubic(2).downscale(coarse)["latitude"], latitude, atol=1e-3)
+
+
+@pytest.mark.parametrize("step", [0.01, 0.1, 0.25])
+def test_columns_rounded_in_single_precision_are_refined_evenly(step) -> None:
+    longitude = np.float32(230) + np.arange(20, dtype=np.float32) * np.float32(step)
+    coarse = xr.Dataset(
+        {"t2m": (("latitude", "longitude"), np.full((16, 20), 280.0), {"units": "K"})},
+        {"latitude": (40 + step * np.arange(16)).astype(np.float32), "longitude": longitude},
+    )
+    fine = BicubicConstrained(2).downscale(coarse)["longitude"].values
+    assert np.allclose(np.diff(fine), step / 2, atol=4e-6)
+    assert np.allclose(fine.reshape(-1, 2).mean(1), longitude, atol=3e-5)
