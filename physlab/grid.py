@@ -257,7 +257,10 @@ class Grid:
         if not self.is_plane:
             lon = np.unwrap(lon, period=360.0)
         step = np.diff(lon)
-        if np.abs(step - step.mean()).max() > 1e-3 * abs(step.mean()) + _noise(lon) or step.mean() == 0:
+        off = np.abs(step - step.mean()).max()
+        if 1e-6 * abs(step.mean()) < off <= _noise(lon):
+            lon = np.linspace(lon[0], lon[-1], lon.size)  # even but for the rounding of single precision
+        elif off > 1e-3 * abs(step.mean()) or step.mean() == 0:
             raise FieldError("longitude is not evenly spaced: interpolate to an even spacing or crop to an even part")
         edges: np.ndarray | None = self.edges
         if edges is None:

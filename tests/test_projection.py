@@ -9,6 +9,7 @@ import xarray as xr
 
 from physlab import projection
 from physlab.constants import EARTH_RADIUS
+from physlab.downscale.base import refine_grid
 from physlab.errors import FieldError
 from physlab.grid import Grid, ProjectedGrid, coarsen
 
@@ -116,7 +117,9 @@ def test_maps_that_are_not_understood_are_refused_in_words() -> None:
 def test_fine_longitudes_in_single_precision_are_even() -> None:
     longitude = (225 + 0.01 * np.arange(1000)).astype("float32")
     for values in (longitude, longitude.astype(float)):
-        assert Grid(np.arange(40.0, 44), values).dlon == pytest.approx(0.01, rel=1e-4)
+        grid = Grid(np.arange(40.0, 44), values)
+        assert grid.dlon == pytest.approx(0.01, rel=1e-4)
+        assert refine_grid(grid, 4).coarsen(4) == grid
     uneven = np.r_[np.arange(0.0, 5), 5.2, np.arange(6.0, 9)]
     with pytest.raises(FieldError, match="evenly"):
         Grid(np.arange(40.0, 44), uneven)

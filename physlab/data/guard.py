@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -42,7 +43,8 @@ def open_checked(name: str | Path, mapping: Mapping[str, str] | None = None) -> 
     FieldError : the file makes the library that reads it crash, or does not come to an end.
     """
     path = Path(split_selection(name)[0]).expanduser()
-    ds = survive(lambda: _small(name, mapping), path) if path.is_file() else None
+    # Zarr in a ZIP is read by threads, which a copy of a process does not have
+    ds = survive(lambda: _small(name, mapping), path) if path.is_file() and not zipfile.is_zipfile(path) else None
     if ds is None:
         ds = open_dataset(name, mapping)
     if words := told(ds):

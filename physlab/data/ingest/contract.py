@@ -320,11 +320,16 @@ def _placed(ds: xr.Dataset, note: Account, stated: str | None) -> xr.Dataset:
     ds, on_map = maps.projected(ds, note, stated)
     if on_map:
         return ds
-    try:
-        for find in (cf.latitude_name, cf.longitude_name):
+    lost = []
+    for find in (cf.latitude_name, cf.longitude_name):
+        try:
             find(ds)
-    except FieldError as error:
-        raise FieldError(f"'{note.file}': {error}") from None
+        except FieldError as error:
+            lost.append(str(error))
+    if lost:
+        both = len(lost) == 2 and all("pass mapping=" in text for text in lost)
+        text = lost[0].replace("'latitude'}", "'latitude', " + lost[1].split("mapping={")[-1]) if both else lost[0]
+        raise FieldError(f"'{note.file}': {text}")
     ds = horizontal.regular(ds, note)
     lat, lon = ds["latitude"].values, ds["longitude"].values
     note.took(f"latitude {lat[0]:g} to {lat[-1]:g} ({lat.size}), longitude {lon[0]:g} to {lon[-1]:g} ({lon.size})")

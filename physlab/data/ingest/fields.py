@@ -162,6 +162,8 @@ def _field(da: xr.DataArray, note: Account, small: bool, on_map: bool) -> xr.Dat
 
 def _finish(da: xr.DataArray, attrs: dict, on_map: bool, chunks) -> xr.DataArray:
     da = da.copy(deep=False)
+    if str(da.name) in cf.VARIABLES and "units" not in attrs and "long_name" not in attrs:
+        attrs["long_name"] = f"{da.name} in unknown units"  # so that nobody gives it some by its name
     da.attrs = {**attrs, "grid_mapping": "crs"} if on_map else attrs
     return da if chunks is None else da.chunk(dict(zip(da.dims, chunks, strict=True)))
 

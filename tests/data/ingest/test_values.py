@@ -83,7 +83,8 @@ def test_units_become_those_of_the_library_where_the_quantity_is_known(
 def test_what_names_do_not_prove_is_not_written(tmp_path) -> None:
     """No unit, no standard name: precipitation of what time? Vapour pressure is no evaporation."""
     ds = field(tmp_path, "tp", 4.0, {})
-    assert "units" not in ds["tp"].attrs and "standard_name" not in ds["tp"].attrs and "long_name" not in ds["tp"].attrs
+    assert ds["tp"].attrs == {"long_name": "tp in unknown units"}
+    assert physlab.load_model("nearest-x2").downscale(ds)["tp"].attrs.get("units") is None
     ds = field(tmp_path, "e", 12.0, {"units": "hPa"})
     assert ds["e"].attrs["standard_name"] == "water_vapor_partial_pressure_in_air"
     ds = field(tmp_path, "tp", 0.004, {"units": "m"})
