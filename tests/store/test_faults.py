@@ -172,6 +172,8 @@ def remove(path: Path) -> None:
 
 CASES = [(writer, start, mode, "exchange") for writer in WRITERS for start in ("nothing", "old") for mode in MODES]
 CASES += [(writer, "old", mode, "no exchange") for writer in WRITERS for mode in MODES if writer.is_folder]
+# what is written in blocks makes many calls: it is killed and meets a full disk over an old version, no more
+CASES = [c for c in CASES if not c[0].name.startswith("blocks") or (c[1] == "old" and c[2] != "EIO")]
 
 
 @pytest.mark.slow
