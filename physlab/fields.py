@@ -189,7 +189,7 @@ def to_dataset(
         )
     coords: dict
     if on_map:
-        coords = (ProjectedGrid.from_dataset(like) if grid is None else grid).coordinates()  # type: ignore[union-attr]
+        coords = (grid if isinstance(grid, ProjectedGrid) else ProjectedGrid.from_dataset(like)).coordinates()
     else:
         coords = {"latitude": ("latitude", latitude, dict(like["latitude"].attrs))}
         coords["longitude"] = ("longitude", longitude, dict(like["longitude"].attrs))

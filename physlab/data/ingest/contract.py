@@ -265,8 +265,8 @@ def _bounds(ds: xr.Dataset) -> xr.Dataset:
                 ds = ds.rename({bounds: "time_bnds"})
         else:
             ds = ds.drop_vars(bounds)
-    for name in ds.variables:
-        ds[name].attrs.pop("bounds", None)
+    for variable in ds.variables:
+        ds[variable].attrs.pop("bounds", None)
     return ds
 
 
@@ -302,13 +302,13 @@ def _members(ds: xr.Dataset, note: Account) -> xr.Dataset:
             note.took(f"{ds.sizes[name]} members along {name}")
             return ds.drop_vars([n for n in ("member",) if n in ds.variables]).rename({name: "member"})
         if name in ds.coords and ds[name].ndim == 0:
-            ds = ds.drop_vars(name)
+            ds = ds.drop_vars([name])
     return ds
 
 
 # --- place ------------------------------------------------------------------------------------------------------------
 def _placed(ds: xr.Dataset, note: Account, stated: str | None) -> xr.Dataset:
-    for name in [n for n in ds.coords if ds[n].ndim == 3]:  # WRF writes its places for each time
+    for name in [str(n) for n in ds.coords if ds[n].ndim == 3]:  # WRF writes its places for each time
         extra = [d for d in ds[name].dims if str(d).lower() == "time"]
         if extra and name.lower() in (*cf.COORDINATES["latitude"]["names"], *cf.COORDINATES["longitude"]["names"]):
             first = ds[name].isel({extra[0]: 0}, drop=True)

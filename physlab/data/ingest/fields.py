@@ -58,8 +58,8 @@ def understood(ds: xr.Dataset, note: Account, small: bool | None = None) -> xr.D
         words.append(f"{name} is {what} in {unit} ({kind})" if kind not in ("flag", "mask") else f"{name} is a {kind}")
     if refused and not made:
         raise refused[0]
-    for error in refused:  # other fields are as good as before
-        text = str(error).removeprefix(f"'{note.file}': ").removeprefix("variable ")
+    for why in refused:  # other fields are as good as before
+        text = str(why).removeprefix(f"'{note.file}': ").removeprefix("variable ")
         what, _, _ = text.partition(": ")
         note.did(f"left out {what}")
     if small:

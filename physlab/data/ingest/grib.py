@@ -25,7 +25,7 @@ READ = (
     "standardParallelInDegrees", "centralLongitudeInDegrees", "angleOfRotationInDegrees",
 )  # fmt: skip
 MRMS = 209
-MRMS_FIELDS = {
+MRMS_FIELDS: dict[Any, tuple[str, str, str]] = {
     (6, 1): ("rain_rate", "rain rate by radar", "mm h-1"),
     (6, 2): ("rain_1h", "rain of the hour before by radar", "mm"),
 }
@@ -186,7 +186,7 @@ def _together(parts: list[xr.Dataset], note: Account) -> xr.Dataset:
             extra = 2
             while key in merged:
                 key, extra = f"{key}_{extra}", extra + 1
-            kind = da.attrs.get("GRIB_typeOfLevel")
+            kind = str(da.attrs.get("GRIB_typeOfLevel", ""))
             if kind in da.dims and kind != "isobaricInhPa":
                 same = kind in {d for other in merged.values() for d in other.dims}
                 if same and not _same_levels(merged, kind, da):

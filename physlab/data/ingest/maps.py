@@ -167,7 +167,7 @@ def _plain(ds: xr.Dataset, places: tuple[str, str], note: Account):
 def _order(ds: xr.Dataset, dims: tuple, axes: tuple[str, str] | None) -> tuple[str, str]:
     """(rows, columns) among the dims of the places."""
     if axes is not None:
-        return ds[axes[0]].dims[0], ds[axes[1]].dims[0]
+        return str(ds[axes[0]].dims[0]), str(ds[axes[1]].dims[0])
     first, second = (str(d) for d in dims)
     if first.lower() in ("x", "i", "ni", "west_east", "lon", "rlon", "longitude", "xc"):
         return second, first

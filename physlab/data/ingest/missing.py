@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -123,7 +124,7 @@ class Check:
             f"which {what}{others}: {self.remedy}"
         )
 
-    def place(self, index: Sequence[int], start: Sequence[int] = ()) -> str:
+    def place(self, index: Sequence[Any], start: Sequence[int] = ()) -> str:
         """Words for the place of an element, by coordinates as far as they are there."""
         words = []
         for axis, (i, (dim, values)) in enumerate(zip(index, self.coords, strict=False)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -306,7 +307,7 @@ def choose_forecast(ds: xr.Dataset, wanted: dict[str, str], note: Account) -> xr
     return ds
 
 
-def _text(date, unit: str = "m") -> str:
+def _text(date: Any, unit: Any = "m") -> str:
     if isinstance(date, np.datetime64):
         return np.datetime_as_string(date, unit=unit)
     return date.strftime("%Y-%m-%dT%H" if unit == "h" else "%Y-%m-%dT%H:%M")
