@@ -186,8 +186,8 @@ def _without(source: Path, name: str) -> Path:
     ("spoil", "expected"),
     [
         (lambda ds: ds.isel(latitude=0, drop=True), "latitude"),
-        (lambda ds: ds.where(ds.tcw != ds.tcw.max(), np.inf), "infinite"),
-        (lambda ds: ds.where(ds.tcw < 0), "no value at all"),
+        (lambda ds: ds.where(ds.tcw != ds.tcw.max(), np.inf), "no number that a field can have"),
+        (lambda ds: ds.where(ds.tcw < 0), "missing everywhere"),
     ],
 )
 def test_bad_input_writes_nothing(spoil, expected, tmp_path, capsys):

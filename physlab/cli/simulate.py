@@ -20,7 +20,7 @@ def simulate(
     forecast_every: Literal[24, 12, 6] = 24,
     seed: int = 0,
     file_format: Literal["nc", "zarr"] = "nc",
-    start: Path | None = None,
+    start: str = "",
 ) -> None:
     """Make or continue a nature run: the global primitive-equation model that is the laboratory's atmosphere.
 
@@ -42,7 +42,7 @@ def simulate(
             t_low, or some of these, on the grid of the run or of its forecasts.
     """
     settings = {name: value for name, value in locals().items() if name != "output"}
-    settings["start"] = "" if start is None else str(start.expanduser().resolve())
+    settings["start"] = str(Path(start).expanduser().resolve()) if start else ""
     from physlab.simulate.run import NatureRun, simulate
 
     show_numbers(f"Budgets of the run in {output}", simulate(NatureRun(**settings), output))

@@ -110,8 +110,8 @@ class Moments:
     def result(self) -> Statistics:
         """Of all parts."""
         std = np.sqrt(self.square / self.count)
-        mean, std, low, high = (tuple(map(float, row)) for row in (self.mean, std, self.low, self.high))
-        return Statistics(self.count, mean, std, low, high, self.hash.hexdigest())
+        mean, spread, low, high = (tuple(map(float, row)) for row in (self.mean, std, self.low, self.high))
+        return Statistics(self.count, mean, spread, low, high, self.hash.hexdigest())
 
 
 class FieldStream:
