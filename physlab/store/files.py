@@ -154,7 +154,6 @@ def recover(path: str | Path) -> None:
     """Set right what killed writers left beside `path`; never fails, and never touches what a living one is writing."""
     with contextlib.suppress(OSError):
         path = _real(path)
-        sweep(path.parent, _acquire)
         with os.scandir(path.parent) as found:
             locks = [Path(e.path) for e in found if e.name.startswith(PREFIX) and e.name.endswith(".lock")]
         for left in locks:
@@ -165,6 +164,7 @@ def recover(path: str | Path) -> None:
                         pass
                 elif not name:  # killed between making the lock and writing the name into it
                     _release(left, _acquire(left, left, 0.0), left)
+        sweep(path.parent, _acquire)  # afterwards: a lock that is taken forgets the name of what a killed writer left
 
 
 @contextlib.contextmanager
