@@ -40,7 +40,7 @@ def code_alone(tmp_path, monkeypatch) -> Path:
 
 def test_code_alone_lists_what_needs_no_assets(code_alone, capsys):
     assert not list_datasets().set_index("name").loc["nature-tcw", "cached"]
-    assert set(list_models()["kind"]) == {"baseline", "statistical", "field assimilation"}
+    assert set(list_models()["kind"]) == {"baseline", "statistical", "field assimilation", "adjustment"}
     assert "bicubic+add-x4" in set(list_models()["name"])
     cli.main(["list"])
     assert ADVICE in capsys.readouterr().out

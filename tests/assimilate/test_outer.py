@@ -21,7 +21,7 @@ class Nothing(Learned):
         return torch.zeros(len(background), members, *self.space.shape)
 
 
-class Halfway(Learned):
+class HalfOfTheWay(Learned):
     """Half of the increment of each state, known beforehand, with members that differ by noise of their own."""
 
     ensemble = centred = True
@@ -62,7 +62,7 @@ def test_after_nothing_it_is_3d_var(space, increments):
 
 
 def test_it_takes_off_what_the_method_leaves(space, increments, tmp_path):
-    first = Halfway(space)
+    first = HalfOfTheWay(space)
     outer = OuterStep.after(first, increments[:40], increments[:40], 0.1, 0.1, members=2, **SETTINGS)
     test = increments[40:]
     columns = observed(space, test)
@@ -72,13 +72,13 @@ def test_it_takes_off_what_the_method_leaves(space, increments, tmp_path):
     seen = columns.mask.bool().expand_as(test)
     assert (test - made)[seen].square().mean() < 0.1 * left, "it fits what was observed"
     saved = Learned.load(outer.save(tmp_path / "outer"))
-    assert isinstance(saved, OuterStep) and isinstance(saved.first, Halfway)
+    assert isinstance(saved, OuterStep) and isinstance(saved.first, HalfOfTheWay)
     assert torch.equal(saved.increments(test[:1], columns[:1]), outer.increments(test[:1], columns[:1]))
     assert saved.card["samples"] == 40
 
 
 def test_members_lie_about_the_analysis_and_agree_where_was_observed(space, increments):
-    outer = OuterStep.after(Halfway(space), increments[:40], increments[:40], 0.1, 0.1, members=2, **SETTINGS)
+    outer = OuterStep.after(HalfOfTheWay(space), increments[:40], increments[:40], 0.1, 0.1, members=2, **SETTINGS)
     test = increments[50:52]
     columns, calls = observed(space, test), []
     draw = torch.Generator().manual_seed(1)
