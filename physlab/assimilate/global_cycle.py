@@ -137,9 +137,7 @@ def _run(cycle: GlobalCycle, truth: xr.Dataset, output: Path, method: Learned, p
         )
 
     def seen(state) -> xr.Dataset:
-        surface = show.surface(state)
-        low = {k: surface[k] for k in ("tcw", "sp", "t_low", "u_low", "v_low")}
-        return show.dataset([{**low, **show.levels(state)}], [times[0]]).isel(time=0, drop=True)
+        return show.dataset([show.state(state)], [times[0]]).isel(time=0, drop=True)
 
     restart = output / "restart.npz"
     if restart.exists():

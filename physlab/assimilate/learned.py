@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import torch
 import xarray as xr
 from torch import Tensor
@@ -22,7 +21,6 @@ from physlab.assimilate.checking import Checked
 from physlab.assimilate.fields import Cancel, Progress, channels_to_dataset, provenance
 from physlab.assimilate.statespace import Columns, StateSpace, columns_from
 from physlab.data.screening import screen, time_of
-from physlab.data.stations.account import Account
 from physlab.errors import FieldError, PhysLabError
 from physlab.nn.stored import Stored
 from physlab.nn.unet import wrap_columns
@@ -138,8 +136,7 @@ class Learned(Checked, Stored):
         keep = keep.sel(level=list(self.space.levels)) if "level" in keep.dims else keep
         time = time_of(background)
         found, account = screen(observations, keep, time, self.checks)
-        found = _without_spoilt(found, observations, account)
-        columns, used = columns_from(found, keep, self.space, self.checks.sigmas, account)
+        columns, used = columns_from(found, keep, self.space, self.checks.sigmas, account, observations)
         used |= {k: used[k] + found.attrs[k] for k in ("missing", "merged")}
         generator = torch.Generator().manual_seed(seed)
         device = self.place.device
@@ -194,24 +191,6 @@ def put_back(part: xr.Dataset, whole: xr.Dataset, rows: np.ndarray, columns: np.
         made[name] = xr.DataArray(values, dims=own.dims, attrs=da.attrs).transpose(*da.dims)
     coords = {k: c for k, c in whole.coords.items() if k != "level"}
     return xr.Dataset(made, {**coords, **({"level": part["level"]} if "level" in part.coords else {})})
-
-
-def _without_spoilt(found: xr.Dataset, given: xr.Dataset, account: Account) -> xr.Dataset:
-    """Without the columns of which a value was left out: learned methods know whole columns only."""
-
-    def fields(table: xr.Dataset) -> pd.Series:
-        frame = pd.DataFrame({k: table[k].values for k in ("latitude", "longitude", "variable", "level", "value")})
-        frame = frame[np.isfinite(frame["value"].astype(float))].drop_duplicates(list(frame)[:4])
-        return frame.groupby(["latitude", "longitude"]).size()
-
-    left = fields(found)
-    spoilt = set(left.index[left < fields(given).reindex(left.index).fillna(0)])
-    if not spoilt:
-        return found
-    places = zip(found["latitude"].values, found["longitude"].values, strict=True)
-    whole = np.array([place not in spoilt for place in places])
-    account.leave("of columns of which a value was left out", [""] * int((~whole).sum()))
-    return found.isel(observation=whole)
 
 
 def about(draws: Tensor, centre: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ mean and standard deviation of the training block. A method that answers zero re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -240,15 +241,17 @@ def columns_from(
     space: StateSpace,
     sigmas: float = 0.0,
     account: Account | None = None,
+    given: xr.Dataset | None = None,
 ) -> tuple[Columns, dict]:
     """A table of observations (see :mod:`physlab.data.observe`) as :class:`Columns` of one state.
 
     The innovation is taken at the station and belongs to the grid point next to it; several at one point are averaged.
-    A column of which one value fails the background check is left out as a whole.
+    A column of which one value fails the background check, or was left out before, is left out as a whole.
 
     Parameters
     ----------
     sigmas : limit of the background check, 0 for none.  account : gets what it rejects.
+    given : the table before anything was left out of it; None for the same.
 
     Returns
     -------
@@ -273,11 +276,9 @@ def columns_from(
         error = space.error.flatten().double()[channel]
         seen = see(x)
         keep = background_check(found, seen.numpy(), TAILS * error.numpy(), sigmas, account, variables(background))
-        if not keep.all():
-            places = found[["latitude", "longitude"]].to_dataframe()
-            spoilt = set(places[~keep].itertuples(index=False, name=None))
-            whole = np.array([p not in spoilt for p in places.itertuples(index=False, name=None)])
-            account.leave("of columns with a rejected value", [""] * int((keep & ~whole).sum()))
+        whole = keep & ~_spoilt(found, keep, observations if given is None else given)
+        if not whole.all():
+            account.leave("of columns of which a value was left out", [""] * int((keep & ~whole).sum()))
             found, seen, channel, error = found.isel(observation=whole), seen[whole], channel[whole], error[whole]
         d = (torch.tensor(found["value"].values) - seen) / error
         rows = np.abs(found["latitude"].values[:, None] - space.latitude).argmin(1)
@@ -300,6 +301,22 @@ def columns_from(
         torch.tensor([ratio]),
     )  # fmt: skip
     return columns, {"used": found.sizes["observation"], **counts}
+
+
+def _spoilt(found: xr.Dataset, keep: np.ndarray, given: xr.Dataset) -> np.ndarray:
+    """Which of m observations stand at a place where fewer fields are kept than were given with a value, (m,)."""
+
+    def places(table: xr.Dataset) -> list[tuple[float, float]]:
+        at = (table[k].values.astype(float).round(5).tolist() for k in ("latitude", "longitude"))
+        return list(zip(*at, strict=True))
+
+    def fields(table: xr.Dataset, rows: np.ndarray) -> Counter:
+        level = np.nan_to_num(table["level"].values.astype(float), nan=-1.0)  # no NaN equals another
+        known = zip(places(table), table["variable"].values.tolist(), level.tolist(), rows, strict=True)
+        return Counter(place for place, _, _ in {one[:3] for one in known if one[3]})
+
+    kept, all_of = fields(found, keep), fields(given, np.isfinite(given["value"].values.astype(float)))
+    return np.array([kept[place] < all_of[place] for place in places(found)], dtype=bool)
 
 
 def _channel(space: StateSpace, name: str, level: float) -> int:

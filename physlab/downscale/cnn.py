@@ -123,10 +123,19 @@ class CNN(nn.Module, FieldDownscaler):
             noise = torch.randn(shape, generator=generator).to(parameter)
         half = precision_of(check_precision(self.precision), parameter.device) == "bf16"
         with torch.autocast(parameter.device.type, torch.bfloat16, enabled=half):
-            raw, full = self._swift.of(self.network).run(x.to(parameter.dtype) / self.scale, noise, static)
+            raw, full = self._swift.of(self.network).run(x.to(parameter.dtype) / self.given_scale, noise, static)
         working = torch.promote_types(x.dtype, torch.float32)
-        full = x.to(working) / self.scale if self.network.frames[0] == self.network.frames[1] else full.to(working)
-        return self.layer(raw.to(working), full, weights) * self.scale
+        return self.layer(raw.to(working), self._constrained_to(x.to(working), full), weights) * self.scale
+
+    @property
+    def given_scale(self) -> float | Tensor:
+        """What the network's input is divided by."""
+        return self.scale
+
+    def _constrained_to(self, x: Tensor, full: Tensor) -> Tensor:
+        """The coarse fields (B, T', h, w) that the layer keeps, in its units: those given, without loss of precision,
+        or what a network for sequences makes of them."""
+        return x / self.scale if self.network.frames[0] == self.network.frames[1] else full.to(x.dtype)
 
     @property
     def spec(self) -> Spec:

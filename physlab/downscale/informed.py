@@ -39,7 +39,7 @@ class Informed(CNN):
     """
 
     scale: Tensor  # type: ignore[assignment]  # one number for each variable
-    given_scale: Tensor
+    scale_of_all: Tensor
     ground: Tensor | None
 
     def __init__(
@@ -54,22 +54,19 @@ class Informed(CNN):
         given = torch.tensor([float(s) for s in scales], device="cpu").reshape(-1, 1, 1)
         del self.scale
         self.register_buffer("scale", given[: len(self.variables)].clone(), persistent=False)
-        self.register_buffer("given_scale", given, persistent=False)
+        self.register_buffer("scale_of_all", given, persistent=False)
         self.register_buffer("ground", ground, persistent=False)
         if ground is not None:  # what was learned at one place holds there
             self.domain = (ground.shape[-2] // self.factor, ground.shape[-1] // self.factor)
 
-    def _predict(
-        self, x: Tensor, weights: Tensor | None, static: Tensor | None, generator: torch.Generator | None
-    ) -> Tensor:
-        parameter = next(self.network.parameters())
-        shape, noise = self.network.noise_shape(x), None
-        if shape is not None:
-            noise = torch.randn(shape, generator=generator).to(parameter)
-        raw, _ = self.network.run((x / self.given_scale).to(parameter.dtype), noise, static)
-        working = torch.promote_types(x.dtype, torch.float32)
-        full = x[:, : len(self.variables)].to(working) / self.scale
-        return self.layer(raw.to(working), full, weights) * self.scale
+    @property
+    def given_scale(self) -> Tensor:
+        """(C, 1, 1): variables and predictors."""
+        return self.scale_of_all
+
+    def _constrained_to(self, x: Tensor, full: Tensor) -> Tensor:
+        """Of the channels that are given, the variables alone are kept: (B, V, h, w)."""
+        return x[:, : len(self.variables)] / self.scale
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None, static: Tensor | None = None) -> Tensor:
         """(..., C, h, w) -> (..., V, h*N, w*N), physical units; the mean of ten members of a network with noise."""

@@ -85,6 +85,12 @@ class Diagnostics:
         self.surface = jax.jit(partial(surface_fields, atmosphere))
         self.levels = jax.jit(partial(level_fields, atmosphere), static_argnames="levels")
 
+    def state(self, state) -> dict[str, jax.Array]:
+        """All that an analysis holds: u, v, t, q, z on levels (level, longitude, latitude); tcw, sp and the wind and
+        temperature of the lowest layer (longitude, latitude); units in ``physlab.cf.VARIABLES``."""
+        surface = self.surface(state)
+        return {**{k: surface[k] for k in ("tcw", "sp", "t_low", "u_low", "v_low")}, **self.levels(state)}
+
     def dataset(self, fields: Sequence[dict], times: Sequence[np.datetime64]) -> xr.Dataset:
         """Stack fields of several times into a CF Dataset (time, [level,] latitude, longitude)."""
         variables = {}

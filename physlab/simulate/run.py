@@ -162,10 +162,10 @@ class _Models:
                 frames["surface"].append((now, self.view.surface(state)))
             if hour in STATE_HOURS:
                 coarse = self.forecast.regrid(state, self.truth)
-                frames["states"].append((now, self.full(coarse)))
+                frames["states"].append((now, self.forecast_view.state(coarse)))
                 if self.run.forecasts and hour % self.run.forecast_every == 0:
                     ahead = self.forecast.advance(coarse, 24)
-                    frames["forecasts"].append((now + np.timedelta64(24, "h"), self.full(ahead)))
+                    frames["forecasts"].append((now + np.timedelta64(24, "h"), self.forecast_view.state(ahead)))
             state = self.truth.advance({**state, "budget": self.truth.empty_budget()}, 1)
             for key, field in state["budget"].items():
                 totals[key] += self.truth.mean(field)
@@ -174,11 +174,6 @@ class _Models:
             raise PhysLabError(f"the model became unstable on day {day}: use a shorter step or a stronger filter")
         totals["mass"] += drift
         return state
-
-    def full(self, state) -> dict:
-        """All fields of a full state but the hourly amounts."""
-        surface = self.forecast_view.surface(state)
-        return {**{k: surface[k] for k in ("tcw", "sp", "t_low", "u_low", "v_low")}, **self.forecast_view.levels(state)}
 
 
 def open_analysis(path: str | Path) -> xr.Dataset:

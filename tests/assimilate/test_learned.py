@@ -117,6 +117,20 @@ def test_an_analysis_is_like_the_background(space, pairs, seen) -> None:
     assert ((made["sp"] != background["sp"]).sum()) <= seen.sizes["observation"] / 20
 
 
+def test_a_column_with_an_impossible_value_is_left_out_as_a_whole(space, pairs, seen) -> None:
+    """The other columns count as if it had not been there, whether the rules or the background check stop it."""
+    background = pairs[1].isel(time=[1])
+    place = (seen["latitude"] == seen["latitude"][0]) & (seen["longitude"] == seen["longitude"][0])
+    others = seen.isel(observation=np.flatnonzero(~place.values))
+    expected = Nudging(space).analyse(background, others, members=1)
+    for name, value in (("sp", 2e5), ("t_low", -40.0), ("u_low", 240.0)):
+        bad = seen.copy(deep=True)
+        bad["value"][np.flatnonzero(place.values & (seen["variable"] == name).values)] = value
+        made = Nudging(space).analyse(background, bad, members=1)
+        xr.testing.assert_equal(made, expected)
+        assert "of columns of which a value was left out" in made.attrs["observations_account"], name
+
+
 def test_members_and_times(space, pairs, seen) -> None:
     background = pairs[1].isel(time=[1])
     one = Nudging(space).analyse(background, seen, members=1)

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 import physlab
+from physlab.downscale.informed import Informed
 from physlab.errors import PhysLabError
 from physlab.grid import coarsen
+from physlab.nn.informed import InformedNetwork
 from physlab.nn.precision import TOLERANCE, Swift
 
 
@@ -54,3 +56,24 @@ def test_what_cannot_be():
     with pytest.raises(PhysLabError, match="no network that runs in bf16"):
         physlab.load_model("bicubic-x4", precision="bf16")
     assert physlab.load_model("bicubic-x4", precision="auto").factor == 4
+
+
+def test_networks_that_are_given_several_fields_take_the_same_way():
+    """Two variables and a predictor in one input: channels last, the precision asked for, and the law of each."""
+    trunk = {"factor": 2, "channels": 8, "blocks": 1, "skip": "bicubic", "shift": 0.5, "spread": 0.3, "gain": 0.2}
+    torch.manual_seed(0)
+    network = InformedNetwork(2, "CompactResNet", [trunk, trunk], (0.5, 0.5, 0.5), (0.3, 0.3, 0.3))
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape)
+    model = Informed(network, "add", ("t2m", "d2m"), ("u10",), (300.0, 290.0, 10.0)).eval()
+    scales = torch.tensor([300.0, 290.0, 10.0])[:, None, None]
+    x = scales * torch.rand(4, 3, 12, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        raw, _ = network.run(x / scales)
+        plain = model.layer(raw, x[:, :2] / scales[:2], None) * scales[:2]
+    fine = model.predict(x)
+    assert float((fine - plain).abs().max() / plain.abs().max()) < 1e-6
+    model.precision = "bf16"
+    half = model.predict(x)
+    assert 1e-6 < float((half - fine).abs().max() / fine.abs().max()) < TOLERANCE
+    torch.testing.assert_close(coarsen(half, 2), x[:, :2], rtol=2e-6, atol=1e-3)

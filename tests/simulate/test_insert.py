@@ -30,9 +30,7 @@ def states(model):
 
 def seen(model, state) -> xr.Dataset:
     view = diagnostics.of(model)
-    surface = view.surface(state)
-    low = {name: surface[name] for name in ("sp", "t_low", "u_low", "v_low")}
-    return view.dataset([{**low, **view.levels(state)}], [np.datetime64("2001-01-31")]).isel(time=0)
+    return view.dataset([view.state(state)], [np.datetime64("2001-01-31")]).isel(time=0)
 
 
 def energy(model, a: xr.Dataset, b: xr.Dataset) -> float:

@@ -100,6 +100,9 @@ def test_bad_settings_are_named(bad):
 class Clock:
     """A model whose state is the hour."""
 
+    def state(self, state):
+        return state["hour"]
+
     def advance(self, state, hours):
         return {"hour": state["hour"] + hours, "budget": {}}
 
@@ -121,8 +124,7 @@ def test_forecasts_are_as_many_as_asked(every, starts):
     """A day of the run with a model that only counts hours: starts, lead and valid times."""
     models = _Models.__new__(_Models)
     models.run, models.start = NatureRun(**SETTINGS, forecast_every=every), np.datetime64("2001-01-01T00", "ns")
-    models.truth = models.forecast = models.view = Clock()
-    models.full = lambda state: state["hour"]
+    models.truth = models.forecast = models.view = models.forecast_view = Clock()
     frames = {"surface": [], "states": [], "forecasts": []}
     state = models.day(3, {"hour": 72, "budget": {}}, {"pressure": 0.0, "mass": 0.0}, frames)
     assert state["hour"] == 96 and [hour for _, hour in frames["states"]] == [72, 78, 84, 90]
