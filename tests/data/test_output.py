@@ -182,48 +182,6 @@ def test_attributes_of_any_kind(suffix: str, tmp_path: Path) -> None:
             assert list(attrs["row"]) == [0, 1, 2] and attrs["nothing"] == "null" and "_NCProperties" not in attrs
 
 
-FORMATS = {"nc": None, "zarr2": 2, "zarr3": 3}
-
-
-@pytest.mark.parametrize("target", FORMATS)
-@pytest.mark.parametrize("source", ["netcdf3", "netcdf4", "zarr2", "zarr3"])
-def test_every_format_to_every_format(source: str, target: str, tmp_path: Path) -> None:
-    """With members, calendars, dtypes and chunks in between; encodings of the one format do not trouble the other."""
-    for k, (calendar, dtype, chunked) in enumerate(
-        [
-            ("standard", "float32", False),
-            ("360_day", "float64", True),
-            ("noleap", "int16", False),
-            ("standard", "int16", True),
-        ]
-    ):
-        time = xr.date_range("2001-02-27", periods=3, calendar=calendar, use_cftime=calendar != "standard")
-        ds = fields(time=time)
-        ds["t2m"] = ds["t2m"].round().astype(dtype).assign_attrs(units="K")
-        given = tmp_path / f"given{k}"
-        if source.startswith("netcdf"):
-            ds.to_netcdf(given, format={"netcdf3": "NETCDF3_64BIT", "netcdf4": "NETCDF4"}[source])
-            opened = xr.open_dataset(given, chunks={"time": 1} if chunked else None)
-        else:
-            kept = {"consolidated": source == "zarr2", "zarr_format": int(source[-1])}
-            ds.chunk(time=1).to_zarr(given, encoding={"t2m": {"chunks": (1, 3, 4)}}, **kept)
-            opened = xr.open_zarr(given, chunks={"time": 1} if chunked else None, consolidated=source == "zarr2")
-        path = tmp_path / f"fine{k}.{target.rstrip('23')}"
-        fine = BicubicConstrained(2).downscale(opened)
-        write_dataset(fine, path, zarr_format=FORMATS[target], belongs_to={"k": k} if chunked else None)
-        with xr.open_dataset(path, engine="zarr" if path.suffix == ".zarr" else "h5netcdf") as back:
-            np.testing.assert_allclose(coarsen_mean(back), ds["t2m"].values, rtol=1e-6)
-            assert (back["time"].values == ds["time"].values).all() and back["t2m"].dtype == np.float32
-        if path.suffix == ".zarr":
-            assert (path / "zarr.json").exists() == (target == "zarr3")
-        opened.close()
-
-
-def coarsen_mean(ds: xr.Dataset) -> np.ndarray:
-    edges = np.sin(np.deg2rad(ds["latitude_bnds"].values))
-    return coarsen(ds["t2m"].values.astype(float), 2, np.abs(np.diff(edges, axis=1)))
-
-
 def test_labels_of_members_are_kept(written: dict[str, Path]) -> None:
     with xr.open_dataset(written["members"]) as ds:
         assert ds["member"].values.tolist() == [4, 7]

@@ -42,7 +42,7 @@ def dataset(
 
 
 def write(ds: xr.Dataset, folder: Path, form: str, encoding: dict | None = None) -> Path:
-    """A data set in one of FORMATS; in GRIB its t2m alone."""
+    """A data set in one of FORMATS; in GRIB its t2m alone, with keys for its encoding."""
     if form.startswith("netcdf"):
         path = folder / "file.nc"
         kind = {"netcdf3": "NETCDF3_64BIT", "netcdf4": "NETCDF4"}[form]
@@ -67,6 +67,7 @@ def write(ds: xr.Dataset, folder: Path, form: str, encoding: dict | None = None)
                 edition=int(form[-1]),
                 shortName="2t",
                 date=date,
+                **(encoding or {}).get("t2m", {}),
             )
             for da, date in zip(ds["t2m"], dates, strict=True)
         ]

@@ -1,8 +1,6 @@
-"""The same numbers whatever format, calendar, counting of longitudes, type and chunks they come in."""
+"""Files are known by their content, and large ones stay lazy."""
 
 from __future__ import annotations
-
-import itertools
 
 import numpy as np
 import pytest
@@ -10,52 +8,7 @@ import xarray as xr
 
 import physlab
 from physlab.data import account
-from tests.data.ingest.made import COUNTINGS, FORMATS, LATITUDE, dataset, truth, write
-
-CALENDARS = ("standard", "noleap", "360_day", "julian")
-TYPES = {"float32": {"dtype": "float32"}, "float64": {"dtype": "float64"},
-         "packed": {"dtype": "int16", "scale_factor": 0.01, "add_offset": 280.0, "_FillValue": -32768}}  # fmt: skip
-
-
-def variants(form: str):
-    """(calendar, counting, type, chunk along time): each value of each with each of the first two."""
-    if form.startswith("grib"):
-        yield from (("standard", counting, "float32", None) for counting in COUNTINGS if counting != "single precision")
-        return
-    for calendar, counting in itertools.product(CALENDARS, COUNTINGS):
-        if form == "zarr.zip" and calendar != "standard":
-            continue
-        number = CALENDARS.index(calendar) + list(COUNTINGS).index(counting)
-        yield calendar, counting, list(TYPES)[number % 3], (None, 1, 2)[number // 3 % 3]
-
-
-@pytest.mark.parametrize("form", FORMATS)
-def test_numbers_places_and_times_are_right_in_every_format(form, tmp_path) -> None:
-    for number, (calendar, counting, kind, chunk) in enumerate(variants(form)):
-        longitude = COUNTINGS[counting]
-        ds, folder = dataset(calendar, longitude), tmp_path / str(number)
-        folder.mkdir()
-        encoding = dict(TYPES[kind])
-        if chunk and form == "netcdf4":
-            encoding["chunksizes"] = (chunk, 4, 5)
-        elif chunk and form.startswith("zarr"):
-            encoding["chunks"] = (chunk, 8, 10)
-        path = write(ds, folder, form, {"t2m": encoding})
-        found, words = physlab.open_dataset(path), f"{calendar}, {counting}, {kind}, {chunk}"
-        assert found["t2m"].dims == ("time", "latitude", "longitude"), words
-        np.testing.assert_allclose(found["longitude"].values % 360, longitude % 360, atol=2e-5, err_msg=words)
-        steps = np.diff(found["longitude"].values)
-        assert (steps > 0).all() or (steps < 0).all(), words
-        np.testing.assert_array_equal(found["latitude"], LATITUDE, words)
-        tolerance = 0.006 if kind == "packed" else 2e-5
-        np.testing.assert_allclose(found["t2m"], truth(3, longitude), rtol=0, atol=tolerance, err_msg=words)
-        assert [str(t)[:13] for t in found["time"].values] == [str(t)[:13] for t in ds["time"].values], words
-        assert found["time"].dt.calendar == {"standard": "proleptic_gregorian"}.get(calendar, calendar), words
-        assert found["t2m"].attrs["units"] == "K" and found["t2m"].attrs["standard_name"] == "air_temperature", words
-        assert found["t2m"].encoding == {} and found.encoding["format"] == {"zarr.zip": "zarr2"}.get(
-            form, form.rstrip("12") if "grib" in form else form
-        ), words
-        assert account(found).startswith("PhysLab read file."), words
+from tests.data.ingest.made import COUNTINGS, dataset, write
 
 
 def test_names_say_nothing_content_does(tmp_path) -> None:
