@@ -292,8 +292,8 @@ def test_a_simulation(mode, place, monkeypatch) -> None:
         def surface(self, state: dict) -> dict:
             return dict.fromkeys(("tcw", "sp", "t_low", "u_low", "v_low"), state["hour"])
 
-        def levels(self, state: dict) -> dict:
-            return {"t": state["hour"]}
+        def state(self, state: dict) -> dict:
+            return {"t": state["hour"], "tcw": state["hour"]}
 
         def dataset(self, frames: list, times: list) -> xr.Dataset:
             return xr.Dataset({"t": ("time", [float(f["tcw"][0]) for f in frames], {"times": len(times)})})
