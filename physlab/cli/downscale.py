@@ -27,6 +27,16 @@ def downscale(
     zarr_format: Literal[2, 3] | None = None,
     precision: Literal["fp32", "bf16", "auto"] = "fp32",
     cluster: str = "",
+    stations: Path | None = None,
+    learn: Path | None = None,
+    how: Literal["step", "guide", "both"] = "step",
+    std: tuple[str, ...] = (),
+    units: tuple[str, ...] = (),
+    window: float = 1.5,
+    check: float = 5.0,
+    orography: str = "",
+    lapse: float = 6.5,
+    height: float = 500.0,
 ) -> None:
     """Refine a coarse field of yours and write the result.
 
@@ -47,6 +57,19 @@ def downscale(
         precision: of a network: fp32; bf16, up to three times as fast where the processor multiplies in it, with a
             rounding of some 0.2 % of the largest value; auto, bf16 on such processors.
         cluster: address of a dask scheduler (tcp://HOST:8786), its file, or local:N for N processes here.
+        stations: what was measured, as CSV or NetCDF (see `physlab assimilate`), of one time or many: the fine field,
+            or each member, is corrected by it. Block means that the method keeps stay kept. All is held in memory.
+        learn: fine fields of the same grid and other times, whose truth teaches how large the errors of the method are
+            and how far they are alike; without it the members of an ensemble, or the stations themselves, have to say.
+        how: step, the best linear correction; guide, for latent diffusion: members drawn given the stations; both.
+        std: of the errors of stations where the file has none, as in t2m=0.5, or one number; in SI units.
+        units: of the stations where the file does not say, as in t2m=degC, or one for all.
+        window: hours; stations count for a field no further than this from its time.
+        check: reject what is further from the field than so many standard deviations of the difference; 0: none.
+        orography: file with the height of the fine surface, to bring temperatures of stations to it; without it orog of
+            the statics.
+        lapse: K per km, by which that is done.
+        height: m; stations further above or below the fine surface are left out.
     """
     from physlab import load_model
     from physlab.cluster import cluster as joined
@@ -62,6 +85,8 @@ def downscale(
 
     names = pairs(mapping) or None
     check_target(output)
+    if stations is None and (learn is not None or how != "step"):
+        raise ValueError("--learn and --how are about stations: pass --stations FILE, too")
     method, coarse = load_model(model, choose_device(device), precision), open_checked(input, names)
     if not isinstance(method, GriddedDownscaler):
         raise ValueError(f"{model} is a {type(method).__name__}: choose a method that refines fields by a factor")
@@ -69,10 +94,20 @@ def downscale(
     zarr_format = zarr_format or (3 if coarse.encoding.get("format") == "zarr3" else 2)
     card = getattr(method, "card", None) or {}
     chosen, notes = suited(method, coarse)
-    step_by_step = takes_steps(chosen)
+    if stations is not None:
+        from physlab.cli.downscale_stations import told_by, with_stations
+
+        checks = {"window": window, "sigmas": check, "lapse": lapse, "height": height}
+        heights = orography or (str(statics) if statics is not None else "")
+        chosen = with_stations(
+            chosen, coarse.load(), stations, learn, how, std, units, checks, heights, bool(orography), names, ground
+        )
+    step_by_step = stations is None and takes_steps(chosen)
     with joined(cluster), Bar(model, 1) as bar:
         given = in_steps(coarse, method.factor) if step_by_step else coarse
         fine = chosen.downscale(given, statics=ground, members=members, seed=seed, progress=bar.share)
+        if stations is not None:
+            notes = [*notes, told_by(fine)]
         for line in notes:
             print(line, file=sys.stderr)
         known = command_line() or f"downscaled with {model}"

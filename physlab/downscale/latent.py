@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from physlab import cf
 from physlab.constrain import make_constraint
-from physlab.diffusion import DDIM, AdamsBashforth, Denoiser, Heun, NoiseSchedule, Sampler
+from physlab.diffusion import DDIM, MMPS, AdamsBashforth, Denoiser, Heun, NoiseSchedule, Observation, Sampler
 from physlab.diffusion.denoise import PosteriorMean
 from physlab.downscale.base import Cancel, GriddedDownscaler, Progress, check_units
 from physlab.downscale.masks import masked, without_gaps
@@ -120,11 +120,15 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         by the spread of the members, see :func:`physlab.diffusion.steps_by_spread`: the CRPS is content with too few.
     constraint : "none", or "add" or "mult": members are moved, or multiplied, to agree with the coarse field;
         "mult" for what cannot be negative.
+    observe : ``observe(finished, grid)`` gives what is known of the fields ``finished(latents)`` (B, 1, H, W) on a
+        fine grid, as observations of the latents: members are then drawn given these, by moment matching
+        (:class:`physlab.diffusion.MMPS`); None: by the coarse field alone. It is no part of a checkpoint.
     tile : coarse cells along an edge of a tile.
     halo : coarse cells by which tiles overlap on each side, as far as the networks look.
     """
 
     title = "latent diffusion"
+    observe: Callable[[Callable[[Tensor], Tensor], Grid], Observation] | None = None
     variable: str
     mean: Tensor
     std: Tensor
@@ -220,16 +224,17 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         return in_tiles(apply, fields, scales, self.tile, self.periodic, self.halo)
 
     # --- ensembles ----------------------------------------------------------------------------------------------------
-    def make_sampler(self) -> Sampler:
-        """The sampler by the attributes `sampler` and `steps`."""
+    def make_sampler(self, seen: Observation | None = None) -> Sampler:
+        """The sampler by the attributes `sampler` and `steps`; its draws are given what was seen of the latents."""
         kind = SAMPLERS[choose("sampler", self.sampler, tuple(SAMPLERS))]
-        return kind(Tiled(self.denoiser, self), steps=self.steps)
+        prior = Tiled(self.denoiser, self)
+        return kind(prior if seen is None else MMPS(prior, seen), steps=self.steps)
 
     @torch.no_grad()
     def sample(
         self, coarse: Tensor, weights: Tensor | None = None, members: int = MEMBERS,
         generator: torch.Generator | None = None, static: Tensor | None = None, progress: Progress | None = None,
-        cancel: Cancel | None = None,
+        cancel: Cancel | None = None, grid: Grid | None = None,
     ) -> Tensor:  # fmt: skip
         """Distinct members, (B, D, h, w) -> (members, B, H, W), K.
 
@@ -239,10 +244,12 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         generator : of the noise, on the CPU; a new one of seed 0 by default.
         static : (S, H, W); None where the method has none, or its own.
         progress : called with (steps done, steps in all);  cancel : asked before each step.
+        grid : the fine grid, for `observe`.
 
         Raises
         ------
-        PhysLabError : fewer than one member, or a constraint that the training data did not allow.
+        PhysLabError : fewer than one member, observations without a grid, or a constraint that the training data did
+            not allow.
         Cancelled : `cancel` returned True.
         """
         if members < 1:
@@ -261,17 +268,25 @@ class LatentDownscaler(Stored, GriddedDownscaler):
                        for apply in (self.regress, self.features))  # fmt: skip
         shape = (self.arguments["latent"], *coarse.shape[-2:])
         noise = torch.randn((len(base), *shape), generator=generator).to(coarse)
+        if self.observe is not None and grid is None:
+            raise PhysLabError("observations need the fine grid: pass grid, or use downscale()")
         sampler, made = self.make_sampler(), []
+        layer = None if self.constraint == "none" else make_constraint(self.constraint, self.factor)
+        block = coarse[:, :1].repeat_interleave(members, 0)
         top = float(self.denoiser.schedule.sigma(sampler.times()[0]))
-        parts = list(zip(*(x.split(TOGETHER) for x in (base, given, noise)), strict=True))
-        for k, (mean, feature, start) in enumerate(parts):
+        parts = list(zip(*(x.split(TOGETHER) for x in (base, given, noise, block)), strict=True))
+        for k, (mean, feature, start, low) in enumerate(parts):
+
+            def finished(z: Tensor, mean: Tensor = mean, low: Tensor = low) -> Tensor:
+                made = self.field(mean, z)
+                return made if layer is None else layer(made, low, weights)
+
+            if self.observe is not None and grid is not None:
+                sampler = self.make_sampler(self.observe(finished, grid))
             tell = None if progress is None else lambda n, of, _, k=k: progress(k * of + n, len(parts) * of)
             z = sampler(start=top * start, generator=generator, condition=feature, progress=tell, cancel=cancel)
-            made.append(self.field(mean, z))
-        drawn = torch.cat(made)[:, 0].unflatten(0, (len(coarse), members)).transpose(0, 1)
-        if self.constraint == "none":
-            return drawn
-        return make_constraint(self.constraint, self.factor)(drawn, coarse[:, 0].expand(members, -1, -1, -1), weights)
+            made.append(finished(z))
+        return torch.cat(made)[:, 0].unflatten(0, (len(coarse), members)).transpose(0, 1)
 
     def check_constraint(self) -> None:
         """Refuse to tie members to a coarse field that is not the block mean of the fine one."""
@@ -351,7 +366,8 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         try:
             generator = torch.Generator().manual_seed(seed)
             weights = torch.from_numpy(fine.area_weights[:, :1].copy()).float().to(device)
-            made = self.sample(x.to(device), weights, members, generator, static.to(device), progress, cancel)
+            made = self.sample(x.to(device), weights, members, generator, static.to(device), progress, cancel,
+                               fine)  # fmt: skip
         finally:
             self.periodic = trained
             wrap_columns(self, trained)
