@@ -32,6 +32,16 @@ WORTH: dict[str, dict[str, Worth]] = {
         "spectral-slope": Worth(3, 25, "medium"),
         "ex-own-law": Worth(6, 90, "hard"),
     },
+    "training": {
+        "predict-rate": Worth(1, 10, "easy"),
+        "predict-lucky": Worth(1, 10, "easy"),
+        "convolve": Worth(3, 30, "medium"),
+        "training-loop": Worth(4, 40, "medium"),
+        "early-stopping": Worth(2, 20, "easy"),
+        "chain-rule": Worth(4, 45, "hard"),
+        "mend-the-scaling": Worth(3, 25, "medium"),
+        "ex-training-open": Worth(6, 90, "hard"),
+    },
     "conservation": {
         "predict-sign": Worth(1, 10, "easy"),
         "predict-afterwards": Worth(1, 10, "easy"),

@@ -106,8 +106,8 @@ def exercise(name: str, wants: str) -> Callable[[Grader], Grader]:
 
 
 ORDER = (
-    "preface", "atmosphere", "conservation", "statistical", "cnn", "gan", "results", "phydl", "assimilation", "phyda",
-    "latent",
+    "preface", "atmosphere", "training", "conservation", "statistical", "cnn", "gan", "results", "phydl",
+    "assimilation", "phyda", "latent",
 )  # fmt: skip
 """Chapters as the book has them; any other folder of :mod:`physlab.teach` comes behind."""
 

@@ -12,6 +12,7 @@ CHAPTERS = build.chapters()
 FULL = [path for path in CHAPTERS if path.stem != "preface"]
 CODE = re.compile(r"^```\{code-cell\} ipython3\n(.*?)^```$", flags=re.M | re.S)
 HIDDEN = ":tags: [hide-input]"
+FOUNDATIONS = ("training", "probability", "diffusion")
 
 
 def cells(source: str) -> list[tuple[str, str]]:
@@ -43,25 +44,26 @@ def words(source: str) -> int:
 
 
 def test_chapters_in_order():
-    names = "preface atmosphere conservation statistical cnn gan results phydl assimilation phyda latent"
+    names = "preface atmosphere training conservation statistical cnn gan results phydl assimilation phyda latent"
     assert [path.stem for path in CHAPTERS] == names.split()
 
 
 @pytest.mark.parametrize("path", FULL, ids=lambda path: path.stem)
 def test_length(path):
+    """Long enough to teach; the logic lives in the library, except where students write a method themselves."""
     source = path.read_text()
     parts = cells(source)
-    assert 25 <= len(parts) <= 40, f"{len(parts)} cells"
-    assert 1500 <= words(source) <= 2200, f"{words(source)} words"
+    assert len(parts) >= 25, f"{len(parts)} cells"
+    assert words(source) >= 1500, f"{words(source)} words"
     visible = sum(len(code_lines(text)) for kind, text in parts if kind == "code")
-    assert visible <= 120, f"{visible} visible lines of code"
+    assert visible <= (180 if path.stem in FOUNDATIONS else 120), f"{visible} visible lines of code"
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_folded_cells_hold_sentences_only_and_code_is_narrow(path):
+def test_folded_cells_hold_sentences_or_assertions_and_code_is_narrow(path):
     for kind, text in cells(path.read_text()):
         if kind == "code" and HIDDEN in text:
-            assert "say(" in text and "assert " not in text
+            assert "say(" in text or re.search("^assert ", text, flags=re.M), text
         elif kind == "code":
             wide = [line for line in code_lines(text) if len(line) > 120]
             assert not wide, f"too wide for the page: {wide[0]}"
