@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future
 
 from apps.session import Session
 from apps.slow import Slow
-from apps.state import Choice
+from apps.state import Choice, parse_query
 from apps.store import Store
 
 
@@ -50,6 +50,19 @@ def stop_and_go_on(page: Session, view: Slow, panel: str) -> None:
 def press(page, label: str) -> None:
     """Click a button as a user does."""
     page.get_by_role("button", name=label, exact=True).click()
+
+
+def settled(page, seconds: float = 60.0) -> Choice:
+    """The selection of the address, once it is drawn and a second later still the same: a film stops when it can."""
+    before = None
+    for _ in range(round(seconds)):
+        choice = parse_query(page.evaluate("location.search"))[0]
+        drawn = page.locator(f'[data-status="ready"][data-key="{choice.key()}"]').count()
+        if drawn and choice == before:
+            return choice
+        before = choice if drawn else None
+        page.wait_for_timeout(1000)
+    raise AssertionError(f"still moving after {seconds:.0f} s: {choice}")
 
 
 TABLES = {"downscale": "frame", "continuous": "moment", "assimilate": "analysis", "ensemble": "ensemble"}

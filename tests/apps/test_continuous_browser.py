@@ -11,7 +11,7 @@ from apps.options import FIELDS
 from apps.state import Choice, parse_query, to_query
 from physlab.teach import explorer_url
 from physlab.views.window import Window
-from tests.apps.pages import numbers_on, press, wait_for
+from tests.apps.pages import numbers_on, press, settled, wait_for
 
 pytestmark = pytest.mark.browser
 START = Choice(view="continuous", variable="q", moment=100.0)
@@ -84,8 +84,7 @@ def test_the_film_plays_between_the_hours(open_page, window):
     page.get_by_text("between two hours: nobody has data").wait_for()  # drawn while it plays, on a slow machine too
     page.wait_for_function("new URLSearchParams(location.search).get('moment') > 101")
     page.get_by_role("button", name="pause").first.click()
-    page.wait_for_selector('[data-status="ready"]', state="attached")
-    same(page, parse_query(page.evaluate("location.search"))[0], window)
+    same(page, settled(page), window)
 
 
 def test_a_link_of_the_book_copied_code_card_and_coefficients(open_page, window, tmp_path, repository):
