@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,14 @@ def open_grib(path: Path, wanted: dict[str, str], note: Account) -> xr.Dataset:
     whole(path)
     keys: dict[str, Any] = {key: wanted.pop(key) for key in KEYS if key in wanted}
     keys = {key: int(value) if key in NUMBERS else value for key, value in keys.items()}
-    backend: dict[str, Any] = {"indexpath": "", "read_keys": list(READ), **({"filter_by_keys": keys} if keys else {})}
-    with warnings.catch_warnings():
+    backend: dict[str, Any] = {"read_keys": list(READ), **({"filter_by_keys": keys} if keys else {})}
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
+        backend["indexpath"] = folder + "/{short_hash}"  # cfgrib reads the file once, not once for each part
         try:
             parts = [xr.open_dataset(path, engine="cfgrib", backend_kwargs={**backend, "errors": "raise"})]
         except Exception:  # several kinds of levels or steps
+            backend["indexpath"] += "-parts"  # an index is not shared by readers that take errors otherwise
             parts = cfgrib.open_datasets(str(path), backend_kwargs={**backend, "squeeze": True})
     parts = [part for part in parts if part.data_vars]
     if not parts:
