@@ -10,6 +10,7 @@ reaches, and, where there are no members, how large background errors are and ov
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from physlab.assimilate.checking import Checked
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.gridded import GriddedOI
+from physlab.assimilate.instruments import Instrument, with_seen
 from physlab.assimilate.letkf import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
 from physlab.assimilate.nearby import Nearby
@@ -59,6 +61,7 @@ class FieldMethod(Checked):
     entry: ClassVar[Spec]
     name: ClassVar[str] = ""
     ensemble: ClassVar[bool] = True
+    instruments: ClassVar[Mapping[str, Instrument]] = {}
 
     def __post_init__(self) -> None:
         check_options(type(self), {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
@@ -75,6 +78,23 @@ class FieldMethod(Checked):
     def spread(self, seen: torch.Tensor, found: xr.Dataset) -> np.ndarray:
         """Standard deviation of the background's errors at the observations, (m,), of what it shows there, ([N,] m)."""
         return getattr(self, "inflation", 1.0) * seen.std(0).numpy()
+
+    def with_instruments(self, **instruments: Instrument | str) -> FieldMethod:
+        """The same method for observations of other kinds, name of the observed quantity -> instrument or its text.
+
+        >>> FieldAssimilator("letkf").with_instruments(tcw="column:q", t_sounder="layer:t:500-300:100km")
+
+        Raises
+        ------
+        PhysLabError : a method without members, whose covariance knows nothing of them.
+        """
+        if not self.ensemble:
+            raise PhysLabError(f"{self.name} has no covariance of what instruments see with the state: use letkf")
+        made = copy.copy(self)
+        made.__dict__["instruments"] = {
+            name: Instrument.named(one) if isinstance(one, str) else one for name, one in instruments.items()
+        }
+        return made
 
     def analyse(
         self,
@@ -128,6 +148,7 @@ class FieldMethod(Checked):
         if cancel is not None and cancel():
             raise Cancelled(f"{self.name} was cancelled before its only step")
         background, fixed = set_aside(background)
+        background = with_seen(background, self.instruments)
         state = background.squeeze("time", drop=True) if "time" in background.dims else background
         one = state.isel(member=0, drop=True) if "member" in state.dims else state
         time = time_of(background)
@@ -151,7 +172,7 @@ class FieldMethod(Checked):
             method = self._watched(self.core(one, see), progress, cancel)
             vector = method.analyse(vector, y, see, error**2, generator)
             self._finite(vector, y)
-        made = channels_to_dataset(vector.reshape(shape), background)
+        made = channels_to_dataset(vector.reshape(shape), background).drop_vars(list(self.instruments))
         if progress is not None:
             progress(1, 1)
         note = f"{self.name}, {len(y)} observations ({', '.join(f'{counts[k]} {k}' for k in counts)})"

@@ -38,6 +38,7 @@ def assimilate(
     lapse: float = 6.5,
     height: float = 500.0,
     error: tuple[str, ...] = (),
+    instrument: tuple[str, ...] = (),
     option: tuple[str, ...] = (),
     mapping: tuple[str, ...] = (),
     members: int | None = None,
@@ -75,6 +76,8 @@ def assimilate(
         lapse: K per km, by which temperatures are brought from the height of a station to that of the background.
         height: m; stations further above or below the background's surface are left out.
         error: for oi: standard deviation of the background errors, as in t=1.5 z=200.
+        instrument: for an ensemble: observed quantities that are no field of the background, as in tcw=column:q
+            t_sounder=layer:t:500-300:100km: a column (kg m-2), a mean between pressures (hPa), with a footprint.
         option: others that a method of your own has, as in cutoff=3.
         mapping: your names and the library's, as in lat_name=latitude.
         members: of the analysis, for trained methods; without it 8 where members differ.
@@ -106,11 +109,14 @@ def assimilate(
     say(str(table.attrs["history"]))
     if method in FIELD_METHODS:
         chosen = FieldAssimilator(method, **options)
+        chosen = chosen.with_instruments(**pairs(instrument)) if instrument else chosen
     else:
         chosen = load_model(method, there)
         if not isinstance(chosen, Learned):
             known = ", ".join(FIELD_METHODS)
             raise ValueError(f"{method} is not a method of data assimilation: choose {known} or a trained one")
+        if instrument:
+            raise ValueError(f"{method} is trained on whole columns and takes no instrument: use letkf")
         if options:
             raise ValueError(f"{method} is trained and has no option {', '.join(options)}: leave it out")
     with Bar(method, 1) as bar:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def with_stations(
     method: Any, coarse: xr.Dataset, stations: Path, learn: Path | None, how: str, std: Sequence[str],
-    units: Sequence[str], rules: Mapping[str, float], heights: str, wanted: bool, names: Mapping[str, str] | None,
+    units: Sequence[str], rules: Mapping[str, Any], heights: str, wanted: bool, names: Mapping[str, str] | None,
     ground: xr.Dataset | None,
 ) -> GriddedDownscaler:  # fmt: skip
     """The method and what the stations of a file add to it.

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from physlab.downscale.listening.covariance import Errors, Known, Sampled, Stationary, Together
-from physlab.downscale.listening.measure import fitted, measured, tuned
+from physlab.downscale.listening.measure import fitted, measured, sized, tuned
 from physlab.downscale.listening.method import Listening
 from physlab.downscale.listening.update import update
 
@@ -20,6 +20,7 @@ __all__ = [
     "Together",
     "fitted",
     "measured",
+    "sized",
     "tuned",
     "update",
 ]

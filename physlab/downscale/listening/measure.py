@@ -28,6 +28,10 @@ LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Correlation lengths that are tried, in coarse cells."""
 INSIDE = (0.25, 0.5, 1.0)
 """The same where block means are kept: what is longer was seen by the method already."""
+FACTORS = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0, 9.0, 14.0)
+"""Of a covariance that was measured, tried on what stations say of each other."""
+LEAST = 10
+"""Observations without which the size of a measured covariance is believed."""
 SIZES = (0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0)
 """Standard deviations that are tried, in units of that of the innovations."""
 
@@ -140,17 +144,7 @@ def fitted(x: Tensor, tables: Sequence[xr.Dataset | None], fine: xr.Dataset, blo
     ----------
     x : (T, H, W) fields of the method.  tables : observations of each time.  fine : for the grid.
     """
-    grid, like = Grid.from_dataset(fine), blank(Grid.from_dataset(fine), str(next(iter(fine.data_vars))))
-    at = [t for t, found in enumerate(tables) if found is not None]
-    at = [at[k] for k in spaced(len(at), 24)]
-    parts, same = [], {}
-    for t in at:
-        found = tables[t]
-        assert found is not None
-        key = (found["latitude"].values.tobytes(), found["longitude"].values.tobytes())
-        see = same.setdefault(key, Interpolation(found, like))
-        d = torch.tensor(found["value"].values, dtype=torch.float64) - see(x[t].flatten())
-        parts.append((see, d, torch.tensor(found["error"].values, dtype=torch.float64).square()))
+    grid, parts = Grid.from_dataset(fine), innovations(x, tables, fine)
     rough = torch.cat([d for _, d, _ in parts])
     middle = rough.median()  # wrong observations are for the background check, which comes later
     size = max(float(1.4826 * (rough - middle).abs().median()), float(torch.cat([r for *_, r in parts]).mean().sqrt()))
@@ -170,6 +164,55 @@ def fitted(x: Tensor, tables: Sequence[xr.Dataset | None], fine: xr.Dataset, blo
                 best, chosen = total, (std, length)
     std, length = chosen
     return Stationary(std, length * blocks.size, grid, blocks, conserve)
+
+
+def sized(B: Errors, x: Tensor, tables: Sequence[xr.Dataset | None], fine: xr.Dataset) -> Errors:
+    r"""The same covariance times the number under which each station is the most likely, given the others of its time.
+
+    Errors of other days may be smaller or larger than those of today, and a covariance of few samples believes too much
+    of what it has seen: both show where one station is predicted from the rest,
+    :math:`y_i - \hat y_i = (S^{-1} d)_i / (S^{-1})_{ii}` with variance :math:`1 / (S^{-1})_{ii}`.
+
+    Parameters
+    ----------
+    x : (T, H, W) fields of the method.  tables : observations of each time.  fine : for the grid.
+    """
+    parts = innovations(x, tables, fine)
+    if sum(len(d) for _, d, _ in parts) < LEAST:
+        return B
+    seen = {id(see): see(B.columns(see).T) for see, *_ in parts}
+    best, chosen = -np.inf, 1.0
+    for factor in FACTORS:
+        inverse: dict[tuple[int, bytes], Tensor] = {}
+        total = 0.0
+        for see, d, R in parts:
+            key = (id(see), R.numpy().tobytes())
+            if key not in inverse:
+                S = factor * seen[id(see)] + torch.diag(R)
+                inverse[key] = torch.linalg.inv(0.5 * (S + S.T))
+            precision = inverse[key].diagonal()
+            white = (inverse[key] @ d / precision.sqrt()).clamp(-5, 5)
+            total += float(0.5 * precision.log().sum() - 0.5 * white.square().sum())
+        if total > best:
+            best, chosen = total, factor
+    return Together([(chosen, B)])
+
+
+def innovations(
+    x: Tensor, tables: Sequence[xr.Dataset | None], fine: xr.Dataset
+) -> list[tuple[Interpolation, Tensor, Tensor]]:
+    """H, what is observed beyond the fields, and error variances, of at most so many times, evenly."""
+    like = blank(Grid.from_dataset(fine), str(next(iter(fine.data_vars))))
+    at = [t for t, found in enumerate(tables) if found is not None]
+    parts, same = [], {}
+    for t in [at[k] for k in spaced(len(at), 24)]:
+        found = tables[t]
+        assert found is not None
+        key = (found["latitude"].values.tobytes(), found["longitude"].values.tobytes())
+        see = same.setdefault(key, Interpolation(found, like))
+        d = torch.tensor(found["value"].values, dtype=torch.float64) - see(x[t].flatten())
+        parts.append((see, d, torch.tensor(found["error"].values, dtype=torch.float64).square()))
+    return parts
 
 
 def network(grid: Grid, count: int, draw: np.random.Generator, name: str = "field") -> xr.Dataset:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from physlab.diffusion import Observation
 from physlab.downscale.base import Downscaler, GriddedDownscaler
 from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.listening.covariance import Blocks, Errors, Sampled, Together
-from physlab.downscale.listening.measure import fitted
+from physlab.downscale.listening.measure import fitted, sized
 from physlab.downscale.listening.update import update
 from physlab.errors import Cancelled, FieldError, PhysLabError
 from physlab.fields import standardise
@@ -102,7 +103,7 @@ class Listening(Checked, GriddedDownscaler):
         FieldError : no observation belongs to any of the fields, or dims that the step does not know.
         PhysLabError : see the method.
         """
-        told = {"statics": statics, "members": members, "seed": seed, "cancel": cancel}
+        told: dict[str, Any] = {"statics": statics, "members": members, "seed": seed, "cancel": cancel}
         observations = self.observations if observations is None else observations
         if observations is None:
             return self.method.downscale(coarse, progress=progress, **told)
@@ -131,8 +132,8 @@ class Listening(Checked, GriddedDownscaler):
             tables = [only(found, name) for found in seen]
             if not any(table is not None for table in tables):
                 continue
-            block = given[name].transpose(..., "latitude", "longitude").values.astype(np.float64)
-            block = torch.from_numpy(block.reshape(len(x), *block.shape[-2:]))
+            low = given[name].transpose(..., "latitude", "longitude").values.astype(np.float64)
+            block = torch.from_numpy(low.reshape(len(x), *low.shape[-2:]))
             if (grid.latitude[0] < grid.latitude[-1]) != (given["latitude"].values[0] < given["latitude"].values[-1]):
                 block = block.flip(-2)
             keeps = kept(x, block, grid, self.factor) if self.conserve is None else self.conserve
@@ -199,7 +200,7 @@ class Listening(Checked, GriddedDownscaler):
                     f"the covariance is for {errors.n} points, the fine grid has {grid.shape[0]} x {grid.shape[1]}: "
                     "measure the errors on this grid"
                 )
-            return errors
+            return sized(errors, x.mean(1) if "member" in fine.dims else x, tables, fine.to_dataset(name=name))
         if "member" in fine.dims and fine.sizes["member"] > 1:
             return None
         mean = x.mean(1) if "member" in fine.dims else x
