@@ -107,6 +107,16 @@ WORTH: dict[str, dict[str, Worth]] = {
         "mend-the-filter": Worth(4, 40, "hard"),
         "ex-hybrid": Worth(6, 90, "hard"),
     },
+    "diffusion": {
+        "predict-half": Worth(1, 10, "easy"),
+        "predict-steps": Worth(1, 10, "easy"),
+        "denoising-loss": Worth(2, 20, "easy"),
+        "tweedie": Worth(2, 20, "easy"),
+        "heun": Worth(4, 40, "medium"),
+        "two-points": Worth(3, 30, "medium"),
+        "mend-the-ancestor": Worth(4, 40, "hard"),
+        "ex-diffusion-open": Worth(6, 90, "hard"),
+    },
     "phyda": {
         "predict-kept": Worth(1, 10, "easy"),
         "predict-eight": Worth(1, 10, "easy"),
