@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from apps import theme
-from apps.options import STATISTICS
+from apps.options import MINE, STATISTICS
 from apps.state import Choice
 
 
@@ -56,13 +56,23 @@ def checkpoint_html(choice: Choice, card: Mapping | None) -> str:
         nothing = "" if choice.method == "statistical" else " Nothing is trained, so there is no checkpoint."
         words = f"{text[choice.method]}{after}{nothing}"
         return f"<h3>{choice.method}</h3><p>{words}</p>"
-    after = ""
+    after = understood(card)
     if choice.mode == "applied" and choice.constraint != "none":
         layer = f"<code>{choice.constraint}</code>"
         after = f"<p>On this page the layer {layer} is put on top of this unconstrained network.</p>"
-    if card.get("task", choice.dataset) != choice.dataset:
+    if choice.dataset in MINE.data and not after.startswith("<p>Of the"):
+        after += "<p>Trained on other data: it has never seen these.</p>"
+    elif card.get("task", choice.dataset) != choice.dataset and choice.dataset not in MINE.data:
         after += "<p>Trained on single frames: here it refines each hour on its own.</p>"
     return f"{card_table(card_rows(card), card.get('name', 'checkpoint'), words=after)}{discriminator_html(card)}"
+
+
+def understood(card: Mapping) -> str:
+    """What a training on data of one's own understood of them."""
+    told = card.get("data")
+    account = told.get("account") if isinstance(told, Mapping) else None
+    sentences = " ".join(str(line) for line in account or ())
+    return f"<p>Of the data: {html.escape(sentences)}</p>" if sentences else ""
 
 
 def discriminator_html(card: Mapping) -> str:

@@ -1,7 +1,11 @@
-"""PhysLab explorer: ``panel serve apps/explorer.py``. Assembly only; see state, store and session."""
+"""PhysLab explorer: ``panel serve apps/explorer.py [--args PATH...]``. Assembly only; see state, store and session.
+
+Paths after ``--args`` are fields and trained methods of one's own, see :mod:`physlab.views.workspace`.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +14,11 @@ if str(ROOT) not in sys.path:  # panel runs this file as a script
     sys.path.insert(0, str(ROOT))
 
 import physlab  # noqa: E402, F401, I001  (before torch: it says how threads wait)
+
+from physlab.views.workspace import VARIABLE  # noqa: E402
+
+if sys.argv[1:]:
+    os.environ[VARIABLE] = os.pathsep.join(sys.argv[1:])
 
 import panel as pn  # noqa: E402
 import panel_material_ui as pmui  # noqa: E402

@@ -52,7 +52,7 @@ class MapGrid(LinkedMaps):
         self._scene = scene
         for name, mapper in self.mappers.items():
             mapper.update(low=panel.limits[name][0], high=panel.limits[name][1])
-        self.mappers["field"].palette = theme.FIELD_PALETTES[panel.choice.dataset]
+        self.mappers["field"].palette = theme.field_palette(panel.choice.dataset, panel.units, panel.limits["field"][0])
         self.move_to(panel.window)
         largest = float(np.abs(panel.maps["residual"]).max())
         given = panel.choice.hour in panel.given

@@ -8,15 +8,23 @@ from __future__ import annotations
 from physlab import registry, zoo
 from physlab.train.recipe import network_titles
 from physlab.views.twin import laws
+from physlab.views.workspace import workspace
+
+MINE = workspace()  # fields and trained methods of one's own
 
 DATASETS = {
     "tcw": "Water vapour · nature run",
     "tcw-t1": "Water vapour · three hours",
     "tcw-t2": "Water vapour · the missing hour",
     "era5-uk-t2m": "Temperature · ERA5, UK",
+    **{key: data.title for key, data in MINE.data.items()},
 }
-HOURS = {"tcw-t1": 3, "tcw-t2": 3}  # frames of a sequence; one in all other data sets
-FACTORS = (2, 4, 8)
+HOURS = {
+    "tcw-t1": 3,
+    "tcw-t2": 3,
+    **{key: d.frames for key, d in MINE.data.items() if d.frames > 1},
+}  # frames of a sequence; one in all other data sets
+FACTORS = tuple(sorted({2, 4, 8, *(model.factor for model in MINE.models.values())}))
 METHODS = {"network": "Network", "statistical": "Statistical", "bicubic": "Bicubic", "nearest": "Nearest"}
 MODES = {"trained": "In training", "applied": "Afterwards"}
 CONSTRAINTS = {name: spec.title for name, spec in registry.specs("constraints").items() if not spec.problem}
@@ -25,6 +33,7 @@ NETWORKS = {label or "compact": title for label, title in network_titles().items
 for _folder in zoo.checkpoint_folders():
     _label = (zoo.parts(_folder) or {"label": _folder})["label"] or "compact"
     NETWORKS.setdefault(_label, _label)
+NETWORKS |= {key: model.folder.name for key, model in MINE.models.items()}
 STATISTICS = {  # those that are fitted within seconds
     name: spec.title
     for name, spec in registry.specs("methods").items()

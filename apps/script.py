@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps import zoo
-from apps.options import MEMBERS
+from apps.options import MEMBERS, MINE
 from apps.state import Choice
 
 
@@ -22,13 +22,16 @@ def script(choice: Choice, name: str, model, options: dict, data, split: str, se
     statistical = choice.method == "statistical"
     missing = len(data.given) < hours
     in_time = missing and network is None
-    plain = hours == 1 and not ensemble and not getattr(network, "statics", ())
+    mine = choice.network in MINE.models and not missing
+    plain = hours == 1 and not ensemble and not getattr(network, "statics", ()) and not mine
     layer = "".join([f'Constrained(method, "{choice.constraint}"', *(f", {k}={v!r}" for k, v in options.items()), ")"])
 
     use = [f'method = physlab.load_model("{name}")']
     if statistical:
         use = [
-            f'training = sr_pairs("{name.split("/")[2].rpartition("-x")[0]}", {choice.factor})',
+            "training = data"
+            if choice.dataset in MINE.data
+            else f'training = sr_pairs("{name.split("/")[2].rpartition("-x")[0]}", {choice.factor})',
             f'method = make_statistical("{choice.statistic}", training).fit(training, seed={seed})',
         ]
     if plain or in_time:
@@ -37,7 +40,12 @@ def script(choice: Choice, name: str, model, options: dict, data, split: str, se
         use += ["result = method.predict(coarse, data.weights)"]
     else:
         count = f", members={MEMBERS}, seed={seed}" if ensemble else ""
-        use += [f'members = predict_members(method, data, "{split}", frame{count})  # (M, 1, T, H, W)']
+        if mine:
+            use += [
+                f'members = drawn(method, data, "{split}", np.array([{choice.frame}]), {MEMBERS})  # (M, 1, T, H, W)'
+            ]
+        else:
+            use += [f'members = predict_members(method, data, "{split}", frame{count})  # (M, 1, T, H, W)']
         if constrained and not in_time:
             given = "coarse"
             if missing:
@@ -63,14 +71,15 @@ def script(choice: Choice, name: str, model, options: dict, data, split: str, se
             f'scores["spread_skill"] = spread_skill({members}, truth, weights=data.weights)',
         ]
     body = "\n".join([*use, "", *scores])
+    given = f'all_coarse("{split}")' if mine else f'coarse["{split}"]'  # without what a method is told besides
     lines = [
         f'"""PhysLab explorer: {choice.dataset} x{choice.factor}, {split} frame {choice.frame}."""',
         "",
-        *_imports(body),
+        *_imports("\n".join([*opening(choice, split), body])),
         "",
-        f'data = sr_pairs("{choice.dataset}", {choice.factor}, splits=("{split}",))',
+        *opening(choice, split),
         f"frame = slice({choice.frame}, {choice.frame + 1})",
-        f'truth, coarse = data.fine["{split}"][frame], data.coarse["{split}"][frame]  # (1, T, H, W), {data.units}',
+        f'truth, coarse = data.fine["{split}"][frame], data.{given}[frame]  # (1, T, H, W), {data.units}',
         "",
         body,
         "for name, value in scores.items():",
@@ -79,9 +88,23 @@ def script(choice: Choice, name: str, model, options: dict, data, split: str, se
     return "\n".join(lines) + "\n"
 
 
+def opening(choice: Choice, split: str) -> list[str]:
+    """The lines that make the pairs."""
+    if choice.dataset not in MINE.data:
+        return [f'data = sr_pairs("{choice.dataset}", {choice.factor}, splits=("{split}",))']
+    mine = MINE.data[choice.dataset]
+    request = mine.request(choice.factor).plain()
+    plain = type(mine.template)(mine.template.truth).plain()
+    changed = {name: value for name, value in request.items() if value != plain[name] or name in ("truth", "factor")}
+    one = "" if choice.network in MINE.models else ".one()"
+    frames = f".at_frames({mine.given})" if mine.given else ""
+    return [f"data = own_data(Request.of({changed!r})){frames}{one}"]
+
+
 def _imports(body: str) -> list[str]:
     """The import lines that a script needs, the ones outside the library first."""
-    foreign = ["import torch", ""] if "torch." in body else []
+    foreign = ["import numpy as np"] * ("np." in body) + ["import torch"] * ("torch." in body)
+    foreign += [""] * bool(foreign)
     own = ["import physlab"] if "physlab.load_model" in body else []
     modules = {
         "physlab.data": ("sr_pairs",),
@@ -89,8 +112,11 @@ def _imports(body: str) -> list[str]:
         "physlab.downscale.interpolate": ("InTime",),
         "physlab.score": ("crps", "spread_skill", "table"),
         "physlab.train.evaluate": ("predict_members",),
+        "physlab.train.own.compare": ("drawn",),
+        "physlab.train.own.reading": ("own_data",),
+        "physlab.train.own.request": ("Request",),
     }
     for module, names in modules.items():
-        needed = [name for name in names if f"{name}(" in body or name == "sr_pairs"]
+        needed = [name for name in names if f"{name}(" in body or f"{name}.of(" in body]
         own += [f"from {module} import {', '.join(needed)}"] if needed else []
     return [*foreign, *own]

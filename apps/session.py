@@ -7,6 +7,7 @@ has overtaken, so a dragged slider never queues up. Panels that were made before
 from __future__ import annotations
 
 import html
+import io
 import logging
 import time
 from collections.abc import Callable
@@ -121,15 +122,24 @@ class Session:
         """The main area: words on top, maps and spectra on the left, scores and provenance on the right."""
         self.messages, self.prompt = views.text_pane("", margin=0), views.text_pane("", margin=(0, 4))
         self.scores, self.tests_pane, self.card, self.code = (views.text_pane("", margin=(0, 10)) for _ in range(4))
+        self.file = pmui.FileDownload(
+            callback=self._file, filename="physlab.nc", label="These maps, NetCDF", margin=(0, 4)
+        )
+        self.file.visible = False  # until there is a panel
         tabs = {
             "scores": pn.Column(self.scores, self.tests_pane, margin=0, sizing_mode="stretch_width"),
             "card": self.card,
-            "code": self.code,
+            "code": pn.Column(self.code, self.file, margin=0, sizing_mode="stretch_width"),
             "help": views.text_pane(lessons.HELP, margin=(0, 10)),
         }
         frame = Frame.of(self.maps, ROWS, self.prompt, tabs, self.state.hide, 330)
         self.cells, self.tabs, self.downscale = frame.cells, frame.tabs, frame.view
         self.main = pn.Column(self.messages, sizing_mode="stretch_width", margin=8)
+
+    def _file(self) -> io.BytesIO:
+        """What is on the screen, for the browser to keep."""
+        assert self.shown is not None
+        return io.BytesIO(self.store.netcdf(self.shown))
 
     def _bind(self, name: str, control) -> None:
         there, back = TO_CONTROL.get(name, lambda value: value), FROM_CONTROL.get(name, lambda value: value)
@@ -257,7 +267,11 @@ class Session:
                 self.say([sentence(value, f"panel {choice}")], kind="error")
                 self._status(choice, "failed")
             else:
-                self.show(value, choice)
+                try:
+                    self.show(value, choice)
+                except Exception as error:  # a panel that cannot be drawn says so, and does not stay at "computing"
+                    self.say([sentence(error, f"panel {choice}")], kind="error")
+                    self._status(choice, "failed")
 
     def show(self, panel: Panel, asked: Choice) -> None:
         """Draw a panel everywhere."""
@@ -276,6 +290,7 @@ class Session:
         self.scores.object = views.scores_html("frame", "This frame", panel.scores, panel.units, selection=asked.key())
         self.card.object = checkpoint_html(panel.choice, self.store.card(panel.choice))
         self.code.object = views.code_html(self.store.code(panel.choice))
+        self.file.visible = True
         kind = "sequence" if panel.hours > 1 else "frame"
         self.moment.object = (
             f'<span class="quiet">{panel.time} UTC · {kind} {panel.choice.frame + 1} of {panel.frames}</span>'

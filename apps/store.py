@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import xarray as xr
 
 import physlab
 from apps import zoo
@@ -24,18 +25,20 @@ from apps.cache import Cache
 from apps.continuous.store import Moments
 from apps.ensemble.store import Ensembles
 from apps.globe import moment
-from apps.options import MEMBERS, NETWORKS, STATISTICS
+from apps.options import MEMBERS, MINE, NETWORKS, STATISTICS
 from apps.problems import Overtaken, Unavailable, needed, never
 from apps.script import script
-from apps.state import Choice
+from apps.state import Choice, to_query
 from physlab import score
 from physlab.benchmark import read_runs, summary
 from physlab.constrain import LAYERS, layer_name
 from physlab.data import sr_pairs
+from physlab.data.cfout.netcdf import small_bytes
 from physlab.downscale import Constrained, make_statistical
 from physlab.downscale.interpolate import InTime
 from physlab.grid import coarsening_residual
 from physlab.train.evaluate import predict_members
+from physlab.train.own.compare import drawn
 
 BASELINES = ("bicubic+add", "bicubic", "nearest")
 SPLIT = "test"
@@ -74,7 +77,7 @@ class Store:
     def __init__(self, threads: int | None = 1) -> None:
         if threads:
             torch.set_num_threads(threads)
-        self._data, self._models, self._offers = Cache(9), Cache(40), Cache(8)
+        self._data, self._models, self._offers, self._given = Cache(9), Cache(40), Cache(8), Cache(4)
         self._panels, self._known, self._limits = Cache(256), Cache(1024), Cache(16)
         self._tests, self._fields, self._drawn, self._whole = Cache(200), Cache(4), Cache(32), Cache(16)
         self.moments = Moments()  # of the Continuous view
@@ -87,7 +90,14 @@ class Store:
     def data(self, task: str, factor: int):
         """Pairs of the test split."""
         with needed(f"Data set {task} is not available"):
-            return self._data.get((task, factor), lambda: sr_pairs(task, factor, splits=(SPLIT,)))
+            return self._data.get((task, factor), lambda: pairs_of(task, factor, (SPLIT,))[0])
+
+    def given(self, choice: Choice):
+        """The pairs as the method of a selection gets them: one trained on data of one's own with its predictors."""
+        if choice.method != "network" or choice.network not in MINE.models:
+            return self.data(choice.dataset, choice.factor)
+        key = (choice.dataset, choice.factor)
+        return self._given.get(key, lambda: pairs_of(*key, (SPLIT,))[1])
 
     def frames(self, task: str) -> int:
         """Number of frames (or sequences) of the test split; 1 if the data set is missing."""
@@ -103,7 +113,9 @@ class Store:
     def model(self, name: str):
         """A Downscaler by its name in the zoo, or "statistical/NAME/TASK-xN": fitted here, on first use."""
         with needed(f"Checkpoint {name} is not available"):
-            return self._models.get(name, lambda: _fit(name) if "/" in name else physlab.load_model(name))
+            return self._models.get(
+                name, lambda: _fit(name) if name.startswith("statistical/") else physlab.load_model(name)
+            )
 
     def offers(self, dataset: str, factor: int) -> dict[str, list[str]]:
         """Network -> constraints that have a checkpoint for these data; looked up anew every few seconds."""
@@ -117,7 +129,8 @@ class Store:
                 frames = getattr(getattr(self.model(name), "network", None), "frames", (1, 1))
             except Unavailable:
                 continue
-            if choice.method != "network" or frames in zoo.FRAMES.get(choice.dataset, ((1, 1),)):
+            mine = choice.method != "network" or choice.network in MINE.models
+            if mine or tuple(frames) in zoo.frames_of(choice.dataset):
                 return name
         return None
 
@@ -264,14 +277,16 @@ class Store:
         return self._drawn.get(choice, lambda: self._draw(choice, cancelled))
 
     def _draw(self, choice: Choice, cancelled: Callable[[], bool]) -> torch.Tensor:
-        method, data = self.method(choice), self.data(choice.dataset, choice.factor)
+        method, data = self.method(choice), self.given(choice)
         at = slice(choice.frame, choice.frame + 1)
         if isinstance(method, Constrained):
-            full = full_coarse(method.method, data.coarse[SPLIT][at])
-            drawn = self.members(choice.with_(constraint="none"), cancelled)
-            return torch.stack([method.constrain(member, full, data.weights) for member in drawn])
+            full = full_coarse(method.method, self.data(choice.dataset, choice.factor).coarse[SPLIT][at])
+            free = self.members(choice.with_(constraint="none"), cancelled)
+            return torch.stack([method.constrain(member, full, data.weights) for member in free])
         if not method.spec.ensemble:
             return predict_members(method, data, SPLIT, at)
+        if choice.network in MINE.models:
+            return drawn(method, data, SPLIT, np.array([choice.frame]), MEMBERS)
         generator, members = torch.Generator().manual_seed(SEED), []
         for _ in range(MEMBERS):  # one by one, as predict_members draws them, so that it can be stopped
             if cancelled():
@@ -308,6 +323,27 @@ class Store:
             "spread": (0.0, reach["error"] / 2),
             **{name: (-top, top) for name, top in reach.items()},
         }
+
+    def netcdf(self, panel: Panel) -> bytes:
+        """What a panel shows as a NetCDF file: truth, input, result and spread with their places and units."""
+        data, choice = self.data(panel.choice.dataset, panel.choice.factor), panel.choice
+        grids = {"fine": data.grid(SPLIT, choice.frame)}
+        grids["coarse"] = grids["fine"].coarsen(choice.factor)
+        northward = 1 if data.latitude[0] < data.latitude[-1] else -1
+        coords, fields = {}, {}
+        for end, grid in (("", grids["fine"]), ("_coarse", grids["coarse"])):
+            axes = (("latitude", grid.latitude[::northward], "north"), ("longitude", grid.longitude, "east"))
+            for axis, values, way in axes:
+                attrs = {"standard_name": axis, "units": f"degrees_{way}"}
+                coords[f"{axis}{end}"] = (f"{axis}{end}", np.asarray(values, "float64"), attrs)
+        for name in ("input", "result", "truth", "spread"):
+            if name in panel.maps:
+                end = "_coarse" if name == "input" else ""
+                attrs = {"long_name": f"{panel.long_name.lower()}, {name}", "units": data.units}
+                fields[name] = ((f"latitude{end}", f"longitude{end}"), panel.maps[name], attrs)
+        title = f"{choice.dataset} x{choice.factor}, {choice.method}, constraint {choice.constraint}"
+        attrs = {"Conventions": "CF-1.11", "title": title, "comment": f"valid at {panel.time} UTC; {to_query(choice)}"}
+        return small_bytes(xr.Dataset(fields, coords, attrs))
 
     # -- the whole test split ------------------------------------------------------------------------------------
 
@@ -359,7 +395,7 @@ class Store:
         """What a method makes of all test frames, in short steps."""
         fields = self._fields.peek(choice)
         if fields is None:
-            method, data = self.method(choice), self.data(choice.dataset, choice.factor)
+            method, data = self.method(choice), self.given(choice)
             placed = getattr(getattr(method, "network", None), "statics", ())
             step = 1 if placed and zoo.hours(choice.dataset) > 1 else CHUNK  # all hours of one place
             steps = []
@@ -420,11 +456,19 @@ def full_coarse(model, given: torch.Tensor) -> torch.Tensor:
         return network.complete(given / model.scale) * model.scale
 
 
+def pairs_of(task: str, factor: int, splits: tuple[str, ...] = ("train", "val", "test")):
+    """Pairs of one variable, and the same with all that a method trained on data of one's own is given."""
+    if task not in MINE.data:
+        return (sr_pairs(task, factor, splits=splits),) * 2
+    data = MINE.data[task].pairs(factor)
+    return data.one(), data
+
+
 def _fit(name: str):
     """A statistical method on the training frames of a task."""
     _, label, recipe = name.split("/")
     task, _, factor = recipe.rpartition("-x")
-    data = sr_pairs(task, int(factor))
+    data = pairs_of(task, int(factor))[0]
     return make_statistical(label, data).fit(data, seed=SEED)
 
 

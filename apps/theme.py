@@ -61,6 +61,14 @@ VARIABLE_PALETTES = {  # of the continuous fields; winds diverge about calm
     "tcw": _MOISTURE,
     "sp": ramp((0.28, 0.97), (330.0, 460.0), 0.14),
 }
+
+
+def field_palette(dataset: str, units: str, lowest: float) -> list[str]:
+    """Of the maps of a data set; of one's own by what kind of quantity it is."""
+    kind = "t" if units == "K" else "q" if lowest == 0 else "sp"
+    return FIELD_PALETTES.get(dataset, VARIABLE_PALETTES[kind])
+
+
 ERROR_PALETTE = palette["CET_D1A"]
 RESIDUAL_PALETTE = palette["CET_D3"]
 FORCE_PALETTE = palette["CET_D2"]

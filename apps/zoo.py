@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apps.options import CONSTRAINTS, HOURS, NETWORKS
+from apps.options import CONSTRAINTS, HOURS, MINE, NETWORKS
 from apps.state import Choice
 from physlab.errors import CheckpointError
 from physlab.store import read_card
 from physlab.zoo import checkpoint_folders, parts
 
 FRAMES = {"tcw-t1": ((3, 3), (1, 1)), "tcw-t2": ((2, 3),)}  # coarse frames in, fine frames out; (1, 1) for the others
+SAME = {"tcw": "tcw", "t2m": "era5-uk-t2m"}  # variable of one's own -> task of the networks that know it
+
+
+def frames_of(dataset: str) -> tuple[tuple[int, int], ...]:
+    """Coarse frames in and fine frames out of the networks that a data set can be shown to, the best first."""
+    mine = MINE.data.get(dataset)
+    if mine is None or mine.frames == 1:
+        return FRAMES.get(dataset, ((1, 1),))
+    return ((len(mine.given), mine.frames),) if mine.given else ((mine.frames, mine.frames), (1, 1))
 
 
 def hours(dataset: str) -> int:
@@ -19,7 +28,12 @@ def hours(dataset: str) -> int:
 
 
 def tasks(dataset: str) -> tuple[str, ...]:
-    """Tasks whose checkpoints refine a data set: single-frame networks also take given sequences frame by frame."""
+    """Tasks whose checkpoints refine a data set: single-frame networks also take given sequences frame by frame.
+
+    Fields of one's own are shown to the networks of the same variable, which have not been trained on them.
+    """
+    if (mine := MINE.data.get(dataset)) is not None:
+        return (SAME[mine.variable],) if mine.variable in SAME else ()
     return (dataset, "tcw") if dataset == "tcw-t1" else (dataset,)
 
 
@@ -28,12 +42,18 @@ def names(choice: Choice) -> list[str]:
 
     Statistical methods refine single frames, so that of sequences with a missing one there is none.
     """
+    if choice.method == "statistical" and choice.dataset in MINE.data:
+        single = MINE.data[choice.dataset].frames == 1
+        return [f"statistical/{choice.statistic}/{choice.dataset}-x{choice.factor}"] * single
     if choice.method == "statistical":
         known = [task for task in tasks(choice.dataset) if task not in HOURS]
         return [f"statistical/{choice.statistic}/{task}-x{choice.factor}" for task in known]
     if choice.method != "network":
         return [f"{choice.method}-x{choice.factor}"]
     constraint = choice.constraint if choice.mode == "trained" else "none"
+    if (mine := MINE.models.get(choice.network)) is not None:
+        here = (mine.data, mine.factor, mine.constraint) == (choice.dataset, choice.factor, constraint)
+        return [str(mine.folder)] * here
     if (folder := checkpoint_folders().get(choice.network)) is not None:  # a name of one's own
         return [choice.network] if _means(folder, choice.dataset, choice.factor) == constraint else []
     network = "" if choice.network == "compact" else f"-{choice.network}"
@@ -46,6 +66,9 @@ def offers(dataset: str, factor: int) -> dict[str, list[str]]:
     A checkpoint whose name is not that of a recipe is a network of its own, for the data that its card names.
     """
     found: dict[str, set[str]] = {}
+    for name, mine in MINE.models.items():
+        if (mine.data, mine.factor) == (dataset, factor):
+            found[name] = {mine.constraint}
     for name, folder in checkpoint_folders().items():
         known = parts(name)
         if known is None:

@@ -1,6 +1,6 @@
 """The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent |
-train-assimilation | train-forecast | train-field | evaluate | benchmark | export | publish | downscale | adjust |
-assimilate | course``.
+train-assimilation | train-forecast | train-field | evaluate | benchmark | export | publish | explore | downscale |
+adjust | assimilate | course``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
 needs when it runs. Mistakes of the user (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and
@@ -24,6 +24,7 @@ from physlab.cli.course import course
 from physlab.cli.cycle import cycle
 from physlab.cli.downscale import downscale
 from physlab.cli.evaluate import evaluate
+from physlab.cli.explore import explore
 from physlab.cli.export import export
 from physlab.cli.fetch import fetch
 from physlab.cli.fit import fit
@@ -60,6 +61,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": evaluate,
     "benchmark": benchmark,
     "export": export,
+    "explore": explore,
     "publish": publish,
     "downscale": downscale,
     "adjust": adjust,
