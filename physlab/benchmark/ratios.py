@@ -4,7 +4,8 @@
 
 Both ways take turns and the shortest of some rounds is kept, so that another program on the same machine slows both.
 A ratio above 1 says how many times as fast the way of the library is; that of streaming says which share of the
-throughput of data in memory is left.
+throughput of data in memory is left. Samplers take the same number of calls, so that their time is nearly the same:
+their ratio is that of the distances from what they should draw (:mod:`physlab.benchmark.samplers`).
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from physlab.benchmark.samplers import DRAWS, SEEDS, Mixture, cloud, distances, ring, start
 from physlab.benchmark.speed import machine
 from physlab.benchmark.study import Context, Study
 from physlab.data.patches import SRData, make_pairs
+from physlab.diffusion import DDIM, AdamsBashforth
 from physlab.train.pixels import Pixels
 from physlab.train.recipe import Preset, Recipe, make_model
 from physlab.train.settings import Settings
@@ -100,14 +103,44 @@ def predicting(name: str, precision: str, repeats: int = 7) -> dict:
             "other_s": other, "settings": f"{size}, {torch.get_num_threads()} threads"}  # fmt: skip
 
 
-#: What is measured -> how; each gives ours, other, ours_s, other_s (seconds, the shortest) and settings.
+def sampling(denoiser: Mixture, calls: int, mixture: str, repeats: int = 3, seeds: int = SEEDS) -> dict:
+    """Draws by Adams-Bashforth and by DDIM with the same number of calls: their time, and how far they are from right.
+
+    Parameters
+    ----------
+    mixture : its name for people.  seeds : starts; the range of the ratio over them stands in the settings.
+    """
+    x = start(denoiser, DRAWS)
+    rounds = [lambda kind=kind: kind(denoiser, calls)(start=x) for kind in (AdamsBashforth, DDIM)]
+    ours_s, other_s = (min(seconds) for seconds in alternate(rounds, repeats))
+    ours, other = (np.array(found) for found in distances(denoiser, calls, seeds=seeds))
+    each = other / ours
+    size = f"{mixture}, {DRAWS} draws, sliced Wasserstein distance, mean of {seeds} starts"
+    return {"ours": f"Adams-Bashforth, {calls} calls", "other": f"DDIM, {calls} calls", "ours_s": ours_s,
+            "other_s": other_s, "ours_distance": ours.mean(), "other_distance": other.mean(),
+            "ratio": other.mean() / ours.mean(),
+            "settings": f"{size} (ratio {each.min():.2f} to {each.max():.2f})"}  # fmt: skip
+
+
+RING, CLOUD = "8 Gaussians on a ring", "8 Gaussians in 8 dimensions"
+
+#: What is measured -> how; each gives ours, other, ours_s, other_s (seconds, the shortest) and settings, and a ratio if
+#: it is not that of the seconds.
 PARTS: dict[str, Callable[[], dict]] = {
     "streaming": streaming,
     "predict, SR-CNN": lambda: predicting("tcw-x4-srcnn-add-s0", "fp32"),
     "predict, SR-CNN in bf16": lambda: predicting("tcw-x4-srcnn-add-s0", "bf16"),
     "predict, compact": lambda: predicting("tcw-x4-softmax-s0", "fp32"),
     "predict, compact in bf16": lambda: predicting("tcw-x4-softmax-s0", "bf16"),
+    "samplers, ring, 8 calls": lambda: sampling(ring(), 8, RING),
+    "samplers, ring, 16 calls": lambda: sampling(ring(), 16, RING),
+    "samplers, 8 dimensions, 8 calls": lambda: sampling(cloud(), 8, CLOUD),
+    "samplers, 8 dimensions, 16 calls": lambda: sampling(cloud(), 16, CLOUD),
 }
+
+
+COLUMNS = ("what", "ours", "other", "ours_s", "other_s", "ratio", "ours_distance", "other_distance", "settings",
+           "machine")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,19 +157,21 @@ class Run:
 def one(run: Run, context: Context) -> list[dict]:
     """Both ways in turns."""
     found = PARTS[run.what]()
-    return [{"what": run.what, **found, "ratio": found["other_s"] / found["ours_s"], "machine": run.machine}]
+    ratio = found["other_s"] / found["ours_s"]
+    return [{"what": run.what, "ours_distance": np.nan, "other_distance": np.nan, "ratio": ratio, **found,
+             "machine": run.machine}]  # fmt: skip
 
 
 def shown(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The table that is printed."""
-    return [("Ratios of times, measured in turns", runs)]
+    return [("Ratios of times, of samplers of distances, measured in turns", runs)]
 
 
 STUDY = Study(
     name="ratios",
-    title="what streaming costs beside data in memory, what the layout and precision of networks gain",
+    title="what streaming costs beside data in memory, what layout and precision of networks and the sampler gain",
     keys=("what", "machine"),
-    columns=("what", "ours", "other", "ours_s", "other_s", "ratio", "settings", "machine"),
+    columns=COLUMNS,
     plans={"paper": lambda: [Run(what, machine()) for what in PARTS]},
     work=one,
     summarise=lambda runs: runs,

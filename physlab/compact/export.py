@@ -3,9 +3,10 @@ r"""Export of a whole model to ONNX: scale, network, skip and constraint layer i
 .. math:: y = s \, C\!\left(f_\theta(x / s),\; x / s;\; w\right)
 
 with the scale :math:`s`, the network :math:`f_\theta` in its frame (bicubic skip: the operator Resize with the same
-a = -0.75 as torch) and the constraint layer :math:`C`. The cell areas :math:`w` are an input with a default of one, so
-that a caller may leave them out. Batch and field size stay free, except for a network that has learned a map: that
-one takes single fields of its domain.
+a = -0.75 as torch) and the constraint layer :math:`C`. The cell areas :math:`w` are an input of the type
+Optional, so that a caller may leave them out: they are one then. (An initialiser of that name that a caller may
+override means the same, but onnxruntime warns of it whenever the file is opened.) Batch and field size stay free,
+except for a network that has learned a map: that one takes single fields of its domain.
 
 The file appears only after onnxruntime has given the numbers of torch, to 1e-5 of the largest value, on random fields
 of two shapes, with and without areas.
@@ -89,10 +90,7 @@ def onnx_bytes(model: CNN, shape: tuple[int, int] | None = None) -> bytes:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PhysLabError(f"{_title(model)} cannot be exported to ONNX ({line[:160]}): use its checkpoint") from None
     graph = onnx.load_from_string(buffer.getvalue())
-    if all(entry.name != "weights" for entry in graph.graph.input):  # a layer that does not use areas still takes them
-        areas = onnx.helper.make_tensor_value_info("weights", onnx.TensorProto.FLOAT, ["rows", "columns"])
-        graph.graph.input.append(areas)
-    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((1, 1), np.float32), "weights"))
+    leave_out(graph.graph, "weights")
     describe(graph, model)
     onnx.checker.check_model(graph)
     content = graph.SerializeToString()
@@ -103,6 +101,38 @@ def onnx_bytes(model: CNN, shape: tuple[int, int] | None = None) -> bytes:
             f"{TOLERANCE:.0e}: no file was written; use the checkpoint"
         )
     return content
+
+
+def leave_out(graph: onnx.GraphProto, name: str) -> None:
+    """Make a field (rows, columns) that a graph takes one that callers may leave out: then it is 1.
+
+    A graph that does not use it takes it all the same.
+    """
+    others = [entry for entry in graph.input if entry.name != name]
+    del graph.input[:]
+    field = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, ["rows", "columns"])
+    graph.input.extend([*others, onnx.helper.make_value_info(name, onnx.helper.make_optional_type_proto(field))])
+    inside = f"{name}_or_one"
+    users = [node for node in graph.node if name in node.input]
+    for node in users:
+        for place, entry in enumerate(node.input):
+            if entry == name:
+                node.input[place] = inside
+    if not users:  # a layer that does not use areas still takes them
+        return
+    make, one = onnx.helper.make_node, onnx.numpy_helper.from_array(np.ones((1, 1), np.float32))
+
+    def branch(label: str, node: onnx.NodeProto) -> onnx.GraphProto:
+        made = onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, [None, None])
+        return onnx.helper.make_graph([node], label, [], [made])
+
+    given = branch("given", make("OptionalGetElement", [name], [f"{name}_given"]))
+    plain = branch("left out", make("Constant", [], [f"{name}_one"], value=one))
+    first = [make("OptionalHasElement", [name], [f"has_{name}"]),
+             make("If", [f"has_{name}"], [inside], then_branch=given, else_branch=plain)]  # fmt: skip
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*first, *rest])
 
 
 def describe(graph: onnx.ModelProto, model: CNN, **more: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 import physlab
 from physlab.benchmark import compare, ratios, read_speed
+from physlab.benchmark.samplers import ring
 from physlab.benchmark.study import studies
 from physlab.errors import PhysLabError
 
@@ -36,3 +37,12 @@ def test_streaming_keeps_most_of_the_throughput_of_data_in_memory():
     assert found["ratio"] == pytest.approx(found["other_s"] / found["ours_s"]) and found["ratio"] > 0.5
     table = studies()["ratios"].read().set_index("what")
     assert table.loc["streaming", "ratio"] >= 0.8
+
+
+def test_the_sampler_of_several_steps_is_closer_with_the_same_calls():
+    found = ratios.sampling(ring(), 8, "a ring", repeats=1, seeds=2)
+    assert found["ratio"] == found["other_distance"] / found["ours_distance"] > 2.7
+    table = studies()["ratios"].read().set_index("what")
+    rows = table[table.index.str.startswith("samplers")]
+    assert len(rows) == 4 and (rows["ratio"] > 1).all() and table["machine"].nunique() == 1
+    assert table.loc["streaming", "ours_distance"] != table.loc["streaming", "ours_distance"]

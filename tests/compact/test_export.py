@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 
-from physlab.compact import OnnxDownscaler, export, export_onnx, run_onnx
+from physlab.compact import OnnxDownscaler, export, export_onnx, quantise, run_onnx
 from physlab.downscale import Downscaler
 from physlab.errors import CheckpointError, FieldError, PhysLabError
 from physlab.grid import coarsen
@@ -112,6 +113,24 @@ def test_a_file_that_differs_is_not_written(maker, tmp_path, monkeypatch) -> Non
     monkeypatch.undo()
     export_onnx(model, path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"] and path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("constraint", ["add", "none"])
+def test_onnxruntime_opens_it_without_a_word(constraint, maker, tmp_path, capfd) -> None:
+    """With its own settings, not those of the library, also quantised; areas may be left out or given."""
+    model = maker("CompactResNet", constraint, channels=8, blocks=1)
+    path = export_onnx(model, tmp_path / "model.onnx")
+    x, w = fields(2, 1, 6, 5), areas(12)
+    for content in (path.read_bytes(), quantise(model, "int8", fields(4, 1, 6, 5)).content):
+        capfd.readouterr()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        (plain,) = session.run(["fine"], {"coarse": x.numpy()})
+        (weighted,) = session.run(["fine"], {"coarse": x.numpy(), "weights": w.numpy()})
+        assert capfd.readouterr() == ("", "")
+        tolerance = 1e-5 if content == path.read_bytes() else 0.1
+        assert close(torch.from_numpy(plain), model.predict(x)) < tolerance
+        assert close(torch.from_numpy(weighted), model.predict(x, w)) < tolerance
+        assert [entry.name for entry in session.get_inputs()] == ["coarse", "weights"]
 
 
 def fail(*_) -> None:

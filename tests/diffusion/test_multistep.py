@@ -6,42 +6,10 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
-from physlab.diffusion import DDIM, AdamsBashforth, GaussianDenoiser, NoiseSchedule, PosteriorMean, steps_by_spread
+from physlab.benchmark.samplers import ring, sliced_wasserstein, start
+from physlab.diffusion import DDIM, AdamsBashforth, GaussianDenoiser, NoiseSchedule, steps_by_spread
 from physlab.errors import PhysLabError
-
-
-class Mixture(PosteriorMean):
-    """Exact denoiser of a mixture of isotropic Gaussians of one width."""
-
-    def __init__(self, means: Tensor, spread: float, schedule: NoiseSchedule) -> None:
-        super().__init__(schedule)
-        self.means, self.variance = means, spread**2
-
-    def forward(self, x: Tensor, t, condition=None) -> Tensor:
-        alpha, sigma = (c.flatten()[:, None, None] for c in self.schedule.coefficients(t, x))
-        total = alpha**2 * self.variance + sigma**2
-        miss = x[:, None] - alpha * self.means
-        share = torch.softmax(-0.5 * miss.square().sum(-1, keepdim=True) / total, 1)
-        return (share * (self.means + alpha * self.variance / total * miss)).sum(1)
-
-
-def ring(modes: int = 8, spread: float = 0.1, kind: str = "edm") -> Mixture:
-    angle = torch.arange(modes, dtype=torch.float64) * 2 * math.pi / modes
-    return Mixture(1.5 * torch.stack([angle.cos(), angle.sin()], 1), spread, NoiseSchedule(kind))
-
-
-def sliced(x: Tensor, y: Tensor, directions: int = 64) -> float:
-    """Sliced Wasserstein distance of two samples of one size."""
-    angle = torch.arange(directions, dtype=torch.float64) * math.pi / directions
-    lines = torch.stack([angle.cos(), angle.sin()])
-    return float(((x @ lines).sort(0).values - (y @ lines).sort(0).values).abs().mean())
-
-
-def start(denoiser: PosteriorMean, count: int) -> Tensor:
-    sigma = float(denoiser.schedule.sigma(denoiser.schedule.t_max))
-    return sigma * torch.randn(count, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("kind", ["edm", "cosine"])
@@ -51,7 +19,9 @@ def test_few_calls_on_a_mixture(kind: str) -> None:
     x = start(denoiser, 2000)
     exact = AdamsBashforth(denoiser, 300)(start=x)
     for calls in (8, 16):
-        ours, ddim = (sliced(sampler(denoiser, calls)(start=x), exact) for sampler in (AdamsBashforth, DDIM))
+        ours, ddim = (
+            sliced_wasserstein(sampler(denoiser, calls)(start=x), exact) for sampler in (AdamsBashforth, DDIM)
+        )
         assert ours < 0.36 * ddim, f"{calls} calls: {ours:.3f}, DDIM {ddim:.3f}"
 
 
@@ -66,7 +36,7 @@ def test_order_of_convergence(order: int) -> None:
     """On a Gaussian, where the flow is known; uniform in r, stopped at a noise that is not small."""
     covariance = torch.tensor([[2.0, 0.8], [0.8, 1.0]], dtype=torch.float64)
     denoiser = GaussianDenoiser(torch.zeros(2, dtype=torch.float64), covariance, NoiseSchedule("edm"))
-    x = start(denoiser, 20) / 20
+    x = start(ring(), 20) / 20
     values, vectors = torch.linalg.eigh(covariance)
     steps = {"grid": "log", "denoise_last": False}
     high, low = (float(denoiser.schedule.ratio(t)) for t in (denoiser.schedule.t_max, denoiser.schedule.t_min))
