@@ -331,6 +331,37 @@ def test_temperature_and_pressure_are_brought_to_the_models_ground(tmp_path):
     assert "heights of the stations are not used" in untouched.attrs["observations_account"]
 
 
+@pytest.mark.parametrize("unit", ["Pa", "hPa"])
+def test_pressures_at_sea_level_and_at_stations_are_not_confused(tmp_path, unit):
+    """Called by the wrong name they are refused, or left out beside right ones; by the right name they are turned."""
+    share = {"Pa": 1, "hPa": 100}[unit]
+    head = f"lat,lon,alt,value,error,variable,units\n58,0,950,{{}},{100 / share},{{}},{unit}\n"
+    background = members(t2m=280.0, sp=9.0e4)
+    sea = float(heights.to_height(np.array(9.0e4), np.array(1000.0), np.array(0.0), np.array(280.0), 6.5e-3))
+    reduced = stations(tmp_path, head.format(sea / share, "sp"))
+    for ds in (background, background.assign(orog=hills(1000.0))):
+        with pytest.raises(FieldError, match=r"said to be measured at the station, .* looks reduced to sea level"):
+            analysed(ds, reduced)
+    both = head.format(sea / share, "sp") + f"57,1,950,{90500 / share},{100 / share},sp,{unit}\n"
+    said = analysed(background.assign(orog=hills(1000.0)), stations(tmp_path, both)).attrs["observations_account"]
+    assert "1 of pressures that look reduced to sea level" in said
+    low = members(t2m=280.0, msl=1.0e5)
+    with pytest.raises(FieldError, match=r"said to be reduced to sea level, .* looks measured at the station"):
+        analysed(low, stations(tmp_path, head.format(8.9e4 / share, "msl")))
+    with pytest.raises(FieldError, match="whose height nobody says"):
+        analysed(background, stations(tmp_path, head.format(sea / share, "msl")))
+    hilly = background.assign(orog=hills(400.0))
+    turned = analysed(hilly, stations(tmp_path, head.format(94500 / share, "msl")))
+    value = float(heights.to_height(np.array(94500.0), np.array(0.0), np.array(400.0), np.array(282.6), 6.5e-3))
+    assert at(turned, "sp").mean() == pytest.approx(expected(hilly, value, 100, "sp"), abs=15)
+    station = analysed(low, stations(tmp_path, head.format(89500 / share, "sp")))
+    value = float(heights.to_height(np.array(89500.0), np.array(950.0), np.array(0.0), np.array(280.0), 6.5e-3))
+    assert at(station, "msl").mean() == pytest.approx(expected(low, value, 100, "msl"), abs=60)
+    assert "1 pressures at stations (up to 950 m) reduced to sea level" in station.attrs["observations_account"]
+    with pytest.raises(FieldError, match="stations without a height"):
+        analysed(low, stations(tmp_path, f"lat,lon,value,error,variable,units\n58,0,{9e4 / share},1,sp,{unit}\n"))
+
+
 def test_pressure_follows_the_standard_atmosphere():
     """ICAO: 1013.25 hPa and 288.15 K at sea level, 898.746 hPa at 1 km."""
     up = heights.to_height(np.array(101325.0), np.array(0.0), np.array(1000.0), np.array(288.15), 6.5e-3)

@@ -268,6 +268,58 @@ def test_a_pressure_is_a_level_of_a_sounding_and_the_surface_of_a_station(tmp_pa
     assert list(ds["variable"].values) == ["sp", "sp"] and list(ds["value"].values) == [1e5, 99000]
 
 
+def test_a_pressure_at_sea_level_is_told_from_one_at_the_station(tmp_path):
+    """By the heights of the stations: 1016 hPa at 800 m are reduced, 921 are not; lowlands cannot tell."""
+    head = "lat,lon,elevation,pressure [hPa]\n54,0,10,1015\n55,1,"
+    reduced = read_stations(written(tmp_path, head + "800,1016\n56,1,450,1014\n"), error=1)
+    assert set(reduced["variable"].values) == {"msl"} and "1016.0 hPa at 800 m (line 3)" in reduced.attrs["history"]
+    for rows in ("800,921\n56,1,450,962\n", "80,1003\n"):
+        assert set(read_stations(written(tmp_path, head + rows), error=1)["variable"].values) == {"sp"}
+    pascals = read_stations(written(tmp_path, "lat,lon,elevation,pressure\n54,0,1500,101600\n"), error=1)
+    assert list(pascals["variable"].values) == ["msl"]
+
+
+HISTORY = """"USAF","WBAN","STATION NAME","CTRY","STATE","ICAO","LAT","LON","ELEV(M)","BEGIN","END"
+"037720","99999","HEATHROW","UK","","EGLL","+51.478","-000.461","+0025.3","19480101","20240101"
+"""
+LITE = """2019 07 25 14   370   121 10098   130    46     2     0 -9999
+2019 07 25 15   379   118 10092   140    51     2    -1 -9999
+2019 07 25 16 -9999 -9999 -9999     0     0 -9999 -9999 -9999
+"""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_isd_lite_has_no_names_of_columns_and_no_place(packed, tmp_path):
+    name = "037720-99999-2019" + (".gz" if packed else "")
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(LITE.encode()) if packed else LITE.encode())
+    with pytest.raises(FieldError, match=r"where station 037720-99999 lies: put NOAA's list isd-history.csv"):
+        read_stations(path, error=1)
+    (tmp_path / "isd-history.csv").write_text(HISTORY)
+    ds = read_stations(path, error={"t2m": 0.5, "d2m": 1, "msl": 50, "wind_speed": 1, "wind_direction": 5})
+
+    def of(variable):
+        return ds["value"].values[ds["variable"].values == variable]
+
+    np.testing.assert_allclose(of("t2m"), [310.15, 311.05])
+    np.testing.assert_allclose(of("d2m"), [285.25, 284.95])
+    np.testing.assert_allclose(of("msl"), [100980, 100920])
+    np.testing.assert_allclose(of("wind_speed"), [4.6, 5.1, 0])
+    assert set(ds["latitude"].values) == {51.478} and set(ds["longitude"].values) == {-0.461}
+    assert set(ds["elevation"].values) == {25.3} and set(ds["station"].values) == {"037720-99999"}
+    assert str(ds["time"].values[ds["variable"].values == "t2m"][1])[:16] == "2019-07-25T15:00"
+    other = tmp_path / f"999999-00001-2019{'.gz' if packed else ''}"
+    other.write_bytes(path.read_bytes())
+    with pytest.raises(FieldError, match="no place of station 999999-00001"):
+        read_stations(other, error=1)
+    (tmp_path / "037720-99999-2020").write_text(LITE + "2020 01 01 00 12\n")
+    with pytest.raises(FieldError, match="line 4: '2020 01 01 00 12' is not of ISD-Lite"):
+        read_stations(tmp_path / "037720-99999-2020", error=1)
+    (tmp_path / "mine.txt").write_text(LITE)
+    with pytest.raises(FieldError, match="its name no station"):
+        read_stations(tmp_path / "mine.txt", error=1)
+
+
 def test_levels_in_pascals(tmp_path):
     for head, value in (("level [Pa]", "85000"), ("level", "85000"), ("level", "850"), ("plev (hPa)", "850")):
         ds = read_stations(written(tmp_path, f"lat,lon,value,error,variable,{head}\n54,0,283,1,t,{value}\n"))

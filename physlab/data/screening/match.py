@@ -13,7 +13,7 @@ from physlab.data.stations.words import UNITS, quantity
 
 GROUND = {"t": ("t2m", "t"), "t2m": ("t2m", "t"), "td": ("d2m", "td"), "d2m": ("d2m", "td"), "u": ("u10", "u"),
           "u10": ("u10", "u"), "v": ("v10", "v"), "v10": ("v10", "v"),
-          "q": ("q2m", "q"), "q2m": ("q2m", "q")}  # fmt: skip
+          "q": ("q2m", "q"), "q2m": ("q2m", "q"), "sp": ("sp", "msl"), "msl": ("msl", "sp")}  # fmt: skip
 """Quantity observed near the ground -> those of a state that it may be, the best first."""
 ALOFT = {"t2m": "t", "d2m": "td", "u10": "u", "v10": "v", "q2m": "q"}
 """Quantity -> its name on a level."""

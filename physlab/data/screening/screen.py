@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from physlab.data.observe import COLUMNS, Interpolation, table, wrapped
-from physlab.data.screening import derive, heights, match, when
+from physlab.data.screening import derive, heights, match, pressures, when
 from physlab.data.screening.checks import Checks
 from physlab.data.screening.match import Known
 from physlab.data.stations import units
@@ -320,36 +320,41 @@ def _grounded(frame, state, known, checks: Checks, fixed: xr.Dataset | None, acc
     ground = np.array(
         [_at_ground(known[n], q) for n, q in zip(frame["found"], frame["quantity"], strict=True)], dtype=bool
     )
-    if not ground.any():
+    has = np.array([known[n].quantity for n in frame["found"]], dtype=object)
+    if not (ground | np.isin(has, ("sp", "msl"))).any():
         return frame
     orography = heights.height_of(fixed if fixed is not None else xr.Dataset(), checks.orography)
-    given = np.isfinite(frame["elevation"].to_numpy(float))
+    if orography is not None:
+        _same_grid(orography, state)
+    frame, ground = _pressures(frame, ground, state, known, checks, orography, account)
+    if not ground.any():
+        return frame
+    pressure = np.array([known[n].quantity for n in frame["found"]], dtype=object)
+    observed = frame["quantity"].to_numpy(object)
+    to_sea, from_sea = (pressure == "msl") & (observed == "sp"), (pressure == "sp") & (observed == "msl")
+    elevation = np.where(from_sea, 0.0, frame["elevation"].to_numpy(float))
+    given = np.isfinite(elevation)
+    if orography is None:
+        frame = _to_sea(frame, to_sea, elevation, None, state, known, checks, account)
     if orography is None or not (given & ground).any():
-        if (given & ground).any():
+        if (given & ground & ~to_sea).any():
             account.note("the heights of the stations are not used, for the background does not hold that of its "
                          "surface "
                          "(orog): give it by --orography FILE")  # fmt: skip
         elif orography is not None and (frame["line"] > 0).any():
             account.note("no heights of stations: their differences from the background's surface are not treated")
         return frame
-    grid, mine = Grid.from_dataset(state), Grid.from_dataset(orography.to_dataset())
-    if (
-        grid.shape != mine.shape
-        or max(np.abs(grid.latitude - mine.latitude).max(), np.abs(grid.longitude - mine.longitude).max()) > 1e-3
-    ):
-        raise FieldError(f"the orography has {mine.shape[0]} x {mine.shape[1]} points, the background "
-                         f"{grid.shape[0]} x {grid.shape[1]}: "
-                         "pass it on the grid of the background")  # fmt: skip
     use = ground & given
     surface = np.full(len(frame), np.nan)
     surface[use] = sample(orography, frame[use])
-    rise = frame["elevation"].to_numpy(float) - surface  # station above the model
+    rise = elevation - surface  # station above the model
     far = use & (np.abs(rise) > checks.height)
     account.leave(
         f"further than {checks.height:g} m above or below the background's surface",
         [f"{w}: {z:g} m, surface {s:.0f} m" for w, z, s in
-         zip(when.where(frame, far), frame["elevation"][far], surface[far], strict=True)],
+         zip(when.where(frame, far), elevation[far], surface[far], strict=True)],
     )  # fmt: skip
+    frame = _to_sea(frame, to_sea & ~far, elevation, surface, state, known, checks, account)
     value = frame["value"].to_numpy(float).copy()
     what = np.array([known[n].quantity or q for n, q in zip(frame["found"], frame["quantity"], strict=True)])
     lapse = checks.lapse / 1000.0
@@ -360,10 +365,8 @@ def _grounded(frame, state, known, checks: Checks, fixed: xr.Dataset | None, acc
         value[rows] += units.convert(lapse * rise[rows], "K", known[name].units or "K", difference=True)
     if heavy.any():
         air = _of_state(frame[heavy], state, known, "t2m") - lapse * rise[heavy]
-        air = np.where(np.isfinite(air), air, heights.standard_temperature(frame["elevation"].to_numpy(float)[heavy]))
-        value[heavy] = heights.to_height(
-            value[heavy], frame["elevation"].to_numpy(float)[heavy], surface[heavy], air, lapse
-        )
+        air = np.where(np.isfinite(air), air, heights.standard_temperature(elevation[heavy]))
+        value[heavy] = heights.to_height(value[heavy], elevation[heavy], surface[heavy], air, lapse)
     changed = warm | heavy
     if changed.any():
         account.note(f"{int(changed.sum())} temperatures and pressures brought to the height of the background's "
@@ -372,3 +375,58 @@ def _grounded(frame, state, known, checks: Checks, fixed: xr.Dataset | None, acc
     if (ground & ~given).any():
         account.note(f"{int((ground & ~given).sum())} surface observations without a height are taken as they are")
     return frame.assign(value=value)[~far]
+
+
+def _same_grid(orography: xr.DataArray, state: xr.Dataset) -> None:
+    grid, mine = Grid.from_dataset(state), Grid.from_dataset(orography.to_dataset())
+    if (
+        grid.shape != mine.shape
+        or max(np.abs(grid.latitude - mine.latitude).max(), np.abs(grid.longitude - mine.longitude).max()) > 1e-3
+    ):
+        raise FieldError(f"the orography has {mine.shape[0]} x {mine.shape[1]} points, the background "
+                         f"{grid.shape[0]} x {grid.shape[1]}: "
+                         "pass it on the grid of the background")  # fmt: skip
+
+
+def _pressures(
+    frame: pd.DataFrame, ground: np.ndarray, state, known, checks: Checks, orography, account: Account
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Pressures of the kind that their name says, and those that can be turned into the kind that the state has."""
+    kept = np.ones(len(frame), dtype=bool)
+    has = np.array([known[n].quantity for n in frame["found"]], dtype=object)
+    observed = frame["quantity"].to_numpy(object)
+    surface = np.full(len(frame), np.nan) if orography is None else sample(orography, frame)
+    for kind in ("sp", "msl"):
+        rows = (has == kind) & (observed == kind)
+        for name in set(frame["found"][rows]):
+            own = np.full(len(frame), np.nan)
+            mine = rows & (frame["found"] == name).to_numpy()
+            own[mine] = sample(state[name], frame[mine])
+            kept &= ~pressures.mistaken(frame, mine, own, kind == "msl", surface, checks.lapse / 1000.0, account)
+    homeless = (has == "msl") & (observed == "sp") & ~np.isfinite(frame["elevation"].to_numpy(float))
+    account.leave("of pressures at stations without a height, for the background's is at sea level",
+                  when.where(frame, homeless))  # fmt: skip
+    kept &= ~homeless
+    if orography is None:
+        aloft = (has == "sp") & (observed == "msl")
+        account.leave("of pressures at sea level, for the background's is at its surface, whose height nobody says "
+                      "(--orography FILE)", when.where(frame, aloft))  # fmt: skip
+        kept &= ~aloft
+    return frame[kept].reset_index(drop=True), ground[kept]
+
+
+def _to_sea(
+    frame: pd.DataFrame, rows: np.ndarray, elevation: np.ndarray, surface: np.ndarray | None, state, known,
+    checks: Checks, account: Account,
+) -> pd.DataFrame:  # fmt: skip
+    """Pressures measured at stations, at sea level."""
+    if not rows.any():
+        return frame
+    lapse, z = checks.lapse / 1000.0, elevation[rows]
+    air = _of_state(frame[rows], state, known, "t2m")
+    air = air - lapse * (z - surface[rows]) if surface is not None else air
+    air = np.where(np.isfinite(air), air, heights.standard_temperature(z))
+    value = frame["value"].to_numpy(float).copy()
+    value[rows] = heights.to_height(value[rows], z, np.zeros(len(z)), air, lapse)
+    account.note(f"{int(rows.sum())} pressures at stations (up to {np.abs(z).max():.0f} m) reduced to sea level")
+    return frame.assign(value=value)

@@ -85,7 +85,7 @@ def read_stations(
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no file '{path}': pass a CSV or NetCDF file of stations")
-    raw = read_netcdf(path) if is_netcdf(path) else read_text(path)
+    raw = read_netcdf(path) if is_netcdf(path) else isd.lite(path) or read_text(path)
     asked = Asked(variable, level, error, units, tuple(map(str, good)), tuple(map(float, missing)), dict(columns or {}))
     account = Account(path.name)
     if not len(raw.frame):
@@ -372,13 +372,29 @@ class _Reader:
             values = self.numbers(column)
             values = np.where(cells.codes(values, "sp", h.units), np.nan, values)
             wide = np.isfinite(values).any() and np.nanmin(values) < 0.6 * np.nanmax(values)
-            self.kinds[column] = Heading(h.name, "level" if wide else "", "" if wide else "sp", h.units)
             if wide:
+                self.kinds[column] = Heading(h.name, "level", "", h.units)
                 self.account.note(f"column {column} is the level")
-            else:
-                self.account.note(f"column {column} is the pressure at the station (sp)")
-                made.append(column)
+                continue
+            reduced = self._at_sea_level(values, self.unit_of(column))
+            self.kinds[column] = Heading(h.name, "", "msl" if reduced else "sp", h.units)
+            what = f"reduced to sea level (msl): {reduced}" if reduced else "the pressure at the station (sp)"
+            self.account.note(f"column {column} is {what}")
+            made.append(column)
         return made
+
+    def _at_sea_level(self, values: np.ndarray, unit: str) -> str:
+        """What tells pressures that are reduced to sea level from those at the stations: they are nearer to 1013 hPa
+        than to what a standard atmosphere has at the heights of the stations; "" where they are not."""
+        z = self._elevation(len(values))
+        unit = unit or ("Pa" if np.nanmedian(values) > 2000 else "hPa")
+        p = units.convert(values, unit, "hPa")
+        there = 1013.25 * (1 - 2.25577e-5 * np.clip(z, -500, 9000)) ** 5.25588
+        high = np.isfinite(p) & (np.abs(there - 1013.25) > 25)
+        if not high.any() or np.median(np.abs(p - there)[high]) <= np.median(np.abs(p - 1013.25)[high]):
+            return ""
+        at = int(high.argmax())
+        return f"{p[at]:.1f} hPa at {z[at]:.0f} m (line {self.lines[at]}), where some {there[at]:.0f} hPa are usual"
 
     def _heights(self, place: Mapping[str, str | None]) -> list[str]:
         """A column called `height` that is none of the station: of a sounding, or in geopotential metres."""

@@ -56,7 +56,7 @@ def read_text(path: Path) -> Raw:
     FieldError : nothing in it, no text, no line of names, or lines with more cells than names.
     """
     notes: list[str] = []
-    lines = _lines(path, notes)
+    lines = numbered_lines(path, notes)
     comments = [(n, line) for n, line in lines if line.lstrip().startswith("#")]
     lines = [(n, line) for n, line in lines if line.strip(" \t;,|\xa0") and not line.lstrip().startswith("#")]
     if lines and re.fullmatch(r"sep=(.)", lines[0][1].strip(), flags=re.I):  # the first line of a spreadsheet
@@ -97,7 +97,7 @@ def read_text(path: Path) -> Raw:
     return _without_units(raw)
 
 
-def _lines(path: Path, notes: list[str]) -> list[tuple[int, str]]:
+def numbered_lines(path: Path, notes: list[str]) -> list[tuple[int, str]]:
     """Numbered lines of the file, decoded."""
     if path.stat().st_size > LARGEST:
         raise FieldError(f"{path.name} has {path.stat().st_size / 1e9:.1f} GB: select the days that are wanted first")
