@@ -87,9 +87,8 @@ def cut(source: Source, request: Request, seed: int = 0, progress: Callable[[int
     shape = source.grid.shape
     first = source.fine_at(slice(0, 1))[0]
     gaps = not np.isfinite(first).all()
-    whole = request.patch == 0 or (
-        request.patch is None and blocks is not None and not gaps and np.prod(shape) <= LARGE
-    )
+    small = blocks is not None and not gaps and not source.on_map and np.prod(shape) <= LARGE
+    whole = request.patch == 0 or (request.patch is None and small)
     if whole and blocks is None:
         raise FieldError(f"{why}; whole fields can be split by time alone: pass a longer period, or --patch")
     if whole:
@@ -211,7 +210,7 @@ def patches(
     of_split = {k: runs(blocks[k] if blocks else everything, source.time, frames, known) for k in SPLITS}
     columns = None if blocks else slabs(source, share, edge)
     kept: dict[str, list] = {k: [] for k in SPLITS}
-    weights = source.grid.area_weights[:, :1]
+    weights = source.row_weights
     flat = missing = 0
     plan = list(visits(of_split, share, request.most, blocks is None))
     for step, (times, takers) in enumerate(plan):

@@ -16,7 +16,7 @@ from physlab.data import splits as splitting
 from physlab.data.patches import SRData
 from physlab.errors import FieldError
 from physlab.fields import Scaling
-from physlab.grid import Grid, check_coarsening, coarsen
+from physlab.grid import Grid, ProjectedGrid, check_coarsening, coarsen
 from physlab.train.own.cutting import SPLITS, Cut
 from physlab.train.own.matching import explained, is_mean, said_of
 from physlab.train.own.request import Request, never_negative
@@ -38,6 +38,9 @@ class OwnData(SRData):
     fit : how well block means explain them.
     ground : name -> split -> (S, H, W) fine fields that do not change; of (1, H, W) on one place.
     fixed : all samples lie on one place.
+    place : least and largest latitude and longitude.
+    on_map : the samples are patches of a map; their latitude and longitude are those of a grid of the same size at one
+        of the patches.
     account : what was understood, one sentence after the other.
     """
 
@@ -51,6 +54,7 @@ class OwnData(SRData):
     ground: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     fixed: bool = True
     place: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    on_map: bool = False
     account: tuple[str, ...] = ()
 
     def all_coarse(self, split: str) -> Tensor:
@@ -115,8 +119,12 @@ class OwnData(SRData):
 def paired(source: Source, request: Request, made: Cut) -> OwnData:
     """Samples as tensors, checked and described."""
     n, fixed = request.factor, made.edge == 0
-    grid = source.grid if fixed else patch_grid(source.grid, made)
+    grid = source.grid if fixed else patch_grid(source, made)
     weights = torch.from_numpy(grid.area_weights.copy()).float()
+    if source.on_map:  # by row alone, so that mirror images keep the law
+        row = first_of_middle(source, made)[0]
+        rows = np.repeat(source.row_weights[row : row + made.edge], made.edge, 1)
+        weights = torch.from_numpy(rows / rows.mean()).float()
     count = len(source.variables)
     fine = {k: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for k, v in made.fine.items()}
     coarse = {k: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for k, v in made.coarse.items()}
@@ -143,15 +151,15 @@ def paired(source: Source, request: Request, made: Cut) -> OwnData:
                 f"{name} has the value {float(part.min()):g} everywhere in training: there is nothing to learn"
             )
     longitude = {
-        k: source.grid.longitude[c[:, 1][:, None] + np.arange(weights.shape[1])] for k, c in made.corner.items()
-    }
+        k: np.tile(grid.longitude, (len(c), 1)) if source.on_map
+        else source.grid.longitude[c[:, 1][:, None] + np.arange(weights.shape[1])]
+        for k, c in made.corner.items()
+    }  # fmt: skip
     ground = ground_of_samples(source.ground, made, weights.shape)
     hashes = {k: _hash(fine[k], coarse[k], made.time[k]) for k in SPLITS}
-    lat, lon = source.grid.latitude, source.grid.longitude
     step = None
     if request.frames > 1:
         step = np.timedelta64(int(np.median(np.diff(source.time).astype("int64"))), "ns")
-    place = (float(lat.min()), float(lat.max()), float(lon.min()), float(lon.max()))
     return OwnData(
         task="own", factor=n, variable=source.variables[0], units=source.units[0], non_negative=positive[0],
         fine=fine, coarse=coarse, weights=weights, time=made.time, latitude=grid.latitude, longitude=longitude,
@@ -159,17 +167,34 @@ def paired(source: Source, request: Request, made: Cut) -> OwnData:
         data_hash=hashlib.sha256(" ".join(f"{k}={v}" for k, v in sorted(hashes.items())).encode()).hexdigest(),
         hashes=hashes, split=described(made), given=tuple(range(request.frames)), step=step,
         request=request, variables=source.variables, predictors=source.predictors, all_units=source.units,
-        positive=positive, consistent=consistent, fit=fit, ground=ground, fixed=fixed, place=place,
-        account=(summary(source, request, made, positive), *notes),
+        positive=positive, consistent=consistent, fit=fit, ground=ground, fixed=fixed,
+        place=source.place, on_map=source.on_map, account=(summary(source, request, made, positive), *notes),
     )  # fmt: skip
 
 
-def patch_grid(grid: Grid, made: Cut) -> Grid:
-    """The grid of a patch in the middle of those that were cut."""
-    row = int(np.median(np.concatenate([c[:, 0] for c in made.corner.values()])))
-    edge = made.edge
-    row = min(row, grid.shape[0] - edge)
-    return grid.crop(slice(row, row + edge), slice(0, edge))
+def first_of_middle(source: Source, made: Cut) -> tuple[int, int]:
+    """First row and column of a patch in the middle of those that were cut."""
+    corners = np.concatenate(list(made.corner.values()))
+    row, column = (min(int(np.median(corners[:, k])), source.grid.shape[k] - made.edge) for k in (0, 1))
+    return row, column
+
+
+def patch_grid(source: Source, made: Cut) -> Grid:
+    """The grid of a patch in the middle of those that were cut.
+
+    That of a patch of a map is made regular: as wide and as high, at its place, with the areas of its rows.
+    """
+    grid, edge = source.grid, made.edge
+    row, column = first_of_middle(source, made)
+    if not isinstance(grid, ProjectedGrid):
+        return grid.crop(slice(row, row + edge), slice(0, edge))
+    part = grid.crop(slice(row, row + edge), slice(column, column + edge))
+    middle, steps = float(np.clip(part.places[0].mean(), -75, 75)), np.arange(edge) - (edge - 1) / 2
+    up = np.sign(part.places[0][-1].mean() - part.places[0][0].mean()) or 1.0
+    degree = np.deg2rad(1.0) * part.radius
+    latitude = middle + up * steps * float(part.dy.mean()) / degree
+    longitude = float(part.places[1][edge // 2, edge // 2])
+    return Grid(latitude, longitude + steps * float(part.dx.mean()) / (degree * np.cos(np.deg2rad(middle))))
 
 
 def described(made: Cut) -> dict:
@@ -199,12 +224,12 @@ def ground_of_samples(ground: dict[str, np.ndarray], made: Cut, shape: Sequence[
 
 def summary(source: Source, request: Request, made: Cut, positive: Sequence[bool]) -> str:
     """The first sentence of the account."""
-    lat, lon = source.grid.latitude, source.grid.longitude
+    south, north, west, east = source.place
     names = [f"{v} ({u or 'no units'}{', never negative' if p else ''})"
              for v, u, p in zip(source.variables, source.units, positive, strict=True)]  # fmt: skip
     text = (
         f"{' and '.join(names)} of {request.truth}: {source.grid.shape[0]} x {source.grid.shape[1]} cells from "
-        f"{lat.min():.4g} to {lat.max():.4g} N, {lon.min():.4g} to {lon.max():.4g} E, {len(source.time)} times from "
+        f"{south:.4g} to {north:.4g} N, {west:.4g} to {east:.4g} E, {len(source.time)} times from "
         f"{str(source.time[0])[:16]} to {str(source.time[-1])[:16]}, refined by {request.factor} from "
     )
     text += f"{request.coarse}." if request.coarse else "its own block means."

@@ -14,6 +14,7 @@ from physlab.cf import VARIABLES
 from physlab.data.ingest import select
 from physlab.data.patches import NON_NEGATIVE
 from physlab.errors import FieldError
+from physlab.grid import ProjectedGrid
 from physlab.registry import unknown
 
 SMALLEST = 12
@@ -115,7 +116,17 @@ def opened(request: Request, name: str, times: bool = True) -> xr.Dataset:
             levels = ", ".join(f"{v:g}" for v in ds["level"].values)
             raise FieldError(f"no level {request.level:g} hPa in {name}: found {levels}")
         ds = ds.sel(level=near)
-    return ds
+    return on_axes(ds)
+
+
+def on_axes(ds: xr.Dataset) -> xr.Dataset:
+    """A data set whose rows and columns are called latitude and longitude, also where they are those of a map: then the
+    attribute `plane` holds its grid."""
+    if not cf.is_projected(ds):
+        return ds
+    plane = ProjectedGrid.from_dataset(ds)
+    ds = ds.drop_vars([name for name in ds.coords if name != "time" and "time" not in ds[name].dims])
+    return ds.rename(y="latitude", x="longitude").assign_attrs(plane=plane)
 
 
 def chosen(ds: xr.Dataset, names: tuple[str, ...], source: str) -> tuple[str, ...]:
@@ -125,12 +136,6 @@ def chosen(ds: xr.Dataset, names: tuple[str, ...], source: str) -> tuple[str, ..
     ------
     FieldError : a name that is not there, with the near ones; several, and none named; text, flags or no grid.
     """
-    if {"y", "x"} <= set(ds.dims):
-        raise FieldError(
-            f"{source} is on a projected grid (y, x): training wants latitude and longitude as axes; interpolate "
-            f"it to such "
-            "a grid, e.g. with cdo remapcon"
-        )
     gridded = [str(n) for n, da in ds.data_vars.items() if {"latitude", "longitude"} <= set(da.dims)]
     timed = [n for n in gridded if "time" in ds[n].dims] or gridded
     if not names:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from physlab.data.ingest.account import account
 from physlab.errors import FieldError
-from physlab.grid import Grid, coarsen
+from physlab.grid import Grid, ProjectedGrid, coarsen
 from physlab.train.own.request import SMALLEST, Request, chosen, opened, units_of
 
 KEPT = 8
@@ -46,6 +46,24 @@ class Source:
     notes: list[str] = field(default_factory=list)
     kept: dict[int, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def on_map(self) -> bool:
+        """Whether rows and columns are those of a map."""
+        return isinstance(self.grid, ProjectedGrid)
+
+    @property
+    def place(self) -> tuple[float, float, float, float]:
+        """Least and largest latitude and longitude, degrees."""
+        grid = self.grid
+        lat, lon = grid.places if isinstance(grid, ProjectedGrid) else (grid.latitude, grid.longitude)
+        return float(lat.min()), float(lat.max()), float(lon.min()), float(lon.max())
+
+    @property
+    def row_weights(self) -> np.ndarray:
+        """(H, 1) cell areas by row, divided by their mean."""
+        weights = self.grid.area_weights
+        return weights.mean(1, keepdims=True) if self.on_map else weights[:, :1]
+
     def fine_at(self, times: slice) -> np.ndarray:
         """(t, V, H, W) float32 of some times in a row; the last ones are kept, since windows in time overlap."""
         wanted = range(times.start, times.stop)
@@ -80,10 +98,16 @@ def source_of(request: Request) -> Source:
     truth = opened(request, request.truth)
     names = chosen(truth, request.variables, request.truth)
     others = tuple(n for n in request.predictors if n not in names)
+    plane = truth.attrs.pop("plane", None)
+    if plane is not None:
+        check_plane(request, names, others)
     wanted = names if request.coarse else (*names, *chosen(truth, others, request.truth)) if others else names
     truth = with_times(one_level(truth, wanted, request), request.truth)
     if request.coarse:
         coarse = opened(Request(**{**vars(request), "region": None}), request.coarse)
+        if coarse.attrs.pop("plane", None) is not None:
+            raise FieldError(f"{request.coarse} lies on a map (y, x), and the truth does not: interpolate it to "
+                             "latitude and longitude, e.g. with cdo remapcon")  # fmt: skip
         chosen(coarse, (*names, *others), request.coarse)
         coarse = with_times(one_level(coarse, (*names, *others), request), request.coarse)
     n, notes = (
@@ -98,7 +122,11 @@ def source_of(request: Request) -> Source:
             "are the least; pass a larger region or a smaller factor"
         )
     truth = truth.isel({d: slice(truth.sizes[d] // n * n) for d in ("latitude", "longitude")})
-    grid = Grid.from_dataset(truth)
+    rows, columns = (slice(size // n * n) for size in before)
+    grid = Grid.from_dataset(truth) if plane is None else plane.crop(rows, columns)
+    if plane is not None:
+        kind = str(plane.mapping.get("grid_mapping_name", "")).replace("_", " ") or "of a projection that nobody says"
+        notes.append(f"The grid is that of a map ({kind}): patches of its rows and columns, areas of its cells.")
     if grid.shape != before:
         notes.append(f"{before[0]} x {before[1]} cells were cropped to {grid.shape[0]} x {grid.shape[1]}, whole "
                      f"blocks of "
@@ -108,10 +136,29 @@ def source_of(request: Request) -> Source:
 
         truth, coarse, said = match(truth, coarse, grid.coarsen(n), (*names, *others))
         notes += said
-    ground = ground_of_request(request, truth if not request.statics else None, grid, names)
+    ground = {} if plane else ground_of_request(request, None if request.statics else truth, grid, names)
     given = {name: coarse[name] for name in (*names, *others)} if request.coarse else {m: truth[m] for m in others}
     return Source(names, others, tuple(units_of(truth[m]) for m in names), grid, n, instants(truth, request.truth),
                   {m: truth[m] for m in names}, given, bool(request.coarse), ground, notes)  # fmt: skip
+
+
+def check_plane(request: Request, names: Sequence[str], others: Sequence[str]) -> None:
+    """Refuse what needs latitude and longitude as axes for a truth on a map.
+
+    Raises
+    ------
+    FieldError : several variables, predictors, statics, a coarse file, sequences or whole fields.
+    """
+    asked = {
+        "one variable at a time": len(names) > 1, "no --predictors": others, "no --statics": request.statics,
+        "no --coarse file": request.coarse, "no --frames": request.frames > 1, "patches (--patch)": request.patch == 0,
+    }  # fmt: skip
+    wrong = [text for text, found in asked.items() if found]
+    if wrong:
+        raise FieldError(
+            f"{request.truth} lies on a map (y, x), where training takes {wrong[0]}: change that, or interpolate it to "
+            "latitude and longitude, e.g. with cdo remapcon"
+        )
 
 
 def one_level(ds: xr.Dataset, names: Sequence[str], request: Request) -> xr.Dataset:

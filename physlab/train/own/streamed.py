@@ -19,7 +19,7 @@ from physlab.train.own.source import Source
 def wants_streaming(source: Source, request: Request) -> bool:
     """Whether the fields are lazy, whole, and too many for a quarter of the memory."""
     plain = len(source.variables) == 1 and not source.predictors and not source.given and request.frames == 1
-    if not plain or request.patch:
+    if not plain or request.patch or source.on_map:
         return False
     field = source.fine[source.variables[0]]
     size = 4.0 * len(source.time) * np.prod(source.grid.shape)

@@ -7,9 +7,11 @@ import csv
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import physlab
 from physlab.errors import PhysLabError
+from physlab.grid import Grid, coarsen
 from physlab.train.own.data import sample
 from physlab.train.own.methods import known_methods, method_of
 from physlab.train.own.request import Request
@@ -171,6 +173,66 @@ def test_what_is_interrupted_goes_on_to_the_same_weights(file, truth, written, t
     pairs = zip(whole.model.state_dict().values(), again.model.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert not list((tmp_path / "cache").rglob("*.pt"))
+
+
+@pytest.fixture(scope="module")
+def on_map(tmp_path_factory):
+    """Rain on a map in equal-area projection, 48 x 56 cells of 5 km, in a file."""
+    y, x = 3.0e6 + 5e3 * np.arange(48), 4.1e6 + 5e3 * np.arange(56)
+    rng, times = np.random.default_rng(0), 60
+    noise = rng.standard_normal((times, 3, 3))
+    waves = [np.cos(k * np.pi * np.arange(n) / n) for n in (48, 56) for k in (1, 3, 6)]
+    smooth = np.einsum("tab,ay,bx->tyx", noise, np.stack(waves[:3]), np.stack(waves[3:]))
+    values = np.maximum(smooth + 0.1 * rng.standard_normal((times, 48, 56)), 0)
+    ds = xr.Dataset({"tp": (("time", "y", "x"), values.astype("float32"),
+                            {"units": "kg m-2", "grid_mapping": "crs", "standard_name": "precipitation_amount"})},
+                    {"time": np.datetime64("2020-01-01", "ns") + np.arange(times) * np.timedelta64(12, "h"),
+                     "y": ("y", y, {"standard_name": "projection_y_coordinate", "units": "m"}),
+                     "x": ("x", x, {"standard_name": "projection_x_coordinate", "units": "m"})})  # fmt: skip
+    ds["crs"] = ((), 0, {"grid_mapping_name": "lambert_azimuthal_equal_area", "latitude_of_projection_origin": 52.0,
+                         "longitude_of_projection_origin": 10.0, "false_easting": 4321000.0,
+                         "false_northing": 3210000.0})  # fmt: skip
+    path = tmp_path_factory.mktemp("map") / "map.nc"
+    ds.to_netcdf(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(("name", "constraint"), [("linear", None), ("edsr", "mult")])
+def test_a_truth_on_a_map_is_cut_in_rows_and_columns(name, constraint, on_map, tmp_path) -> None:
+    result = trained(name, on_map, tmp_path / "out", variables=(), gap=24.0, constraint=constraint)
+    assert "map (lambert azimuthal equal area)" in " ".join(result.data.account) and not result.data.fixed
+    south, north, _, _ = result.data.place
+    assert 50.0 < south < 50.5 and 52.0 < north < 52.5
+    model = physlab.load_model(tmp_path / "out")
+    truth = physlab.open_dataset(on_map).isel(time=slice(0, 3))
+    grid = Grid.from_dataset(truth)
+    small = grid.coarsen(2)
+    coarse = xr.Dataset({"tp": (("time", "y", "x"), coarsen(truth["tp"].values, 2, grid.area_weights),
+                                {"units": "kg m-2", "grid_mapping": "crs"})},
+                        {**small.coordinates(), "time": truth["time"]})  # fmt: skip
+    fine = model.downscale(coarse)
+    assert fine["tp"].dims == ("time", "y", "x") and "crs" in fine.coords and fine.sizes["y"] == 48
+    if constraint:
+        again = coarsen(fine["tp"].values.astype(float), 2, Grid.from_dataset(fine).area_weights)
+        np.testing.assert_allclose(again, coarse["tp"], rtol=1e-4, atol=1e-5)
+        assert float(fine["tp"].min()) >= 0
+    else:
+        error = float(np.sqrt(((fine["tp"] - truth["tp"]) ** 2).mean()))
+        near = physlab.load_model("nearest-x2").downscale(coarse)
+        assert error < float(np.sqrt(((near["tp"].values - truth["tp"].values) ** 2).mean()))
+
+
+def test_what_a_map_cannot_be_asked_for(on_map, tmp_path) -> None:
+    for name, options, said in (
+        ("linear", {"patch": 0}, r"takes patches \(--patch\)"),
+        ("convgru", {"frames": 3}, "no --frames"),
+        ("linear", {"coarse": on_map}, "no --coarse file"),
+        ("linear", {"predictors": ("sp",)}, "no --predictors"),
+    ):
+        with pytest.raises(PhysLabError, match=said):
+            trained(name, on_map, tmp_path / "x", **{"variables": (), **options})
+    with pytest.raises(PhysLabError, match="lies on a map: train a network"):
+        trained("latent", on_map, tmp_path / "x", variables=())
 
 
 def test_names_that_people_use() -> None:
