@@ -77,7 +77,8 @@ def downscale(
     from physlab.data.guard import open_checked
     from physlab.data.writer import check_target, write_dataset
     from physlab.downscale.base import GriddedDownscaler
-    from physlab.downscale.steps import in_steps, takes_steps
+    from physlab.downscale.blocks import in_blocks, takes_blocks
+    from physlab.downscale.steps import in_steps
     from physlab.downscale.suited import suited
     from physlab.downscale.terrain import ground_of
     from physlab.train.devices import choose_device
@@ -102,10 +103,14 @@ def downscale(
         chosen = with_stations(
             chosen, coarse.load(), stations, learn, how, std, units, checks, heights, bool(orography), names, ground
         )
-    step_by_step = stations is None and takes_steps(chosen)
     with joined(cluster), Bar(model, 1) as bar:
-        given = in_steps(coarse, method.factor) if step_by_step else coarse
-        fine = chosen.downscale(given, statics=ground, members=members, seed=seed, progress=bar.share)
+        in_parts = stations is None and takes_blocks(chosen, coarse, members)
+        if in_parts:
+            fine = in_blocks(chosen, coarse, statics=ground, members=members, seed=seed)
+        else:
+            given = in_steps(coarse, method.factor) if stations is None and chosen.lazy else coarse
+            in_parts = given is not coarse
+            fine = chosen.downscale(given, statics=ground, members=members, seed=seed, progress=bar.share)
         if stations is not None:
             notes = [*notes, told_by(fine)]
         for line in notes:
@@ -123,7 +128,7 @@ def downscale(
         }  # fmt: skip
         tally = Tally(fine)
         write_dataset(
-            fine, output, zarr_format=zarr_format, belongs_to=belongs if given is not coarse else None,
+            fine, output, zarr_format=zarr_format, belongs_to=belongs if in_parts else None,
             progress=bar.share, seen=tally.see,
         )  # fmt: skip
     for line in tally.notes(method.factor):

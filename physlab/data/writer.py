@@ -139,24 +139,25 @@ def _each_block(
     seen: Seen | None,
 ) -> dict[str, list[str]]:
     """Compute and put what is not there yet; the labels of all blocks by variable."""
-    total, done = sum(map(len, plans.values())), 0
-    labels: dict[str, list[str]] = {}
+    wanted = [
+        (k / len(plan), number, name, f"{number}-{k}", block)
+        for number, (name, plan) in enumerate(plans.items())
+        for k, block in enumerate(plan.blocks())
+    ]
+    wanted.sort(key=lambda one: one[:2])  # blocks of one place together: a method may make several variables at once
+    labels: dict[str, list[str]] = {name: [] for name in plans}
     if progress is not None:
-        progress(0, total)
-    for number, (name, plan) in enumerate(plans.items()):
-        missing = [block for k, block in enumerate(plan.blocks()) if f"{number}-{k}" not in parts]
-        made = computed(ds[name].variable[block] for block in missing)
-        for k, block in enumerate(plan.blocks()):
-            label = f"{number}-{k}"
-            labels.setdefault(name, []).append(label)
-            if label not in parts:
-                values = np.ascontiguousarray(next(made))
-                if seen is not None:
-                    seen(name, values)
-                put(name, block, values, label)
-            done += 1
-            if progress is not None:
-                progress(done, total)
+        progress(0, len(wanted))
+    made = computed(ds[name].variable[block] for _, _, name, label, block in wanted if label not in parts)
+    for done, (_, _, name, label, block) in enumerate(wanted, 1):
+        labels[name].append(label)
+        if label not in parts:
+            values = np.ascontiguousarray(next(made))
+            if seen is not None:
+                seen(name, values)
+            put(name, block, values, label)
+        if progress is not None:
+            progress(done, len(wanted))
     return labels
 
 

@@ -84,6 +84,16 @@ class GriddedDownscaler:
     training_grid: Mapping = MappingProxyType({})
 
     @property
+    def lazy(self) -> bool:
+        """Whether fields in dask chunks stay lazy in :meth:`downscale`, each field being treated on its own."""
+        return False
+
+    @property
+    def gaps(self) -> bool:
+        """Whether cells without a value stay so; otherwise fields that have some are refused."""
+        return True
+
+    @property
     def spec(self) -> Spec:
         """What the method takes and gives, see :class:`physlab.registry.Spec`."""
         entry: Spec = getattr(type(self), "entry", None) or Spec(type(self).__name__, kind="downscaling")
@@ -205,6 +215,11 @@ def same_degrees(mine: np.ndarray, yours: np.ndarray, tolerance: float = 0.01) -
 
 class FieldDownscaler(GriddedDownscaler):
     """Base of the methods that treat each field on its own."""
+
+    @property
+    def lazy(self) -> bool:
+        """See :class:`GriddedDownscaler`; networks for sequences do not."""
+        return tuple(self.spec.frames) == (1, 1)
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., h, w) -> (..., h*N, w*N), physical units; `weights`: fine cell areas, broadcastable to (h*N, w*N)."""

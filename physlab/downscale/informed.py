@@ -100,6 +100,16 @@ class Informed(CNN):
         return made.unsqueeze(-3)
 
     @property
+    def lazy(self) -> bool:
+        """It takes several fields at once."""
+        return False
+
+    @property
+    def gaps(self) -> bool:
+        """Fields must have a value everywhere."""
+        return False
+
+    @property
     def noisy(self) -> bool:
         """Whether the network takes noise."""
         return (

@@ -14,7 +14,7 @@ from torch import Tensor
 from physlab.downscale.base import Cancel, FieldDownscaler, Progress
 from physlab.downscale.masks import masked, without_gaps
 from physlab.errors import Cancelled, FieldError
-from physlab.fields import to_dataset, to_tensor
+from physlab.fields import X, to_dataset, to_tensor
 from physlab.grid import Grid, ProjectedGrid
 
 
@@ -29,6 +29,22 @@ def windows(length: int, frames: tuple[int, int]) -> list[tuple[list[int], list[
         starts = [*range(0, length - given, given), length - given]
         return [(list(range(i, i + given)), list(range(i, i + given))) for i in starts]
     return [([i, i + 1], list(range(2 * i, 2 * i + made))) for i in range(length - 1)]
+
+
+def check_series(name: str, frames: tuple[int, int], coarse: xr.Dataset) -> np.ndarray:
+    """The steps in time of a series.
+
+    Raises
+    ------
+    FieldError : no time axis, fewer frames than the network takes, or uneven steps.
+    """
+    steps = np.diff(coarse["time"].values) if "time" in coarse.dims else np.array([])
+    if len(steps) < frames[0] - 1 or len(np.unique(steps)) != 1:
+        raise FieldError(
+            f"{name} needs at least {frames[0]} frames at even steps along 'time': found "
+            f"{coarse.sizes.get('time', 0)} frames and steps of {', '.join(map(str, np.unique(steps))) or 'none'}"
+        )
+    return steps
 
 
 def downscale_sequence(
@@ -46,12 +62,7 @@ def downscale_sequence(
     """
     coarse = model._dataset(coarse)
     given, made = model.spec.frames
-    steps = np.diff(coarse["time"].values) if "time" in coarse.dims else np.array([])
-    if len(steps) < given - 1 or len(np.unique(steps)) != 1:
-        raise FieldError(
-            f"{model.name} needs at least {given} frames at even steps along 'time': found "
-            f"{coarse.sizes.get('time', 0)} frames and steps of {', '.join(map(str, np.unique(steps))) or 'none'}"
-        )
+    steps = check_series(model.name, (given, made), coarse)
     grid = Grid.from_dataset(coarse)
     if isinstance(grid, ProjectedGrid):
         raise FieldError(
@@ -83,7 +94,7 @@ def downscale_sequence(
             fine = y.new_empty(length, *y.shape[1:]) if fine is None else fine
             fine[put] = y
         assert fine is not None  # there is a window
-        template = _with_times(da.transpose("time", ..., "latitude", "longitude"), length)
+        template = with_times(da.transpose("time", ..., "latitude", "longitude"), length)
         part = to_dataset(fine, template.to_dataset(name=name), str(name), grid=fine_grid)
         if missing is not None:
             before = np.arange(length) if given == made else np.arange(length) // 2
@@ -94,10 +105,10 @@ def downscale_sequence(
     return xr.merge(parts).assign_attrs({**coarse.attrs, "title": f"downscaled by {model.factor} with {model.name}"})
 
 
-def _with_times(da: xr.DataArray, length: int) -> xr.DataArray:
-    """The array on `length` even times between its first and last."""
+def with_times(da: X, length: int) -> X:
+    """A series on `length` even times between its first and last."""
     if da.sizes["time"] == length:
         return da
     first, step = da["time"].values[0], (da["time"].values[1] - da["time"].values[0]) / 2
     nearest = da.isel(time=np.arange(length) // 2)
-    return nearest.assign_coords(time=first + step * np.arange(length))
+    return nearest.assign_coords(time=("time", first + step * np.arange(length), da["time"].attrs))

@@ -154,6 +154,16 @@ class Statistical(FieldDownscaler):
         """Coarse fields that it is given besides the variable."""
         return tuple(self.card.get("predictors", ()))
 
+    @property
+    def lazy(self) -> bool:
+        """With predictors it takes several fields at once."""
+        return not self.predictors
+
+    @property
+    def gaps(self) -> bool:
+        """With predictors, fields must have a value everywhere."""
+        return not self.predictors
+
     def downscale(self, coarse: xr.DataArray | xr.Dataset, **options) -> xr.Dataset:
         """As for every method; with predictors the coarse data hold them, too."""
         if not self.predictors:

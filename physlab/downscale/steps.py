@@ -5,18 +5,12 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from physlab.downscale.base import Downscaler, FieldDownscaler
 from physlab.downscale.place import fields_of, space_of
 
 STEP = 16 << 20
 """Bytes of fine field in one step, at most about so many, but at least one field."""
 LARGEST = 16 * STEP
 """Chunks of a lazy input are kept as they are if what becomes of one is not larger than this."""
-
-
-def takes_steps(method: Downscaler) -> bool:
-    """Whether a method treats each field on its own, so that it may be given them one after the other."""
-    return isinstance(method, FieldDownscaler) and method.spec.frames == (1, 1)
 
 
 def in_steps(coarse: xr.Dataset, factor: int) -> xr.Dataset:
