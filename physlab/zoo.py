@@ -186,6 +186,7 @@ def kind_of(card: Mapping) -> str:
 
 def loaders() -> dict[str, Callable[[Path], Any]]:
     """Class on the card -> what opens the folder."""
+    from physlab.downscale.adjusters import Adjustment
     from physlab.downscale.informed import Informed
     from physlab.downscale.statistical import Statistical
     from physlab.nn.stored import Stored, subclasses
@@ -199,6 +200,7 @@ def loaders() -> dict[str, Callable[[Path], Any]]:
         "PhyDL": PhyDL.load,
         "Informed": Informed.load,
         **fitted,
+        **{kind.__name__: kind.load for kind in subclasses(Adjustment)},
         **{kind.__name__: kind.load for kind in subclasses(Stored)},
     }
 

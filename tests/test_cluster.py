@@ -14,7 +14,9 @@ import xarray as xr
 import physlab
 from physlab.cli import main
 from physlab.cluster import Runs, cluster, computed, present
+from physlab.data import sr_pairs
 from physlab.data.writer import write_dataset
+from physlab.downscale.regression import QuantileRegression
 from physlab.errors import PhysLabError
 
 
@@ -105,3 +107,21 @@ def test_commands_take_a_cluster(tmp_path, capsys):
     main(["benchmark", "continuous", *only])
     table = pd.read_csv(tmp_path / "continuous.csv")
     assert set(table["method"]) >= {"trilinear"}
+
+
+@pytest.mark.slow
+def test_fits_and_scores_on_a_cluster_are_the_same(tmp_path, capsys):
+    pytest.importorskip("distributed")
+    for name, more in (("a", []), ("b", ["--cluster", "local:2"])):
+        scored = ["tcw-x4-softmax-s0", "tcw-x4-softmax-s1", "--fields", "8", "--output", str(tmp_path / name), *more]
+        main(["evaluate", *scored])
+    tables = [pd.read_csv(tmp_path / name / "tcw-x4.csv") for name in ("a", "b")]
+    pd.testing.assert_frame_equal(*tables)
+    data = sr_pairs("tcw", 4)
+    settings = {"bands": 2, "points": 60, "components": 2, "levels": (0.25, 0.5, 0.75)}
+    alone = QuantileRegression(**settings).fit(data)
+    with cluster("local:2"):
+        other = QuantileRegression(**settings).fit(data)
+    assert alone.arrays.keys() == other.arrays.keys() and len({k.split("/")[0] for k in alone.arrays}) == 2
+    for name, values in alone.arrays.items():
+        np.testing.assert_array_equal(values, other.arrays[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Iterable
@@ -13,12 +14,13 @@ import pandas as pd
 import torch
 
 from physlab.benchmark.study import studies
+from physlab.cluster import Runs
 from physlab.data import sr_pairs
 from physlab.data.patches import SRData
 from physlab.downscale import FieldDownscaler
 from physlab.errors import PhysLabError
 from physlab.registry import Progress
-from physlab.train.evaluate import results_table
+from physlab.train.evaluate import evaluate, results_table
 from physlab.train.tables import summed_up
 from physlab.zoo import list_models, load_model
 
@@ -61,6 +63,7 @@ def benchmark(
     fields: int | None = None,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
+    client: Runs | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Score trained models anew on the data of their task.
 
@@ -72,6 +75,7 @@ def benchmark(
     fields : only the first ones of the split, for a quick look; None for all.
     device : where the networks compute; None for the CPU.
     progress : called with (models scored, models in all).
+    client : takes the models one by one instead of this process; its workers see the same folders.
 
     Returns
     -------
@@ -84,6 +88,7 @@ def benchmark(
     names, others = listed()
     tasks: dict[tuple[str, int], list] = {}
     mine: list[tuple[str, Any]] = []
+    runs: dict[int, Any] = {}
     for name in names if models is None else models:
         model = load_model(name, device)
         card = getattr(model, "card", None) or {}
@@ -95,6 +100,9 @@ def benchmark(
             kind = next((kinds[known] for known in (name, f"{name}-s0") if known in kinds), "baseline")
             raise PhysLabError(f"'{name}' is not scored here: {elsewhere(kind)}")
         tasks.setdefault((card["task"], card["factor"]), []).append(model)
+        if client is not None:
+            job = (str(name), card["task"], card["factor"], split, fields, device)
+            runs[id(model)] = client.submit(score_of, *job)
     if not tasks and not mine:
         raise PhysLabError("no checkpoint to score: name one (physlab list models), or score all with --all")
     total, done = sum(map(len, tasks.values())) + len(mine), itertools.count(1)
@@ -105,13 +113,34 @@ def benchmark(
 
     if progress is not None:
         progress(0, total)
-    tables = own_tables(mine, split, fields)
+    if client is not None and mine:
+        tables = client.submit(own_by_name, [name for name, _ in mine], split, fields).result()
+    else:
+        tables = own_tables(mine, split, fields)
     for _ in mine:
         step()
     for (task, factor), found in sorted(tasks.items(), key=lambda item: item[0]):
         data = first_of(sr_pairs(task, factor, splits=(split,)), fields)
-        tables[f"{task}-x{factor}"] = results_table(found, data, split, stored=False, progress=step)
+        tables[f"{task}-x{factor}"] = results_table(found, data, split, stored=False, progress=step,
+                                                   scores={k: run.result for k, run in runs.items()})  # fmt: skip
     return tables
+
+
+def score_of(
+    name: str, task: str, factor: int, split: str, fields: int | None, device: torch.device | str | None
+) -> dict[str, float]:
+    """The scores of one model, by its name: what a worker is given."""
+    return evaluate(load_model(name, device), _pairs(task, factor, split, fields), split)
+
+
+@functools.lru_cache(2)
+def _pairs(task: str, factor: int, split: str, fields: int | None) -> SRData:
+    return first_of(sr_pairs(task, factor, splits=(split,)), fields)
+
+
+def own_by_name(names: list[str], split: str, fields: int | None) -> dict[str, pd.DataFrame]:
+    """:func:`own_tables` of folders, on a worker."""
+    return own_tables([(name, load_model(name)) for name in names], split, fields)
 
 
 def own_tables(models: Iterable[tuple[str, Any]], split: str, fields: int | None) -> dict[str, pd.DataFrame]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import xarray as xr
@@ -19,6 +20,7 @@ import xarray as xr
 from physlab import cf
 from physlab.data.series import amount
 from physlab.downscale.by_xsdba import adjust_by_xsdba, mbcn_by_xsdba
+from physlab.downscale.kept import load_adjustment, save_adjustment
 from physlab.downscale.mapping import adjust_series
 from physlab.downscale.multivariate import ROTATIONS, reordered, rotations, transform
 from physlab.downscale.places import along_time, as_dataset, matched
@@ -79,6 +81,8 @@ class Adjustment:
             raise PhysLabError(f"{self.nodes} nodes, a span of {self.span} years: pass at least 2 and 0")
         self.observed: xr.Dataset | None = None
         self.modelled: xr.Dataset | None = None
+        self.given: tuple[xr.Dataset, xr.Dataset] | None = None
+        self.card: dict = {}
 
     @property
     def spec(self) -> Spec:
@@ -99,7 +103,7 @@ class Adjustment:
         FieldError : no variable or place in common, units that do not fit, no dates.
         """
         observed, modelled = (as_dataset(part) for part in (observed, modelled))
-        self.observed, self.modelled = matched(observed, modelled)
+        self.observed, self.modelled = self.given = matched(observed, modelled)
         for what, ds in (("observations", self.observed), ("model", self.modelled)):
             years = decimal_years(ds["time"])
             if not len(years) or np.ptp(years) < 1.9:
@@ -128,6 +132,20 @@ class Adjustment:
         return made.assign_attrs(
             {**model.attrs, "title": f"{model.attrs.get('title', 'model')}, adjusted by {self.name}"}
         )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write what was fitted, for :func:`physlab.load_model`; see :mod:`physlab.downscale.kept`."""
+        return save_adjustment(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """A fitted one.
+
+        Raises
+        ------
+        CheckpointError : missing or damaged files.
+        """
+        return cast(Self, load_adjustment(cls, folder))
 
     def ratio(self, da: xr.DataArray) -> bool:
         """Whether corrections of a variable are ratios."""

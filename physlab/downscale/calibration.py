@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from physlab import registry
+from physlab.downscale.adjusters import Adjustment
 from physlab.downscale.seasons import decimal_years
 from physlab.errors import PhysLabError
 
@@ -43,6 +44,19 @@ def adjusted(
     PhysLabError : an unknown method, option or period, no times in it.
     FieldError : see :meth:`physlab.downscale.adjusters.Adjustment.fit`.
     """
+    historical = model if historical is None else historical
+    return applied(calibrated(method, observed, historical, calibrate, variables, options), model, period)
+
+
+def calibrated(
+    method: str,
+    observed: xr.Dataset,
+    historical: xr.Dataset,
+    calibrate: tuple[str, str] | None = None,
+    variables: Sequence[str] = (),
+    options: Mapping[str, str] | None = None,
+) -> Adjustment:
+    """A method fitted to the calibration; parameters as in :func:`adjusted`."""
     known = {name: spec for name, spec in registry.specs("methods").items() if spec.kind == "adjustment"}
     if method not in known:
         raise PhysLabError(registry.unknown("method of adjustment", method, known))
@@ -56,12 +70,15 @@ def adjusted(
             f"the observations have no {', '.join(lacking)}: choose among {', '.join(map(str, observed.data_vars))}"
         )
     observed = observed[list(variables)] if variables else observed
-    historical = model if historical is None else historical
     first, last = calibrate or _common(observed, historical)
     past = [between(part, first, last, what) for part, what in ((observed, "observations"), (historical, "model"))]
-    adjuster.fit(*(_in_chunks(part, kind) for part in past))
+    return adjuster.fit(*(_in_chunks(part, kind) for part in past))
+
+
+def applied(adjuster: Adjustment, model: xr.Dataset, period: tuple[str, str] | None = None) -> xr.Dataset:
+    """A model, or a period of it, adjusted by what was fitted."""
     model = between(model, *period, "model") if period else model
-    return adjuster.adjust(_in_chunks(model, kind))
+    return adjuster.adjust(_in_chunks(model, type(adjuster)))
 
 
 def between(ds: xr.Dataset, first: str, last: str, what: str = "record") -> xr.Dataset:

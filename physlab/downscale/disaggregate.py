@@ -48,7 +48,7 @@ class Disaggregation(Adjustment):
 
     def fit(self, observed: xr.Dataset | xr.DataArray, modelled: xr.Dataset | xr.DataArray) -> Self:
         """Take the observations on a fine grid and the model on a coarse one, both in the calibration."""
-        fine, coarse = same_variables(as_dataset(observed), as_dataset(modelled))
+        fine, coarse = self.given = same_variables(as_dataset(observed), as_dataset(modelled))
         whole = Regrid.between(fine, coarse)
         self.region = whole.covered()
         coarse = coarse.isel(self.region)

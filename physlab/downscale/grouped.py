@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
+from physlab.cluster import Runs, present
 from physlab.downscale.layout import Layout
 from physlab.downscale.screening import invert, transform
 from physlab.downscale.statistical import Statistical, choose_points
@@ -32,6 +33,8 @@ class Grouped(Statistical):
     """
 
     takes_predictors: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
+    """Whether `_estimate` takes random numbers; if not, groups may be fitted side by side, with the same result."""
 
     per: str = "child"
     window: int = 3
@@ -55,19 +58,27 @@ class Grouped(Statistical):
         first, further = self._parts(coarse)
         x, y = transform(first, self.transform), transform(fine, self.transform)
         detail = y - refine(x, self.factor)
+        client = None if self.draws or self.layout.groups == 1 else present()
+        runs = {}
         for group in range(self.layout.groups):
             predictors, targets = self._matrix(x, further, group), self.layout.targets(detail, group)
             rows = choose_points(len(predictors), self.points, rng)
-            predictors, targets = predictors[rows], targets[rows]
-            mean = predictors.mean(0)
-            scale = predictors.std(0) if self.standard else np.ones_like(mean)
-            arrays = {"mean": mean, "scale": np.where(scale > 1e-12, scale, 1.0)}
-            if self.components:
-                pca = PCA(min(self.components, *targets.shape), svd_solver="full").fit(targets)
-                arrays |= {"centre": pca.mean_, "patterns": pca.components_}
-                targets = pca.transform(targets)
-            arrays |= self._estimate((predictors - mean) / arrays["scale"], targets, rng)
+            given = (predictors[rows], targets[rows], rng)
+            runs[group] = self._group(*given) if client is None else Runs(client).submit(self._group, *given)
+        for group, run in runs.items():
+            arrays = run if client is None else run.result()
             self.arrays |= {f"{group}/{key}": np.asarray(value) for key, value in arrays.items()}
+
+    def _group(self, predictors: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """What is learned of one group."""
+        mean = predictors.mean(0)
+        scale = predictors.std(0) if self.standard else np.ones_like(mean)
+        arrays = {"mean": mean, "scale": np.where(scale > 1e-12, scale, 1.0)}
+        if self.components:
+            pca = PCA(min(self.components, *targets.shape), svd_solver="full").fit(targets)
+            arrays |= {"centre": pca.mean_, "patterns": pca.components_}
+            targets = pca.transform(targets)
+        return arrays | self._estimate((predictors - mean) / arrays["scale"], targets, rng)
 
     def _fields(self, coarse: np.ndarray) -> np.ndarray:
         return self._assemble(coarse, lambda arrays, x: self._patterns(arrays, self._apply(arrays, x))[None])[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -109,6 +110,8 @@ class QuantileRegression(Stochastic, Grouped):
     penalty : weight of the sum of absolute coefficients.
     """
 
+    draws: ClassVar[bool] = False
+
     levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
     penalty: float = 0.0
 
@@ -199,6 +202,8 @@ class SupportVector(Grouped):
     cost : C of scikit-learn's SVR, for predictands divided by their common standard deviation.
     tube : errors below it are free, in the same unit.
     """
+
+    draws: ClassVar[bool] = False
 
     points: int = 1000
     cost: float = 10.0

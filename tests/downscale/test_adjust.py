@@ -273,6 +273,57 @@ def test_area_means_are_those_of_blocks():
     np.testing.assert_allclose(Regrid.between(fine, coarse).coarsen(x), blocks, rtol=1e-6)
 
 
+# --- folders ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("calendar", ["noleap", "standard"])
+@pytest.mark.parametrize("name", ["EQM", "DQM", "QDM", "MBCn", "BCSD"])
+def test_a_fitted_one_is_kept_in_a_folder(name, calendar, tmp_path):
+    """With gaps, stations by name, calendars and settings; what comes out is the same to the last bit."""
+    if name == "BCSD":
+        observed, model = grids(2, calendar)
+        model = model.rename(lat="latitude", lon="longitude")
+    else:
+        time = days(3, calendar)
+        observed = xr.merge([heat(285, 3, time, 1), rain(0.3, 2.0, time, 2)])
+        observed["tas"][5:9, 1] = np.nan
+        model = xr.merge([heat(280, 5, days(4, "360_day"), 3), rain(0.6, 3.0, days(4, "360_day"), 4)])
+    method = physlab.load_model(name)
+    method.seasons, method.nodes = "month", 20
+    with pytest.raises(PhysLabError, match="not fitted"):
+        method.save(tmp_path / "none")
+    wanted = method.fit(observed, model).adjust(model)
+    again = physlab.load_model(method.save(tmp_path / "kept"))
+    assert type(again) is type(method) and (again.seasons, again.nodes) == ("month", 20)
+    xr.testing.assert_identical(again.adjust(model), wanted)
+    (tmp_path / "kept" / "model.safetensors").write_bytes(b"spoiled")
+    with pytest.raises(PhysLabError, match="no adjustment in") as caught:
+        physlab.load_model(tmp_path / "kept")
+    assert "\n" not in str(caught.value)
+
+
+def test_commands_keep_and_apply_one(tmp_path, capsys):
+    time = days(4)
+    heat(285, 3, time, 1).to_netcdf(tmp_path / "o.nc")
+    heat(280, 5, time, 2).to_netcdf(tmp_path / "m.nc")
+    heat(282, 5, days(2, first=1990), 3).to_netcdf(tmp_path / "later.nc")
+    paths = {name: str(tmp_path / name) for name in ("o.nc", "m.nc", "later.nc", "a.nc", "b.nc", "c.nc", "one", "two")}
+    years = ["--calibrate", "1950", "1952"]
+    main(["adjust", "QDM", paths["later.nc"], paths["o.nc"], paths["a.nc"], "--historical", paths["m.nc"], *years,
+          "--keep", paths["one"]])  # fmt: skip
+    main(["fit", "QDM", paths["o.nc"], "--model", paths["m.nc"], "--output", paths["two"], *years])
+    for folder, made in (("one", "b.nc"), ("two", "c.nc")):
+        main(["adjust", paths[folder], paths["later.nc"], paths[made]])
+        with xr.open_dataset(paths["a.nc"]) as a, xr.open_dataset(paths[made]) as b:
+            np.testing.assert_array_equal(a["tas"], b["tas"])
+    for words, command in {
+        "is fitted: leave out --calibrate": ["adjust", paths["one"], paths["m.nc"], paths["a.nc"], *years],
+        "no folder of a fitted adjustment": ["adjust", "QDM", paths["m.nc"], paths["a.nc"]],
+        "fitted to two records": ["fit", "QDM", paths["o.nc"]],
+    }.items():
+        with pytest.raises(SystemExit):
+            main(command)
+        assert words in " ".join(capsys.readouterr().err.split())
+
+
 # --- words ------------------------------------------------------------------------------------------------------------
 def test_what_cannot_be_is_said_in_one_line(tmp_path):
     time = days(4)
