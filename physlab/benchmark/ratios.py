@@ -46,7 +46,7 @@ def waves(times: int, shape: tuple[int, int], seed: int = 0) -> xr.DataArray:
                         {"units": "kg m-2"})  # fmt: skip
 
 
-def streaming(times: int = 600, shape: tuple[int, int] = (128, 256), steps: int = 12, repeats: int = 5) -> dict:
+def streaming(times: int = 600, shape: tuple[int, int] = (128, 256), steps: int = 12, repeats: int = 20) -> dict:
     """Training steps of the compact network on fields in memory, and on the same fields read from a Zarr store.
 
     Parameters
@@ -86,7 +86,7 @@ def _steps(data: SRData, recipe: Recipe, settings: Settings, steps: int) -> Call
     return round_of
 
 
-def predicting(name: str, precision: str, repeats: int = 7) -> dict:
+def predicting(name: str, precision: str, repeats: int = 15) -> dict:
     """Fields predicted by a network that ships, and by the same network as torch lays it out, in single precision."""
     model = load_model(name, precision=precision)
     coarse = 10 + 20 * torch.rand(8, 1, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -103,7 +103,7 @@ def predicting(name: str, precision: str, repeats: int = 7) -> dict:
             "other_s": other, "settings": f"{size}, {torch.get_num_threads()} threads"}  # fmt: skip
 
 
-def sampling(denoiser: Mixture, calls: int, mixture: str, repeats: int = 3, seeds: int = SEEDS) -> dict:
+def sampling(denoiser: Mixture, calls: int, mixture: str, repeats: int = 5, seeds: int = SEEDS) -> dict:
     """Draws by Adams-Bashforth and by DDIM with the same number of calls: their time, and how far they are from right.
 
     Parameters
