@@ -47,7 +47,7 @@ def documented() -> list[str]:
 
 
 ALL = documented()
-SHORT = {"physlab fetch", "physlab train-latent"}  # named in a sentence, without what they need
+SHORT = {"physlab fetch", "physlab train", "physlab train-latent"}  # named in a sentence, without what they need
 MODULES = [c for c in ALL if c.startswith("python -m")]
 TARGETS = [c for c in ALL if c.startswith("make ")]
 VERBS = [c for c in ALL if c.startswith("physlab ") and not re.search(r"\b[A-Z]{3,}\b|\.\.\.", c)]

@@ -104,11 +104,12 @@ def downscale(
             chosen, coarse.load(), stations, learn, how, std, units, checks, heights, bool(orography), names, ground
         )
     with joined(cluster), Bar(model, 1) as bar:
-        in_parts = stations is None and takes_blocks(chosen, coarse, members)
-        if in_parts:
-            fine = in_blocks(chosen, coarse, statics=ground, members=members, seed=seed)
+        plain = chosen if stations is None and isinstance(chosen, GriddedDownscaler) else None
+        in_parts = plain is not None and takes_blocks(plain, coarse, members)
+        if plain is not None and in_parts:
+            fine = in_blocks(plain, coarse, statics=ground, members=members, seed=seed)
         else:
-            given = in_steps(coarse, method.factor) if stations is None and chosen.lazy else coarse
+            given = in_steps(coarse, method.factor) if plain is not None and plain.lazy else coarse
             in_parts = given is not coarse
             fine = chosen.downscale(given, statics=ground, members=members, seed=seed, progress=bar.share)
         if stations is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import xarray as xr
@@ -145,7 +145,7 @@ class Adjustment:
         ------
         CheckpointError : missing or damaged files.
         """
-        return cast(Self, load_adjustment(cls, folder))
+        return load_adjustment(cls, folder)
 
     def ratio(self, da: xr.DataArray) -> bool:
         """Whether corrections of a variable are ratios."""

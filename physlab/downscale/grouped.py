@@ -59,15 +59,22 @@ class Grouped(Statistical):
         x, y = transform(first, self.transform), transform(fine, self.transform)
         detail = y - refine(x, self.factor)
         client = None if self.draws or self.layout.groups == 1 else present()
-        runs = {}
-        for group in range(self.layout.groups):
-            predictors, targets = self._matrix(x, further, group), self.layout.targets(detail, group)
-            rows = choose_points(len(predictors), self.points, rng)
-            given = (predictors[rows], targets[rows], rng)
-            runs[group] = self._group(*given) if client is None else Runs(client).submit(self._group, *given)
-        for group, run in runs.items():
-            arrays = run if client is None else run.result()
+        given = ((group, self._given(x, further, detail, group, rng)) for group in range(self.layout.groups))
+        if client is None:
+            found = {group: self._group(*one, rng) for group, one in given}
+        else:
+            runs = {group: Runs(client).submit(self._group, *one, rng) for group, one in given}
+            found = {group: run.result() for group, run in runs.items()}
+        for group, arrays in found.items():
             self.arrays |= {f"{group}/{key}": np.asarray(value) for key, value in arrays.items()}
+
+    def _given(
+        self, x: np.ndarray, further: np.ndarray, detail: np.ndarray, group: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predictors and predictands that a group learns from."""
+        predictors, targets = self._matrix(x, further, group), self.layout.targets(detail, group)
+        rows = choose_points(len(predictors), self.points, rng)
+        return predictors[rows], targets[rows]
 
     def _group(self, predictors: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """What is learned of one group."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import cftime
 import numpy as np
@@ -20,16 +20,21 @@ import xarray as xr
 from physlab.errors import CheckpointError, PhysLabError
 from physlab.store import open_checkpoint, refusal, write_checkpoint
 
-if TYPE_CHECKING:
-    from physlab.downscale.adjusters import Adjustment
-
 SINCE = "microseconds since 1850-01-01"
 PARTS = ("observed", "modelled")
 LARGEST = 4 << 30
 """Bytes of a calibration that is kept."""
 
 
-def save_adjustment(method: Adjustment, folder: str | Path) -> Path:
+class Fitted(Protocol):
+    """What is kept: a dataclass of settings, with the records that it was fitted to."""
+
+    name: ClassVar[str]
+    given: tuple[xr.Dataset, xr.Dataset] | None
+    card: dict
+
+
+def save_adjustment(method: Fitted, folder: str | Path) -> Path:
     """Write the settings and the calibration of a fitted adjustment.
 
     Raises
@@ -47,7 +52,7 @@ def save_adjustment(method: Adjustment, folder: str | Path) -> Path:
         )
     card: dict[str, Any] = {
         "class": type(method).__name__, "name": method.name, "task": "adjustment",
-        "settings": {f.name: getattr(method, f.name) for f in dataclasses.fields(method)},
+        "settings": {f.name: getattr(method, f.name) for f in dataclasses.fields(method)},  # type: ignore[arg-type]
     }  # fmt: skip
     arrays: dict[str, np.ndarray] = {}
     for part, ds in zip(PARTS, method.given, strict=True):
@@ -59,7 +64,7 @@ def save_adjustment(method: Adjustment, folder: str | Path) -> Path:
     return write_checkpoint(folder, card, arrays)
 
 
-def load_adjustment(kind: type[Adjustment], folder: str | Path) -> Adjustment:
+def load_adjustment(kind: type, folder: str | Path) -> Any:
     """A fitted adjustment.
 
     Raises

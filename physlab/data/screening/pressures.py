@@ -44,8 +44,8 @@ def mistaken(
     else:
         ground = np.where(np.isfinite(surface), surface, height_of_pressure(own * scale))
         other = to_height(own, ground, np.zeros(len(own)), standard_temperature(ground), lapse)
-        at = np.where(np.isfinite(z), z, ground)
-        own = to_height(own, ground, at, standard_temperature(ground), lapse)
+        height = np.where(np.isfinite(z), z, ground)
+        own = to_height(own, ground, height, standard_temperature(ground), lapse)
     value = frame["value"].to_numpy(float)
     with np.errstate(invalid="ignore"):
         can_tell = rows & (np.abs(other - own) > APART * own)

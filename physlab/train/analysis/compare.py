@@ -171,7 +171,9 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     gain = control.scores[share] - mine.scores[share]
     first = (f"With {share:.0%} of the points observed {mine.name} leaves {mine.scores[share]:.3f} of the mean square "
              f"error of the background, the control without observations {control.scores[share]:.3f}: observations "
-             f"gave {gain:.3f}.")  # fmt: skip
+             f"{'gave' if gain >= 0 else 'took'} {abs(gain):.3f}.")  # fmt: skip
+    if mine.scores[share] > 1:
+        first += " The background itself is better."
     better = mine.scores[share] < best.scores[share]
     return [first, f"The best of the others is {best.name} with {best.scores[share]:.3f}: {mine.name} is "
             f"{'better' if better else 'not better'}."]  # fmt: skip

@@ -17,6 +17,9 @@ from physlab.train.own.data import OwnData
 from physlab.train.own.methods import Method
 from physlab.train.own.task import Task, Trained
 
+MOST = 500_000
+"""Coarse cells of patches that a statistical method learns from, at most about so many."""
+
 
 def fit(task: Task) -> Trained:
     """Fit and keep."""
@@ -47,6 +50,9 @@ def made(method: Method, data: OwnData, seed: int = 0) -> Statistical:
         settings |= {k: v for k, v in (("bands", 1), ("memory", False)) if k in known and not data.fixed}
         model = kind(**settings)
     model = replace(model, **dict(method.options))
+    cells = data.coarse["train"][:, 0].numel()
+    if not data.fixed and cells > MOST:  # of patches from anywhere more teach nothing new, and all would take gigabytes
+        model = replace(model, share=min(model.share, MOST / cells))
     taught = data
     if hasattr(model, "correct") and not data.consistent:
         taught = replace(data, coarse={k: means(data, k) for k in data.fine})
