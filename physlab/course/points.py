@@ -42,6 +42,16 @@ WORTH: dict[str, dict[str, Worth]] = {
         "mend-the-scaling": Worth(3, 25, "medium"),
         "ex-training-open": Worth(6, 90, "hard"),
     },
+    "probability": {
+        "predict-base-rate": Worth(1, 10, "easy"),
+        "predict-outside": Worth(1, 10, "easy"),
+        "gaussian-loss": Worth(2, 20, "easy"),
+        "count-ranks": Worth(3, 30, "medium"),
+        "staircase": Worth(3, 30, "medium"),
+        "divergence-of-bells": Worth(4, 45, "hard"),
+        "mend-the-bound": Worth(3, 30, "medium"),
+        "ex-probability-open": Worth(6, 90, "hard"),
+    },
     "conservation": {
         "predict-sign": Worth(1, 10, "easy"),
         "predict-afterwards": Worth(1, 10, "easy"),

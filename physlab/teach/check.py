@@ -106,7 +106,7 @@ def exercise(name: str, wants: str) -> Callable[[Grader], Grader]:
 
 
 ORDER = (
-    "preface", "atmosphere", "training", "conservation", "statistical", "cnn", "gan", "results", "phydl",
+    "preface", "atmosphere", "training", "probability", "conservation", "statistical", "cnn", "gan", "results", "phydl",
     "assimilation", "diffusion", "phyda", "latent",
 )  # fmt: skip
 """Chapters as the book has them; any other folder of :mod:`physlab.teach` comes behind."""
