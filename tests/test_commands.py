@@ -24,6 +24,7 @@ import xarray as xr
 
 import physlab
 from physlab import cli
+from physlab.benchmark import climate
 from physlab.data.observe import observe
 from physlab.fields import to_tensor
 from physlab.grid import Grid, coarsen
@@ -183,6 +184,7 @@ def test_command_runs(command: str, folder: Path, tmp_path, monkeypatch, capsys)
         pytest.skip("PHYSLAB_DATA is not set, and a test does not use the network")
     for long, short in REDUCED.items():
         command = command.replace(long, short)
+    monkeypatch.setattr(climate, "DRAWS", 20)
     made = [name for name in shlex.split(command) if re.search(r"\.(nc|onnx)$", name)][-1:]
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     for name in made:
