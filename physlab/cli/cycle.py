@@ -18,6 +18,7 @@ def cycle(
     every: int = 12,
     window: float = 6.0,
     seed: int = 0,
+    members: int = 20,
 ) -> None:
     """Analyse and forecast in turn: a method of data assimilation lives with the laboratory atmosphere.
 
@@ -27,7 +28,8 @@ def cycle(
     Args:
         truth: folder of a nature run: physlab simulate --output FOLDER --hourly 0 0.
         output: folder for backgrounds and analyses; a cycle that is found there is continued.
-        method: a trained method of `physlab list models` or a folder: 3d-var, phyda-s0, ...
+        method: a trained method of `physlab list models` or a folder: 3d-var, phyda-s0, ...; or one that lives with the
+            model: 4d-var (the gradient through 12 hours of it) or letkf (members that it carries).
         share: least and largest share of the grid points that are observed; each time draws between them.
         noise: of the observations, in units of the background error that the method knows.
         first: day of the truth that the cycle starts on.
@@ -35,16 +37,27 @@ def cycle(
         every: hours between analyses: 6, 12 or 24.
         window: hours over which the change of an analysis is added to the model.
         seed: of places and errors of the observations.
+        members: of letkf.
     """
     from physlab import load_model
     from physlab.assimilate import Learned
     from physlab.assimilate.global_cycle import GlobalCycle, run_cycle
     from physlab.train.progress import Bar
 
+    plan = GlobalCycle(share, noise, first, days, every, window, seed)
+    if method in ("4d-var", "letkf"):
+        from physlab.assimilate.global3d import GlobalVar3D
+        from physlab.assimilate.model_cycle import LETKFSettings, run_model_cycle
+
+        prior = load_model("3d-var")
+        assert isinstance(prior, GlobalVar3D)
+        settings = LETKFSettings(members=members) if method == "letkf" else None
+        with Bar(f"cycle with {method}", days * 24 // every) as bar:
+            print(run_model_cycle(plan, truth, output, method, prior, settings, progress=bar.share))
+        return
     chosen = load_model(method)
     if not isinstance(chosen, Learned):
         raise ValueError(f"{method} is no method for whole states of the globe: choose one of `physlab list models`, "
                          "such as 3d-var")  # fmt: skip
-    plan = GlobalCycle(share, noise, first, days, every, window, seed)
     with Bar(f"cycle with {method}", days * 24 // every) as bar:
         print(run_cycle(plan, truth, output, chosen, method, progress=bar.share))

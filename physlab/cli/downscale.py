@@ -60,7 +60,7 @@ def downscale(
         stations: what was measured, as CSV or NetCDF (see `physlab assimilate`), of one time or many: the fine field,
             or each member, is corrected by it. Block means that the method keeps stay kept. All is held in memory.
         learn: fine fields of the same grid and other times, whose truth teaches how large the errors of the method are
-            and how far they are alike; without it the members of an ensemble, or the stations themselves, have to say.
+            and how far they are alike; without it the stations themselves have to say.
         how: step, the best linear correction; guide, for latent diffusion: members drawn given the stations; both.
         std: of the errors of stations where the file has none, as in t2m=0.5, or one number; in SI units.
         units: of the stations where the file does not say, as in t2m=degC, or one for all.

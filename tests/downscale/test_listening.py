@@ -216,12 +216,17 @@ def test_members_are_corrected_by_their_own_covariance():
     truth = world(2)
     coarse, found = coarsened(truth, FACTOR), stations(truth)
     before = Noisy().downscale(coarse)["t2m"]
-    made = Listening(Noisy()).downscale(coarse, observations=found)
+    own = Listening(Noisy(), "members")
+    made = own.downscale(coarse, observations=found)
     assert dict(made.sizes) == {"member": 10, "time": 2, "latitude": 16, "longitude": 24}
     assert means_off(made["t2m"].mean("member"), coarse["t2m"]) < 1e-6 and "t2m_error" not in made
     gone = made["t2m"].var("member", ddof=1).mean() / before.var("member", ddof=1).mean()
     assert 0.1 < float(gone) < 0.95
-    assert made.identical(Listening(Noisy()).downscale(coarse, observations=found))
+    assert made.identical(own.downscale(coarse, observations=found))
+    fitted = Listening(Noisy()).downscale(coarse, observations=found)
+    assert means_off(fitted["t2m"].mean("member"), coarse["t2m"]) < 1e-6 and not fitted.identical(made)
+    with pytest.raises(PhysLabError, match="has no members"):
+        Listening(BicubicConstrained(FACTOR), "members").downscale(coarse, observations=found)
 
 
 def test_refusals():

@@ -72,13 +72,13 @@ def coarsened(ds: xr.Dataset, factor: int) -> xr.Dataset:
     """Area-weighted block means of all variables on (..., latitude, longitude)."""
     grid = Grid.from_dataset(ds)
     weights, low = torch.from_numpy(grid.area_weights[:, :1].copy()), grid.coarsen(factor)
-    made = {}
+    made: dict = {}
     for name, da in ds.data_vars.items():
         if {"latitude", "longitude"} <= set(da.dims):
             da = da.transpose(..., "latitude", "longitude")
             mean = coarsen(torch.from_numpy(np.asarray(da.values, dtype=np.float64)), factor, weights)
             made[name] = (da.dims, mean.numpy(), da.attrs)
-    coords = {"latitude": ("latitude", low.latitude, ds["latitude"].attrs),
+    coords: dict = {"latitude": ("latitude", low.latitude, ds["latitude"].attrs),
               "longitude": ("longitude", low.longitude, ds["longitude"].attrs)}  # fmt: skip
     coords |= {"time": ds["time"]} if "time" in ds.coords else {}
     return xr.Dataset(made, coords)
@@ -204,7 +204,8 @@ def innovations(
     """H, what is observed beyond the fields, and error variances, of at most so many times, evenly."""
     like = blank(Grid.from_dataset(fine), str(next(iter(fine.data_vars))))
     at = [t for t, found in enumerate(tables) if found is not None]
-    parts, same = [], {}
+    parts = []
+    same: dict[tuple[bytes, bytes], Interpolation] = {}
     for t in [at[k] for k in spaced(len(at), 24)]:
         found = tables[t]
         assert found is not None
@@ -217,7 +218,8 @@ def innovations(
 
 def network(grid: Grid, count: int, draw: np.random.Generator, name: str = "field") -> xr.Dataset:
     """Places drawn evenly over a grid, as a table without values."""
-    lat = np.rad2deg(np.arcsin(draw.uniform(*np.sin(np.deg2rad([grid.latitude.min(), grid.latitude.max()])), count)))
+    south, north = (float(np.sin(np.deg2rad(edge))) for edge in (grid.latitude.min(), grid.latitude.max()))
+    lat = np.rad2deg(np.arcsin(draw.uniform(south, north, count)))
     lon = draw.uniform(grid.longitude.min(), grid.longitude.max(), count)
     return table([name] * count, [np.nan] * count, lat, lon, np.zeros(count), np.ones(count))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -50,8 +50,9 @@ class Listening(Checked, GriddedDownscaler):
     ----------
     method : any Downscaler; an ensemble gets its members corrected, each with perturbed observations.
     errors : covariance of the method's errors on the fine grid, or one for each variable, as from
-        :func:`~physlab.downscale.listening.measure.measured`; None: that of the members of an ensemble, else a
-        stationary one that is fitted to what the stations say beyond the method.
+        :func:`~physlab.downscale.listening.measure.measured`; None: a stationary one that is fitted to what the
+        stations say beyond the method; "members": that of the members of each time, which wants many and good ones
+        (eight of the shipped latent diffusion, whose spread is half of their error, made the field worse).
     how : "step"; "guide", for :class:`~physlab.downscale.latent.LatentDownscaler`: each member is drawn given the
         observations; or "both": first the guide, then a step on what it has left.
     conserve : whether block means are kept; None: where the method keeps them. False for a coarse field that is no
@@ -63,7 +64,8 @@ class Listening(Checked, GriddedDownscaler):
     """
 
     def __init__(
-        self, method: Downscaler, errors: Errors | Mapping[str, Errors] | None = None, how: str = "step",
+        self, method: Downscaler, errors: Errors | Mapping[str, Errors] | Literal["members"] | None = None,
+        how: str = "step",
         conserve: bool | None = None,
     ) -> None:  # fmt: skip
         if choose("how", how, HOW) != "step" and not isinstance(method, LatentDownscaler):
@@ -193,6 +195,10 @@ class Listening(Checked, GriddedDownscaler):
         self, name: str, x: Tensor, tables: list, fine: xr.DataArray, blocks: Blocks, keeps: bool, grid: Grid
     ) -> Errors | None:
         """Of a variable; None: that of the members of each time."""
+        if self.errors == "members":
+            if fine.sizes.get("member", 1) < 2:
+                raise PhysLabError(f"{self.name} has no members: measure the errors of the method, or leave them out")
+            return None
         errors = self.errors.get(name) if isinstance(self.errors, Mapping) else self.errors
         if errors is not None:
             if errors.n != grid.shape[0] * grid.shape[1]:
@@ -201,8 +207,6 @@ class Listening(Checked, GriddedDownscaler):
                     "measure the errors on this grid"
                 )
             return sized(errors, x.mean(1) if "member" in fine.dims else x, tables, fine.to_dataset(name=name))
-        if "member" in fine.dims and fine.sizes["member"] > 1:
-            return None
         mean = x.mean(1) if "member" in fine.dims else x
         return fitted(mean, tables, fine.to_dataset(name=name), blocks, keeps)
 

@@ -1,0 +1,365 @@
+r"""Methods that live with the model: 4D-Var and an ensemble filter, in cycles of analysis and forecast.
+
+    physlab cycle truth-21 cycle-4d --method 4d-var
+    physlab cycle truth-21 cycle-en --method letkf --members 20
+
+Both see the same columns with the same errors as any other method of that cycle (the draw depends on the seed and the
+number of the cycle alone), in units of the background error that a checkpoint of 3D-Var holds, and leave the same
+files. Their analyses are states of the model: nothing is inserted, no update is spread over hours.
+
+4D-Var moves the start of the window, the time of the previous analysis, so that the trajectory from there passes the
+columns at its end. With v the control variable of 3D-Var's covariance U U^T, F the model and its diagnostics
+(:class:`physlab.simulate.window.Window`) and G its tangent,
+
+.. math:: J(v) = \tfrac12 |v|^2 + \tfrac1{2 r^2} |M (y - F(s U v))|^2 , \qquad
+          (I + s^2 U^T G^T M G U / r^2)\, \delta v = - \nabla J ,
+
+the incremental method (Courtier et al. 1994, Q. J. R. Meteorol. Soc. 120, 1367-1387) with one outer loop and conjugate
+gradients; s is the size of the errors of an analysis in units of those of a background. B follows the flow as
+:math:`G U U^T G^T`.
+
+The ensemble filter is the LETKF (Hunt et al. 2007, Physica D 230, 112-126) with members that the model carries from
+analysis to analysis. Observations of a column share their distance, so that their products are summed before points
+weigh them; the weights of a point mix the members' layers, not levels. Spread is relaxed towards that of the
+background (Whitaker and Hamill 2012, Mon. Weather Rev. 140, 3078-3089, eq. 2).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from physlab.assimilate.etkf import transform
+from physlab.assimilate.global3d import GlobalVar3D
+from physlab.assimilate.global_cycle import PIECE, GlobalCycle, _claim, open_truth
+from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
+from physlab.assimilate.minimise import conjugate_gradient
+from physlab.assimilate.statespace import Columns, observe_columns
+from physlab.data.writer import write_dataset
+from physlab.errors import Cancelled, PhysLabError
+from physlab.registry import Cancel, Progress
+from physlab.store import lock, recover
+
+METHODS = ("4d-var", "letkf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Var4DSettings:
+    """Settings of 4D-Var.
+
+    Attributes
+    ----------
+    size : s.  iterations, tolerance : of the inner loop.  floor : least error of an observation, in background errors.
+    """
+
+    size: float = 0.7
+    iterations: int = 20
+    tolerance: float = 0.03
+    floor: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class LETKFSettings:
+    """Settings of the ensemble filter.
+
+    Attributes
+    ----------
+    members : N.  radius : m, of the localisation (zero from twice this on).
+    relaxation : of the spread towards the background's, 0 to 1.  inflation : of the spread before the analysis.
+    floor : least error of an observation, in background errors.
+    size : of the first members' distances from their centre, in background errors.
+    """
+
+    members: int = 20
+    radius: float = 1.2e6
+    relaxation: float = 0.7
+    inflation: float = 1.03
+    floor: float = 0.1
+    size: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.members < 3:
+            raise PhysLabError(f"members is {self.members}: a filter needs at least 3")
+        if not 0 <= self.relaxation <= 1 or self.inflation < 1:
+            raise PhysLabError(
+                f"relaxation {self.relaxation:g} and inflation {self.inflation:g}: pass 0 to 1, and 1 or more"
+            )
+
+
+def minimise_window(window: Any, B: Any, innovation: Tensor, mask: Tensor, r: float, settings: Var4DSettings) -> Tensor:
+    """The increment at the start of a window, (C, H, W), in units of the window's error.
+
+    Parameters
+    ----------
+    window : with `tangent` and `adjoint` about zero.
+    B : with `root` and `transpose`.
+    innovation, mask : (C, H, W), what is seen at the end beyond the trajectory of the background, and where.
+    r : error of the observations.
+    """
+    zero, shape = np.zeros(window.shape), innovation.shape
+
+    def U(v: Tensor) -> Tensor:
+        return settings.size * B.root(v)
+
+    def forward(v: Tensor) -> Tensor:
+        return torch.from_numpy(np.array(window.tangent(zero, U(v).reshape(shape).numpy()))).double() * mask / r
+
+    def back(d: Tensor) -> Tensor:
+        x = torch.from_numpy(np.array(window.adjoint(zero, (d * mask / r).numpy()))).double()
+        return settings.size * B.transpose(x.flatten())
+
+    right = back(innovation.double() * mask / r)
+    v, _ = conjugate_gradient(lambda v: v + back(forward(v)), right, settings.iterations, settings.tolerance)
+    return U(v).reshape(shape)
+
+
+def weigh_members(seen: Tensor, columns: Columns, points: Tensor, settings: LETKFSettings, chunk: int = 1024) -> Tensor:
+    """Weights (points, N, N) of the LETKF: analysis members = mean + weights @ anomalies at each point.
+
+    Parameters
+    ----------
+    seen : (N, C, H, W) members in units of the background error, their mean being zero where it is compared: `columns`
+        hold the innovation of the mean.
+    columns : one time, see :class:`~physlab.assimilate.statespace.Columns`.
+    points : (H W, 2).
+    """
+    N = len(seen)
+    at = columns.mask[0, 0].flatten() > 0
+    if not bool(at.any()):
+        return torch.eye(N, dtype=torch.float64).expand(len(points), N, N)
+    r = float(columns.noise.clamp(min=settings.floor))
+    Z = settings.inflation * seen.double().flatten(2)[:, :, at] / r  # (N, C, columns)
+    d = columns.innovation[0].double().flatten(1)[:, at] / r
+    pairs = torch.einsum("ick,jck->kij", Z, Z).flatten(1)
+    shifts = torch.einsum("ick,ck->ki", Z, d)
+    made = []
+    for part in points.split(chunk):
+        taper = gaspari_cohn(sphere_distance(part, points[at]), settings.radius)
+        made.append(transform((taper @ pairs).unflatten(-1, (N, N)), (taper @ shifts)[..., None]))
+    return torch.cat(made)
+
+
+class LayerEnsemble:
+    """Members of the model as nodal fields of the layers, and back."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def fields(self, state: Any) -> dict[str, np.ndarray]:
+        """u, v, t, q of the layers and the logarithm of the surface pressure, (layers, latitude, longitude)."""
+        from physlab.simulate.insert import _nodal
+
+        u, v, t, q, sp = (np.asarray(x, np.float64) for x in _nodal(self.model)(state["dynamics"]))
+        made = {"u": u, "v": v, "t": t, "q": q, "p": np.log(sp)[None]}
+        return {name: x.swapaxes(-1, -2) for name, x in made.items()}
+
+    def moved(self, state: Any, change: dict[str, np.ndarray]) -> dict:
+        """A state plus changes of these fields."""
+        import jax.numpy as jnp
+        from dinosaur import spherical_harmonic
+
+        grid, s = self.model.coords.horizontal, state["dynamics"]
+        x = {name: jnp.asarray(c.swapaxes(-1, -2), s.vorticity.dtype) for name, c in change.items()}
+        wind = (x[name] / self.model.speed_unit for name in ("u", "v"))
+        vorticity, divergence = spherical_harmonic.uv_nodal_to_vor_div_modal(grid, *wind)
+        t, q, p = (grid.clip_wavenumbers(grid.to_modal(x[name])) for name in ("t", "q", "p"))
+        dynamics = s.replace(
+            vorticity=s.vorticity + vorticity, divergence=s.divergence + divergence,
+            temperature_variation=s.temperature_variation + t, log_surface_pressure=s.log_surface_pressure + p,
+            tracers={"q": s.tracers["q"] + q},
+        )  # fmt: skip
+        return {"dynamics": dynamics, "budget": self.model.empty_budget()}
+
+    def analyse(self, states: list, weights: Tensor, settings: LETKFSettings) -> list:
+        """States mixed by the weights of each point, their spread relaxed."""
+        fields = [self.fields(s) for s in states]
+        N = len(states)
+        new: list[dict[str, np.ndarray]] = [{} for _ in states]
+        for name in fields[0]:
+            x = torch.from_numpy(np.stack([f[name] for f in fields]))
+            shape = x.shape[2:]
+            mean = x.mean(0)
+            X = (settings.inflation * (x - mean)).flatten(2)  # (N, layers, points)
+            moved = torch.einsum("pij,jkp->ikp", weights, X)
+            centre = moved.mean(0)
+            away = moved - centre
+            before, after = ((a.square().sum(0) / (N - 1)).sqrt() for a in ((x - mean).flatten(2), away))
+            away = away * (1 + settings.relaxation * (before - after) / after.clamp(min=1e-12))
+            made = mean + (centre + away).unflatten(-1, shape)
+            for k in range(N):
+                new[k][name] = (made[k] - x[k]).numpy()
+        return [self.moved(s, c) for s, c in zip(states, new, strict=True)]
+
+
+def run_model_cycle(
+    cycle: GlobalCycle, truth: str | Path, output: str | Path, method: str, prior: GlobalVar3D,
+    settings: Var4DSettings | LETKFSettings | None = None, preset: str = "t42",
+    progress: Progress | None = None, cancel: Cancel | None = None,
+) -> Path:  # fmt: skip
+    """Make or continue a cycle of 4D-Var or the LETKF.
+
+    Parameters
+    ----------
+    truth, output : as for :func:`~physlab.assimilate.global_cycle.run_cycle`.
+    method : "4d-var" or "letkf".
+    prior : 3D-Var whose units, covariance and channels are taken.
+    settings : of the method; None for its defaults.
+
+    Returns
+    -------
+    The folder; the LETKF leaves `spread-*.nc` beside forecasts and analyses, the standard deviation of both's members.
+
+    Raises
+    ------
+    PhysLabError : another method, or see `run_cycle`.
+    """
+    if method not in METHODS:
+        raise PhysLabError(f"method {method!r}: a cycle with the model's own methods is one of {', '.join(METHODS)}")
+    output = Path(output).expanduser()
+    chosen = settings or (Var4DSettings() if method == "4d-var" else LETKFSettings())
+    known = f"{method} {dataclasses.asdict(chosen)}"
+    with lock(output, 0.0):
+        for left in ("cycle.json", "restart.npz"):
+            recover(output / left)
+        _claim(cycle, output, Path(truth).expanduser().resolve(), known)
+        return _ModelCycle(cycle, open_truth(truth), output, prior, chosen, preset).run(progress, cancel)
+
+
+class _ModelCycle:
+    """One cycle: where it stands, and what a step is."""
+
+    def __init__(self, cycle: GlobalCycle, truth: xr.Dataset, output: Path, prior: GlobalVar3D, settings, preset: str):
+        from physlab.simulate import diagnostics, nature
+
+        self.cycle, self.truth, self.output, self.prior, self.settings = cycle, truth, output, prior, settings
+        self.model, self.space, self.B = nature.atmosphere(preset), prior.space, prior.covariance
+        self.show = diagnostics.of(self.model)
+        self.error = self.space.error.flatten().double().numpy()
+        lat, lon = np.meshgrid(self.space.latitude, self.space.longitude, indexing="ij")
+        self.points = torch.from_numpy(np.stack([lat.ravel(), lon.ravel()], 1).astype(np.float64))
+        start = truth["time"].values[0] + np.timedelta64(24 * cycle.first, "h")
+        self.total = cycle.days * 24 // cycle.every
+        self.times = start + np.arange(self.total + 1) * np.timedelta64(cycle.every, "h")
+        if self.times[-1] > truth["time"].values[-1]:
+            raise PhysLabError(
+                f"the truth ends at {truth['time'].values[-1]}, the cycle at {self.times[-1]}: make it longer, or pass "
+                "fewer days"
+            )
+        self.members = settings.members if isinstance(settings, LETKFSettings) else 1
+
+    def dataset(self, state) -> xr.Dataset:
+        """What a state of the model shows."""
+        return self.show.dataset([self.show.state(state)], [self.times[0]]).isel(time=0, drop=True)
+
+    def tensor(self, ds: xr.Dataset) -> Tensor:
+        """(1, C, H, W), SI units."""
+        return self.space.tensor(ds.expand_dims("time"))
+
+    def window(self, state, hours: float):
+        """The model as a function of increments."""
+        from physlab.simulate.window import Window
+
+        return Window(self.model, state, hours, self.space.channels, self.error)
+
+    def first(self) -> list:
+        """States at the start: the truth in another atmosphere, members around it by draws of B."""
+        from physlab.simulate.insert import insert
+
+        other = self.model.advance(self.model.rest(self.cycle.seed + 1), 24 * 10)
+        centre = insert(self.model, other, self.truth.sel(time=self.times[0]))
+        if self.members == 1:
+            return [centre]
+        window, draw = self.window(centre, 0), torch.Generator().manual_seed(self.cycle.seed)
+        noise = torch.randn(self.members, self.B.controls, generator=draw)
+        drawn = self.settings.size * torch.stack([self.B.root(v).reshape(self.space.shape) for v in noise])
+        drawn = drawn - drawn.mean(0)
+        return [window.inserted(e.numpy()) for e in drawn]
+
+    def columns(self, number: int, background: Tensor, truth: Tensor) -> Columns:
+        """The same as in any cycle of this configuration."""
+        draw = torch.Generator().manual_seed(1_000_003 * (self.cycle.seed + 1) + number)
+        low, high = self.cycle.share
+        share = low + (high - low) * torch.rand(1, generator=draw)
+        return observe_columns((truth - background) / self.space.error, share, self.cycle.noise, self.space.area, draw)
+
+    def step(self, number: int, states: list) -> tuple[list, dict[str, xr.Dataset], Tensor]:
+        """States at the next analysis, what is kept of it, and where was observed."""
+        every = self.cycle.every
+        ahead = [self.model.advance(s, every) for s in states]
+        shown = [self.dataset(s) for s in ahead]
+        background = sum(shown[1:], shown[0]) / len(shown) if len(shown) > 1 else shown[0]
+        b, x = self.tensor(background), self.tensor(self.truth.sel(time=self.times[number + 1]))
+        columns = self.columns(number, b, x)
+        if self.members == 1:
+            mask = columns.mask[0].expand(self.space.shape).double()
+            r = float(columns.noise.clamp(min=self.settings.floor))
+            window = self.window(states[0], every)
+            e = minimise_window(window, self.B, columns.innovation[0], mask, r, self.settings)
+            new = [self.model.advance(window.inserted(e.numpy()), every)]
+            analysis, more = self.dataset(new[0]), {}
+        else:
+            seen = torch.cat([self.tensor(ds) for ds in shown])
+            weights = weigh_members((seen - seen.mean(0)) / self.space.error, columns, self.points, self.settings)
+            new = LayerEnsemble(self.model).analyse(ahead, weights, self.settings)
+            after = [self.dataset(s) for s in new]
+            analysis = sum(after[1:], after[0]) / len(after)
+            more = {"spread": xr.concat([spread_of(shown), spread_of(after)], "when").assign_coords(
+                when=["forecast", "analysis"])}  # fmt: skip
+        return new, {"forecasts": background, "analyses": analysis, **more}, columns.mask[0, 0]
+
+    def run(self, progress: Progress | None, cancel: Cancel | None) -> Path:
+        """All steps that are not there yet."""
+        from physlab.simulate.run import _load, _save
+
+        restart, done, states = self.output / "restart.npz", 0, []
+        if restart.exists():
+            for k in range(self.members):
+                one, told = _load(self.output / _named(k), lambda _: self.model.rest(0))
+                states.append(one)
+                done = told["cycle"]
+        else:
+            states = self.first()
+        kept: dict[str, list[xr.Dataset]] = {}
+        first = done
+        while done < self.total:
+            if cancel is not None and cancel():
+                raise Cancelled(f"the cycle was stopped after {first} of {self.total} analyses, which are kept")
+            states, parts, mask = self.step(done, states)
+            where = xr.DataArray(mask.numpy().astype(np.int8), dims=("latitude", "longitude"),
+                                 attrs={"long_name": "column was observed", "units": "1"})  # fmt: skip
+            parts["forecasts"] = parts["forecasts"].assign(observed=where)
+            for name, ds in parts.items():
+                if not all(bool(np.isfinite(da).all()) for da in ds.data_vars.values()):
+                    raise PhysLabError(
+                        f"the cycle became unstable at analysis {done}: pass smaller errors or a shorter cycle"
+                    )
+                kept.setdefault(name, []).append(ds.expand_dims(time=[self.times[done + 1]]))
+            done += 1
+            if progress is not None:
+                progress(done, self.total)
+            if done % PIECE == 0 or done == self.total:
+                for name, some in kept.items():
+                    write_dataset(xr.concat(some, "time"), self.output / f"{name}-{first:05d}.nc")
+                    some.clear()
+                for k in reversed(range(self.members)):  # the first one last: with it the restart is there
+                    _save(self.output / _named(k), states[k], {"cycle": done})
+                first = done
+        return self.output
+
+
+def _named(member: int) -> str:
+    """File of a member in the restart."""
+    return "restart.npz" if member == 0 else f"restart-{member:02d}.npz"
+
+
+def spread_of(members: list[xr.Dataset]) -> xr.Dataset:
+    """Standard deviation of members, in their units."""
+    both = xr.concat(members, "member")
+    made = both.std("member", ddof=1)
+    return made.assign({n: da.assign_attrs(units=both[n].attrs.get("units", "")) for n, da in made.data_vars.items()})
