@@ -20,5 +20,6 @@ from physlab.teach.latent.experiment import (
 from physlab.teach.latent.figures import draw_decoded, draw_law, draw_members, draw_spectra, draw_stored
 from physlab.teach.latent.law import TerrainFields, as_it_comes, diffusivities, explained, fit_words, invariances
 from physlab.teach.latent.scene import Scene, blank, compare, fine_power, networks, what_is_open
+from physlab.teach.latent.stations import draw_stations, stations_words
 from physlab.teach.latent.training import TINY, leak, train_tiny
 from physlab.teach.latent.weights import draw_steps, first_step, implied_penalty, steps_by_weight
