@@ -15,6 +15,7 @@ from __future__ import annotations
 from physlab.assimilate.adas import Adas
 from physlab.assimilate.balance import BalancedCovariance
 from physlab.assimilate.base import EnsembleMethod, Method
+from physlab.assimilate.columns import ColumnOI
 from physlab.assimilate.convcnp import ConvCNP
 from physlab.assimilate.corrector import Corrector
 from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sample_covariance
@@ -26,6 +27,7 @@ from physlab.assimilate.fnp import FNP
 from physlab.assimilate.global3d import GlobalVar3D
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.letkf import LETKF
+from physlab.assimilate.likelihood import Likelihood
 from physlab.assimilate.localisation import gaspari_cohn, plane_distance, ring_distance, sphere_distance
 from physlab.assimilate.observed import Observed
 from physlab.assimilate.optimal import OptimalInterpolation
@@ -49,6 +51,7 @@ __all__ = [
     "SLAM",
     "Adas",
     "BalancedCovariance",
+    "ColumnOI",
     "Columns",
     "ConvCNP",
     "Corrector",
@@ -61,6 +64,7 @@ __all__ = [
     "FieldMethod",
     "GlobalVar3D",
     "Learned",
+    "Likelihood",
     "Method",
     "Observed",
     "OptimalInterpolation",

@@ -31,6 +31,27 @@ NEEDS = (
     "; ".join(f"{name}: {said['needs']} ({said['data']})" for name, said in DECLARED.items() if said.get("needs")) + "."
 )
 
+
+def tasks(what: str, task: str) -> str:
+    """Name of the study of a task: those of one chapter share the name of their first, whose task has a name too.
+
+    Raises
+    ------
+    PhysLabError : the study has no such task.
+    """
+    from physlab.errors import PhysLabError
+
+    known = {"model-error": what} | {
+        name.removeprefix(f"{what}-"): name for name in DECLARED if name.startswith(f"{what}-")
+    }
+    if not task:
+        return what
+    if len(known) == 1 or task not in known:
+        words = f"choose one of {', '.join(known)}" if len(known) > 1 else "leave it out"
+        raise PhysLabError(f"{what} has no task {task!r}: {words}")
+    return known[task]
+
+
 if TYPE_CHECKING:
     Name = str
 else:
@@ -47,6 +68,7 @@ def benchmark(
     workers: int = 2,
     device: str = "auto",
     cluster: str = "",
+    task: str = "",
 ) -> None:
     """Compare all methods of a chapter on the same test fields; run it again to resume it.
 
@@ -65,12 +87,14 @@ def benchmark(
             is one); scores and times are made on the processor.
         cluster: gives the runs to a dask scheduler (tcp://HOST:8786, or its file) whose workers see the same folders,
             or to local:N processes; without it, `workers` processes here.
+        task: of assimilation: model-error (backgrounds that start from the truth, the default) or cycled (from
+            analyses, with what observations bring beside what is free of them).
     """
     from physlab.benchmark import studies
     from physlab.cluster import Runs
     from physlab.cluster import cluster as joined
 
-    study = studies()[what]
+    study = studies()[tasks(what, task)]
     with joined(cluster) as found:
         client = None if found is None else Runs(found)
         path = study.launch(

@@ -31,3 +31,4 @@ from physlab.teach.phyda.figures import (
     draw_specdiv,
     draw_temperatures,
 )
+from physlab.teach.phyda.worth import worth, worth_words

@@ -1,0 +1,122 @@
+r"""A likelihood for latent diffusion: what was observed guides the sampler through the decoder.
+
+The encoder of PhyDA gives the observations to the denoiser as features; nothing makes a member fit them. Here the
+latents :math:`z = c + \rho u` meet a Gaussian likelihood,
+
+.. math:: p(d\,|\,u) = N\big(d;\ H G(c + \rho u),\ r^2 + \lambda\big) ,
+
+with the decoder G, observation errors of variance :math:`r^2` and what the autoencoder loses of each channel,
+:math:`\lambda`, as in VAE-Var. The denoiser is guided by moment matching (:class:`~physlab.diffusion.MMPS`): exact
+where the prior is Gaussian and the decoder linear, so that the draws are then those of the Kalman filter.
+
+The prior is, by choice, that of the **background** alone (the encoder sees no column; Bayes' rule to the letter), or
+what the encoder made of the columns, the **posterior**, which then count twice: for networks that make little of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from physlab.assimilate.latent import SAMPLERS, LatentDiffusion
+from physlab.assimilate.learned import Cancel, Learned, Progress, on_grid
+from physlab.assimilate.statespace import Columns, StateSpace
+from physlab.diffusion import MMPS
+from physlab.errors import PhysLabError
+from physlab.nn.parts import choose
+from physlab.nn.stored import subclasses
+
+PRIORS = ("background", "posterior")
+
+
+class Likelihood(Learned):
+    """A method of latent diffusion with a likelihood, made by :meth:`of`.
+
+    Parameters
+    ----------
+    first : class and arguments of the method, as JSON holds them.
+    prior : "background" or "posterior", see the module docstring.
+    sampler, steps : "heun", "pc" or "adams", and how many steps it takes.
+    iterations : of the solver in each step, see :class:`~physlab.diffusion.MMPS`.
+    floor : least standard deviation of the observation errors, in units of the background error.
+
+    Attributes
+    ----------
+    lost : (C, 1, 1) mean square of what the autoencoder loses.
+    """
+
+    ensemble = True
+    lost: Tensor
+
+    def __init__(
+        self, space: StateSpace, first: Mapping, prior: str = "background", sampler: str = "adams", steps: int = 8,
+        iterations: int = 4, floor: float = 0.1,
+    ) -> None:  # fmt: skip
+        super().__init__(space, first=dict(first), prior=prior, sampler=sampler, steps=steps, iterations=iterations,
+                         floor=floor)  # fmt: skip
+        choose("prior", prior, PRIORS)
+        choose("sampler", sampler, tuple(SAMPLERS))
+        if not floor > 0:
+            raise PhysLabError(f"floor is {floor}: observations need an error above 0, such as 0.1")
+        kinds = {kind.__name__: kind for kind in subclasses(LatentDiffusion)}
+        self.first: LatentDiffusion = kinds[first["class"]](space, **first["arguments"])
+        self.register_buffer("lost", torch.zeros(space.shape[0], 1, 1))
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, method: Learned, increment: Tensor, **options) -> Likelihood:
+        """Of a trained method.
+
+        Parameters
+        ----------
+        increment : (N, C, H, W) of a validation block, of which is measured what the autoencoder loses.
+        options : of the constructor.
+
+        Raises
+        ------
+        PhysLabError : a method that is no latent diffusion.
+        """
+        if not isinstance(method, LatentDiffusion):
+            raise PhysLabError(f"{type(method).__name__} draws no latents: a likelihood takes phyda or slam")
+        guided = cls(method.space, {"class": type(method).__name__, "arguments": method.arguments}, **options)
+        guided.first = method
+        parts = [(method.vae(e) - e).square().mul(method.space.area).mean((2, 3)) for e in increment.split(8)]
+        guided.lost.copy_(torch.cat(parts).mean(0)[:, None, None])
+        guided.card = {"samples": len(increment)}
+        return on_grid(guided).eval()
+
+    @torch.no_grad()
+    def increments(
+        self, background: Tensor, columns: Columns, members: int = 1, generator: torch.Generator | None = None,
+        progress: Progress | None = None, cancel: Cancel | None = None,
+    ) -> Tensor:  # fmt: skip
+        self.check_members(members)
+        own, first, made, count = self.arguments, self.first, [], len(background)
+        for k in range(count):
+            one = columns[k : k + 1]
+            told = one
+            if own["prior"] == "background":
+                told = Columns(torch.zeros_like(one.innovation), torch.zeros_like(one.mask), one.noise)
+            centre, features = (x.expand(members, -1, -1, -1) for x in first.given(background[k : k + 1], told))
+            denoiser = self.guided(one, centre)
+            sampler = SAMPLERS[own["sampler"]](denoiser, steps=own["steps"])
+            tell = None if progress is None else lambda j, n, _, k=k: progress(k * n + j, count * n)
+            u = sampler(centre.shape, generator, features, progress=tell, cancel=cancel, device=centre.device)
+            made.append(first.vae.decode(centre + first.rho * u, self.space.shape[1:]))
+        return torch.stack(made)
+
+    def guided(self, columns: Columns, centre: Tensor):
+        """The denoiser of the draws (M, ...) about a centre that knows the columns of one state."""
+        first, seen = self.first, columns.mask[0, 0] > 0
+        if not bool(seen.any()):
+            return first.denoiser
+        r = columns.noise[0].clamp(min=self.arguments["floor"])
+
+        def see(u: Tensor) -> Tensor:
+            return first.vae.decode(centre + first.rho * u, self.space.shape[1:])[:, :, seen].flatten(1)
+
+        variance = (r.square() + self.lost[..., 0]).expand(-1, int(seen.sum())).flatten()
+        d = columns.innovation[0][:, seen].flatten()
+        return MMPS(first.denoiser, d, see, variance, iterations=self.arguments["iterations"])

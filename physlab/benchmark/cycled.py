@@ -1,0 +1,462 @@
+"""The benchmark of data assimilation in a cycle: backgrounds whose errors depend on what was observed before.
+
+    physlab simulate --output truth-21 --seed 21 --days 130 --no-forecasts --hourly 0 0
+    physlab cycle truth-21 cycled/cycle-21-0 --days 129 --seed 0
+    physlab cycle truth-21 cycled/cycle-21-1 --days 129 --seed 1
+    physlab benchmark assimilation --task cycled --data cycled --output benchmark
+
+In the other table (:mod:`physlab.benchmark.assimilation`, the task model-error) a forecast starts from the truth: its
+errors are those of the model, and a network reads most of them off the background. Here it starts from an analysis.
+Every row has its control, the same method without any observation, and beside all stands a network that never sees one
+(the background corrector). What is ranked is what observations bring, on the same states and stations for all.
+
+Days at the end are the test, those before the validation, with gaps; all cycles in the folder are used. Learned methods
+see as many samples as each other (an autoencoder counts), keep the weights that validate best, and get the same outer
+step: 3D-Var of what they have left, with the covariance of their errors on the validation block.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from physlab.assimilate import (
+    FNP,
+    Adas,
+    ColumnOI,
+    ConvCNP,
+    Corrector,
+    GlobalVar3D,
+    Learned,
+    Likelihood,
+    OuterStep,
+    PhyDA,
+    StaticLETKF,
+    VAEVar,
+)  # fmt: skip
+from physlab.assimilate.global_cycle import open_truth
+from physlab.assimilate.latent import LatentDiffusion
+from physlab.assimilate.statespace import Columns, observe_columns
+from physlab.benchmark.assimilation import checkpoint
+from physlab.benchmark.study import Context, Run, Study, presets
+from physlab.benchmark.table import By
+from physlab.data.pairs import open_pairs
+from physlab.errors import PhysLabError
+from physlab.score.analysis import analysis_scores
+from physlab.score.paired import block_bootstrap
+from physlab.store import parse_card
+from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained
+from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.state import state_file
+
+FIRST, GAP, VALIDATION, TEST = 5, 3, 8, 16  # days: left out at the start, between the blocks, and the blocks' lengths
+BLOCK = 2.0  # days of a block of the bootstrap
+MAIN = (0.02, 0.25)  # share of the grid points, noise over background error
+SETTINGS = (MAIN, (0.1, 0.25), (0.005, 0.25))
+THIN = 4  # other settings than the main one: every so many states
+MEMBERS = 2
+SEEDS = (0, 1, 2)
+STEPS = 240
+SCORES = (
+    "mse", "mse_member", "crps", "spread_skill", "specdiv", "specdiv_eddy", "rmse_z500", "rmse_t850", "rmse_u500",
+    "rmse_q700", "residual_geostrophic", "stations",
+)  # fmt: skip
+COLUMNS = (
+    "model", "seed", "share", "noise", "observed", "draw", "day", *SCORES, "members", "s", "samples", "parameters",
+)  # fmt: skip
+OUTER = " + outer step"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the table.
+
+    Attributes
+    ----------
+    make : the method of a state space, or of what the row builds on; None for the background.
+    steps : of its training; 0 where nothing is trained.
+    tried : arguments of which validation chooses.
+    base : the row whose method or autoencoder it takes.
+    fixed : nothing is random.
+    """
+
+    make: Callable | None = None
+    steps: int = 0
+    tried: tuple[dict, ...] = ({},)
+    base: str = ""
+    fixed: bool = False
+
+
+AUTOENCODER = "VAE-Var"
+ENTRIES: dict[str, Entry] = {
+    "background": Entry(fixed=True),
+    "background corrector": Entry(Corrector, STEPS),
+    "OI": Entry(ColumnOI, tried=tuple({"radius": r} for r in (4e5, 6e5, 9e5, 1.3e6)), fixed=True),
+    "3D-Var": Entry(GlobalVar3D.from_increments, tried=({"bias": 0.0}, {"bias": 0.7}), fixed=True),
+    "LETKF": Entry(
+        StaticLETKF.from_increments, fixed=True,
+        tried=tuple({"radius": r, "floor": f} for r in (5e5, 8e5) for f in (0.25, 0.4)),
+    ),
+    AUTOENCODER: Entry(VAEVar, STEPS // 3),
+    "Adas": Entry(Adas, STEPS),
+    "ConvCNP": Entry(ConvCNP, STEPS),
+    "FNP": Entry(FNP, STEPS),
+    "PhyDA": Entry(PhyDA, STEPS - STEPS // 3, base=AUTOENCODER),
+    "PhyDA, likelihood": Entry(Likelihood.of, tried=tuple({"prior": p} for p in ("background", "posterior")),
+                               base="PhyDA"),
+    **{name + OUTER: Entry(OuterStep.after, base=name)
+       for name in ("background corrector", "Adas", "ConvCNP", "FNP", "PhyDA")},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Pairs of one split, and when and in which cycle they were; `days` are those of the truth."""
+
+    pairs: Pairs
+    draws: list[str] = field(repr=False)
+    days: np.ndarray = field(repr=False)
+
+
+def cycles_of(data: str) -> list[Path]:
+    """The cycles of a folder.
+
+    Raises
+    ------
+    PhysLabError : there are none.
+    """
+    found = sorted(path.parent for path in Path(data).glob("*/cycle.json"))
+    if not found:
+        raise PhysLabError(
+            f"{data} holds no cycles: make a truth by `physlab simulate --output truth-21 --seed 21 --days 130 "
+            f"--no-forecasts --hourly 0 0`, then `physlab cycle truth-21 {data}/cycle-21-0 --days 129`"
+        )
+    return found
+
+
+def days_of(data: str) -> dict[str, tuple[float, float]]:
+    """First and last (exclusive) day of the truth of each split.
+
+    Raises
+    ------
+    PhysLabError : cycles that are too short.
+    """
+    end = min(parse_card(cycle / "cycle.json")["days"] for cycle in cycles_of(data))
+    test = (end - TEST, end + 1)
+    val = (test[0] - GAP - VALIDATION, test[0] - GAP)
+    train = (FIRST, val[0] - GAP)
+    if train[1] <= train[0]:
+        raise PhysLabError(
+            f"the cycles in {data} are {end} days long: training, validation and test with gaps take more than "
+            f"{FIRST + 2 * GAP + VALIDATION + TEST}"
+        )
+    return {"train": train, "val": val, "test": test}
+
+
+@functools.lru_cache(maxsize=4)
+def block_of(data: str, output: str, split: str) -> Block:
+    """A split of all cycles; its pairs are written beside the table, in half precision."""
+    days, draws, at = days_of(data)[split], [], []
+    for cycle in cycles_of(data):
+        truth, _ = open_pairs(cycle, days)
+        start = open_truth(parse_card(cycle / "cycle.json")["truth"]).time.values[0]
+        own = (truth.time.values - start) / np.timedelta64(1, "D")
+        draws += [cycle.name] * len(own)
+        at += own.round(4).tolist()
+    path = Path(output) / f"cycled-{split}.safetensors"
+    if path.exists():
+        pairs = Pairs.load(path)
+        if len(pairs) != len(at):
+            raise PhysLabError(f"{path} holds {len(pairs)} pairs, {data} now {len(at)}: choose another output folder")
+        return Block(pairs, draws, np.array(at))
+    space = None if split == "train" else block_of(data, output, "train").pairs.space
+    pairs = Pairs.read([(cycle, days) for cycle in cycles_of(data)], space)
+    pairs.save(path)
+    return Block(pairs, draws, np.array(at))
+
+
+# --- the methods ------------------------------------------------------------------------------------------------------
+def trained(run: Run, context: Context) -> Learned | None:
+    """The method of a run: from its folder, or trained, estimated and tuned now."""
+    entry = ENTRIES[run.model]
+    if entry.make is None:
+        return None
+    path = checkpoint(context.output, run.model.replace(" + ", " "), run.seed)
+    if path.exists():
+        return settled(Learned.load(path))
+    train, val = (block_of(context.data, context.output, split).pairs for split in ("train", "val"))
+    base = trained(Run(entry.base, run.seed), context) if entry.base else None
+    if entry.steps:
+        method = learned(run, entry, train, val, base, context)
+    elif base is not None:
+        make = functools.partial(after_base, base, entry, val)
+        method = best(make, entry.tried, val)
+        method.card |= {"samples": base.card.get("samples_seen", 0), "train_s": base.card.get("train_s", 0.0)}
+        method.card["samples_seen"] = method.card["samples"]
+    else:
+        given = (train.increment.float(), train.space) if entry.make is not ColumnOI else (train.space,)
+        method = best(lambda **options: entry.make(*given, **options), entry.tried, val)  # type: ignore[misc]
+    method.card |= {"task": "cycled", "seed": run.seed, "commit": commit(), "versions": versions()}
+    method.save(path)
+    return settled(method.to("cpu").eval())
+
+
+def settled(method: Learned) -> Learned:
+    """With the sampler that all draws of the table are made by."""
+    for part in (method, getattr(method, "first", None)):
+        if isinstance(part, LatentDiffusion):
+            part.sampler, part.steps = "adams", 16
+    return method
+
+
+def after_base(base: Learned, entry: Entry, val: Pairs, **options) -> Learned:
+    """What is built on a trained method: a likelihood, or the outer step."""
+    if entry.make is not None and getattr(entry.make, "__self__", None) is Likelihood:
+        return Likelihood.of(base, val.increment.float(), **options)
+    share, noise = MAIN
+    return OuterStep.after(base, val.background.float(), val.increment.float(), share, noise, MEMBERS, **options)
+
+
+def learned(run: Run, entry: Entry, train: Pairs, val: Pairs, base: Learned | None, context: Context) -> Learned:
+    """Trained with the weights that validate best; what is interrupted goes on."""
+    method = untrained(entry.make, train, run.seed or 0, base, context.device)  # type: ignore[arg-type]
+    settings = replace(AssimilationSettings(steps=entry.steps, patience=1000), **context.changes)
+    path = checkpoint(context.output, run.model, run.seed)
+    known = state_file(path.name, path)
+    report = train_assimilator(method, train, settings, run.seed or 0, state=known, held_out=_held_out(val))
+    seen = settings.steps * settings.batch + (base.card.get("samples_seen", 0) if base is not None else 0)
+    before = base.card.get("train_s", 0.0) if base is not None else 0.0
+    method.card |= {"samples_seen": seen, "train_s": report.wall_time_s + before, "history": report.history,
+                    "best_step": report.best_step, "device": device_name(method.area.device)}  # fmt: skip
+    return method
+
+
+def _held_out(val: Pairs) -> Callable[[Learned], float]:
+    """The loss of a method over the validation block, with the same stations and noise each time."""
+    share, noise = MAIN
+
+    @torch.no_grad()
+    def loss(method: Learned) -> float:
+        draw, found = torch.Generator().manual_seed(0), []
+        for k in range(0, len(val), 8):
+            background, increment = (x.to(method.area.device) for x in val.take(slice(k, k + 8)))
+            columns = observe_columns(increment, share, noise, val.space.area, draw)
+            found.append(float(method.loss(background, increment, columns, draw)) * len(increment))
+        return sum(found) / len(val)
+
+    return loss
+
+
+def best(make: Callable[..., Learned], tried: Iterable[dict], val: Pairs) -> Learned:
+    """The method of the arguments with the least square error on validation states."""
+    made = [(options, make(**options)) for options in tried]
+    if len(made) == 1:
+        return made[0][1]
+    every = Pairs(val.space, val.background[::THIN], val.increment[::THIN])
+    errors = []
+    for _, method in made:  # a centre that is known needs no members
+        members = MEMBERS if method.ensemble and not method.centred else 1
+        errors.append(np.mean([row["mse"] for row in score(method, every, *MAIN, members=members)]))
+    method = made[int(np.argmin(errors))][1]
+    method.card["validation"] = [{**options, "mse": float(e)} for (options, _), e in zip(made, errors, strict=True)]
+    return method
+
+
+# --- the scores -------------------------------------------------------------------------------------------------------
+@torch.no_grad()
+def score(
+    method: Learned | None, pairs: Pairs, share: float, noise: float, observed: bool = True, members: int = MEMBERS,
+    states: Iterable[int] | None = None,
+) -> list[dict[str, float]]:  # fmt: skip
+    """Scores of each state; the stations depend on the number of the state and the setting alone.
+
+    Parameters
+    ----------
+    observed : False for the control: the same without any observation.
+    states : their numbers, None for all.
+    """
+    space, rows = pairs.space, []
+    count = members if method is not None and method.ensemble else 1
+    for k in range(len(pairs)) if states is None else states:
+        background, increment = pairs.take(slice(k, k + 1))
+        draw = torch.Generator().manual_seed(1_000_003 * k + round(1e5 * share) + round(10 * noise))
+        columns = observe_columns(increment, share, noise, space.area, draw)
+        seen = columns.mask.bool().expand_as(increment)
+        if not observed:
+            columns = Columns(torch.zeros_like(columns.innovation), torch.zeros_like(columns.mask), columns.noise)
+        begun = time.perf_counter()
+        made = torch.zeros(1, *increment.shape)
+        if method is not None:
+            made = method.increments(background, columns, count, draw).detach()
+        seconds = time.perf_counter() - begun
+        left = (increment - made.mean(1))[seen].square().mean() / increment[seen].square().mean()
+        base = space.mean + space.std * background[0]
+        analysis, centred = base + space.error * made[0], False
+        if method is not None:
+            analysis, centred = method.bounded(analysis), count > 1 and method.centred
+        found = analysis_scores(analysis, base + space.error * increment[0], space, centred)
+        rows.append({**found, "stations": float(left), "members": count, "s": seconds})
+    return rows
+
+
+def one(run: Run, context: Context) -> list[dict]:
+    """A run, trained if need be: every state of the main setting with and without observations, fewer of the others."""
+    method, block = trained(run, context), block_of(context.data, context.output, context.split)
+    cost = {"samples": 0, "parameters": 0}
+    if method is not None:
+        count = sum(p.numel() for p in method.parameters())
+        cost = {"samples": method.card.get("samples_seen", 0), "parameters": count}
+    rows = []
+    for share, noise in SETTINGS:
+        states = range(0, len(block.pairs), 1 if (share, noise) == MAIN else THIN)
+        for observed in (True, False) if (share, noise) == MAIN else (True,):
+            found = score(method, block.pairs, share, noise, observed, MEMBERS, states)
+            rows += [{"model": run.model, "seed": run.seed, "share": share, "noise": noise, "observed": int(observed),
+                      "draw": block.draws[k], "day": block.days[k], **cost, **row}
+                     for k, row in zip(states, found, strict=True)]  # fmt: skip
+    return rows
+
+
+# --- the summary ------------------------------------------------------------------------------------------------------
+def of_states(runs: pd.DataFrame, column: str, share: float, noise: float, observed: bool = True) -> pd.DataFrame:
+    """(states, models) of one score, means over seeds; the states that all models have."""
+    like = (runs["share"] == share) & (runs["noise"] == noise) & (runs["observed"] == int(observed))
+    table = runs[like].pivot_table(index=["day", "draw"], columns="model", values=column, aggfunc="mean")
+    return table[[name for name in (*ENTRIES, *sorted(set(table) - set(ENTRIES))) if name in table]].dropna()
+
+
+def blocks(table: pd.DataFrame) -> np.ndarray:
+    """Of the states of :func:`of_states`; all cycles of the same days together, as they have the same weather."""
+    return np.floor(table.index.get_level_values("day").to_numpy() / BLOCK)
+
+
+def gains(runs: pd.DataFrame, share: float = MAIN[0], noise: float = MAIN[1]) -> pd.DataFrame:
+    """What the mean square error of each method is made of, in per cent of the background's, main setting.
+
+    Returns
+    -------
+    DataFrame, by model: `left` with observations; `free`, what goes without any; `brought`, what observations bring;
+    `share`, free over both; each with `_low` and `_high`, its interval.
+    """
+    seen, blind = (of_states(runs, "mse", share, noise, o) for o in (True, False))
+    names = [name for name in seen if name in blind and name != "background"]
+    scores = np.column_stack([seen["background"], seen[names], blind[names]])
+    n = len(names)
+
+    def parts(means: np.ndarray) -> np.ndarray:
+        base, left, without = means[..., :1], means[..., 1 : n + 1], means[..., n + 1 :]
+        free, brought = 1 - without / base, (without - left) / base
+        whole = np.where(np.abs(free + brought) < 1e-6, np.nan, free + brought)
+        return 100 * np.stack([left / base, free, brought, free / whole], -2)
+
+    found = block_bootstrap(scores, blocks(seen), parts)
+    made = {name + end: values[k] for k, name in enumerate(("left", "free", "brought", "share"))
+            for end, values in zip(("", "_low", "_high"), found, strict=True)}  # fmt: skip
+    return pd.DataFrame(made, index=pd.Index(names, name="model"))
+
+
+def against(
+    runs: pd.DataFrame, reference: str, column: str = "mse", share: float = MAIN[0], noise: float = MAIN[1]
+) -> pd.DataFrame:
+    """Paired differences of a score from that of a method, in per cent of the background's, with their intervals.
+
+    Returns
+    -------
+    DataFrame, by model: `difference`, `low`, `high` (below zero: better than the reference), `states`.
+    """
+    table = of_states(runs, column, share, noise)
+    if reference not in table:
+        raise PhysLabError(f"no row {reference!r} at {share:g}, {noise:g}: the table has {', '.join(table)}")
+    at = [*table].index(reference)
+    base = [*table].index("background")
+
+    def difference(means: np.ndarray) -> np.ndarray:
+        return 100 * (means - means[..., at : at + 1]) / means[..., base : base + 1]
+
+    found = block_bootstrap(table.to_numpy(), blocks(table), difference)
+    made = dict(zip(("difference", "low", "high"), found, strict=True))
+    return pd.DataFrame({**made, "states": len(table)}, index=pd.Index([*table], name="model"))
+
+
+def cycled_summary(runs: pd.DataFrame, share: float = MAIN[0], noise: float = MAIN[1]) -> pd.DataFrame:
+    """Means over states and seeds of the rows with observations, by model, in the order of the table."""
+    like = runs[(runs["share"] == share) & (runs["noise"] == noise) & (runs["observed"] == 1)]
+    if like.empty:
+        raise PhysLabError(f"no run with share {share:g}, noise {noise:g}: the table has {_settings(runs)}")
+    table = like.groupby("model", sort=False)[[*SCORES, "members", "s", "samples", "parameters"]].mean()
+    table.insert(0, "seeds", like.groupby("model")["seed"].nunique().clip(lower=1))
+    table.insert(1, "states", like.groupby("model")[["day", "draw"]].apply(lambda part: len(part.drop_duplicates())))
+    return table.reset_index()
+
+
+def _settings(runs: pd.DataFrame) -> str:
+    pairs = runs[["share", "noise"]].drop_duplicates().itertuples(index=False)
+    return "; ".join(f"share {s:g}, noise {n:g}" for s, n in pairs)
+
+
+def display(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    """What the command prints: the parts of the error of each method, and the scores of each setting."""
+    if {"background"} < set(runs["model"]):
+        table, shown = gains(runs), {}
+        for name in ("left", "free", "brought", "share"):
+            values = zip(table[name], table[name + "_low"], table[name + "_high"], strict=True)
+            shown[name] = [f"{v:.1f} ({low:.1f} to {high:.1f})" for v, low, high in values]
+        title = ("per cent of the background's mean square error: left, free of observations, brought by them, share "
+                 "that is free; 95 % of blocks of states")  # fmt: skip
+        yield title, pd.DataFrame(shown, index=table.index).reset_index()
+    for share, noise in runs[["share", "noise"]].drop_duplicates().itertuples(index=False):
+        table = cycled_summary(runs, share, noise).set_index("model")
+        columns = ["seeds", "states", "mse", "crps", "spread_skill", "specdiv", "specdiv_eddy", "rmse_z500", "stations"]
+        yield f"share {share:g}, noise {noise:g}; means over states", table[columns].map("{:.4g}".format).reset_index()
+
+
+def after(run: Run, context: Context) -> list[Run]:
+    """What a run builds on, if it is not there."""
+    base = ENTRIES[run.model].base
+    there = not base or checkpoint(context.output, base, run.seed).exists()
+    return [] if there else [Run(base, run.seed)]
+
+
+def check(runs: list[Run], context: Context) -> None:
+    """All splits are read once, before processes ask for them side by side."""
+    for split in ("train", "val", "test"):
+        block_of(context.data, context.output, split)
+
+
+def plan() -> list[Run]:
+    """What is estimated, then seed by seed; what others build on first."""
+    fixed = [Run(name, None) for name, entry in ENTRIES.items() if entry.fixed]
+    return [*fixed, *(Run(name, seed) for seed in SEEDS for name, entry in ENTRIES.items() if not entry.fixed)]
+
+
+#: The table has one line per state: `observed` 0 is the control without observations, `draw` the cycle and `day` that
+#: of the truth; the scores of :func:`physlab.score.analysis.analysis_scores`; `stations`, the mean square error at
+#: observed columns over the background's there; members, s (seconds, one thread, all members), samples (seen in
+#: training, by an autoencoder too), parameters.
+STUDY = Study(
+    name="assimilation-cycled",
+    title="what observations bring to classical and learned analyses in a cycle",
+    keys=("model", "seed"),
+    columns=COLUMNS,
+    plans=presets(plan),
+    work=one,
+    prepare=trained,
+    after=after,
+    check=check,
+    order=(By("noise"), By("share", falling=True), By("observed", falling=True), By("model", ENTRIES), By("seed"),
+           By("draw"), By("day")),
+    summarise=cycled_summary,
+    display=display,
+    tell=lambda rows: f"MSE {rows.query('observed == 1')['mse'].iloc[: max(1, len(rows) // 2)].mean():.5f}",
+    reference=lambda run: run.model == "background",
+    data="cycled",
+    needs="folder of cycles, made by `physlab cycle`",
+)  # fmt: skip
+benchmark_cycled, read_cycled, write_cycled = STUDY.launch, STUDY.read, STUDY.write
