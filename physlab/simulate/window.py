@@ -24,7 +24,7 @@ from physlab.simulate import diagnostics
 from physlab.simulate.insert import LENGTH, LEVELLED, _interpolation
 from physlab.simulate.nature import HOUR, Atmosphere
 
-Channels = tuple[tuple[str, float], ...]
+Channels = tuple[tuple[str, float | None], ...]
 
 
 class Window:
@@ -57,13 +57,14 @@ class Window:
         if wrong:
             raise PhysLabError(f"the model shows no {wrong[0]}: channels are of {', '.join(sorted(known))}")
         dtype = state["dynamics"].vorticity.dtype
-        error = jnp.asarray(np.asarray(error, np.float64).reshape(-1, 1, 1), dtype)
+        units = jnp.asarray(np.asarray(error, np.float64).reshape(-1, 1, 1), dtype)
         gains = {name: jnp.asarray(g, dtype) for name, g in self._gains().items()}
-        pieces = _compiled(atmosphere, self.channels, round(steps))
-        self._predict = partial(pieces[0], self.start, gains, error)
-        self._tangent = partial(pieces[1], self.start, gains, error)
-        self._adjoint = partial(pieces[2], self.start, gains, error)
-        self._insert = partial(pieces[3], self.start, gains, error)
+        known_by = tuple((name, None if np.isnan(p) else float(p)) for name, p in self.channels)  # NaN equals nothing
+        pieces = _compiled(atmosphere, known_by, round(steps))
+        self._predict = partial(pieces[0], self.start, gains, units)
+        self._tangent = partial(pieces[1], self.start, gains, units)
+        self._adjoint = partial(pieces[2], self.start, gains, units)
+        self._insert = partial(pieces[3], self.start, gains, units)
         self.shape = (len(self.channels), len(atmosphere.latitude), len(atmosphere.longitude))
         self.dtype = dtype
 
@@ -116,7 +117,7 @@ def _compiled(atmosphere: Atmosphere, channels: Channels, steps: int):
     """Predict, tangent, adjoint and insertion; compiled once for a model, a layout and a length."""
     one = jax.checkpoint(atmosphere._step)
     grid = atmosphere.coords.horizontal
-    levels = tuple(int(p) for p in sorted({p for _, p in channels if not np.isnan(p)}))
+    levels = tuple(int(p) for p in sorted({p for _, p in channels if p is not None}))
 
     def rows(name: str) -> list[int]:
         upper = [k for k, (n, _) in enumerate(channels) if n == name]
@@ -146,7 +147,7 @@ def _compiled(atmosphere: Atmosphere, channels: Channels, steps: int):
         if levels:
             fields |= diagnostics.level_fields(atmosphere, state, levels)
         at = {float(p): k for k, p in enumerate(levels)}
-        made = [fields[n] if np.isnan(p) else fields[n][at[float(p)]] for n, p in channels]
+        made = [fields[n] if p is None else fields[n][at[p]] for n, p in channels]
         return jnp.stack(made).swapaxes(-1, -2) / error
 
     def predict(start, gains, error, e):
