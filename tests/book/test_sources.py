@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -109,6 +110,43 @@ def test_solutions_answer_their_exercise_and_are_graded(path):
     assert source.count(":class: dropdown") == len(solved)
     for block in re.findall(r"\{solution-start\}.*?\{solution-end\}", source, flags=re.S):
         assert "assert check(" in block
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_solution_gives_its_reasons_in_words(path):
+    for block in re.findall(
+        r"\{solution(?:-start)?\} .*?(?=^```\{solution-end|^```$\n\n)", path.read_text(), flags=re.M | re.S
+    ):
+        prose = re.sub(r"^```\{code-cell\}.*?^```$", "", block, flags=re.M | re.S)
+        prose = re.sub(r"^:\w+:.*$", "", prose, flags=re.M)
+        assert len(re.findall(r"[A-Za-z]{2,}", prose)) >= 9, f"a solution without reasons: {block[:120]}"
+
+
+def gives_away(source: str) -> list[str]:
+    """Visible assertions between a prompt to predict and the figure, table or sentence that answers it."""
+    found, asked = [], False
+    for kind, text in cells(source):
+        if kind == "markdown":
+            asked |= bool(re.search(r"\*\*[^*]*(?:[Pp]redict|Before\s+you|Write\s+down)", text))
+            continue
+        body = "\n".join(code_lines(text))
+        if not asked or not body:
+            continue
+        found += re.findall(r"^assert .*$", body, flags=re.M)
+        last = ast.parse(body).body[-1]
+        asked = not (isinstance(last, ast.Expr) and isinstance(last.value, ast.Call))
+    return found
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_nothing_is_asserted_between_a_prediction_and_its_figure(path):
+    assert not gives_away(path.read_text())
+
+
+def test_what_gives_an_answer_away_is_found():
+    cell = "```{code-cell} ipython3\nx = 1\nassert x == 1\ntable(x)\n```\n"
+    assert gives_away("---\n---\n**Predict** it.\n\n" + cell) == ["assert x == 1"]
+    assert not gives_away("---\n---\nLook.\n\n" + cell)
 
 
 def test_labels_are_used_once_in_the_book():
