@@ -238,6 +238,7 @@ def patches(
                 else:
                     small = x[:, :, r // n : (r + edge) // n, c // n : (c + edge) // n]
                 pick = (part[0], small[0]) if frames == 1 else (part[:, 0], small[:, 0])
+                pick = (pick[0].copy(), pick[1].copy())  # views would keep the whole field
                 kept[name].append((*pick, source.time[times[0]], (r, c)))
                 taken += 1
         if progress is not None:
