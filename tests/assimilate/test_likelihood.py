@@ -49,10 +49,10 @@ def nothing(columns: Columns) -> Columns:
 @pytest.mark.slow
 @pytest.mark.parametrize("prior", ["background", "posterior"])
 def test_linear_and_gaussian_it_draws_from_the_kalman_filter(space, prior) -> None:
-    method, draw, members = linear(space), torch.Generator().manual_seed(1), 200
+    method, draw, members = linear(space), torch.Generator().manual_seed(1), 400
     background = torch.randn(1, *space.shape, generator=draw)
     columns = observe_columns(torch.randn(1, *space.shape, generator=draw), 0.15, 0.3, space.area, draw)
-    guided = Likelihood.of(method, background, prior=prior, sampler="heun", steps=24, iterations=16)
+    guided = Likelihood.of(method, background, prior=prior, sampler="heun", steps=24, iterations=24)
     guided.lost.copy_(torch.tensor([0.05, 0.2])[:, None, None])
     made = guided.increments(background, columns, members, draw)[0].double()
 
