@@ -125,9 +125,9 @@ def train(
         what, request, out, constraint[0] if constraint else None, seed or (0,), preset, steps, start_from, device,
         overwrite, True, lambda line: print(line, file=sys.stderr), drawing(), command,
     )  # fmt: skip
-    from physlab.train.devices import rank
+    from physlab.train.devices import speaks
 
-    if rank() == 0:
+    if speaks():
         told(result)
 
 
@@ -143,7 +143,7 @@ def analysis(
     from physlab.train.analysis.pairs import PairRequest
     from physlab.train.analysis.run import train_on_pairs
     from physlab.train.assimilation import AssimilationSettings
-    from physlab.train.devices import rank
+    from physlab.train.devices import speaks
 
     if len(seed) > 1:
         raise ValueError(f"seeds {seed}: {what} is trained with one seed at a time")
@@ -152,7 +152,7 @@ def analysis(
     settings = AssimilationSettings(steps=steps or (700 if what == "vaevar" else 400), batch=batch)
     result = train_on_pairs(what, request, out, settings, (seed or (0,))[0], autoencoder or None, start, device,
                             overwrite, True, lambda line: print(line, file=sys.stderr))  # fmt: skip
-    if rank() == 0:
+    if speaks():
         rows = [{"method": r.name, **{f"{s:.1%}": r.scores[s] for s in SHARES}} for r in result.rows]
         show("Mean square error over that of the background, by share of observed points", rows)
         for line in verdicts(result.rows):
@@ -169,7 +169,7 @@ def continuous(
     from physlab.cli.output import show
     from physlab.phydl.fit import FitSettings
     from physlab.phydl.own import FieldRequest, train_phydl, units_of, verdicts
-    from physlab.train.devices import rank
+    from physlab.train.devices import speaks
 
     if len(seed) > 1:
         raise ValueError(f"seeds {seed}: phydl is fitted with one seed at a time")
@@ -177,7 +177,7 @@ def continuous(
     result = train_phydl(request, out, FitSettings(steps=steps or 1500), (seed or (0,))[0], start=start, device=device,
                          overwrite=overwrite, progress=True,
                          say=lambda line: print(line, file=sys.stderr))  # fmt: skip
-    if rank() == 0:
+    if speaks():
         for at, title in enumerate(("times that were given", "times that were withheld")):
             rows = [{"method": r.name, **{f"{n} ({units_of(result.data, n)})": p[at] for n, p in r.rmse.items()}}
                     for r in result.rows]  # fmt: skip

@@ -31,10 +31,10 @@ def train_assimilation(
         device: cpu, cuda, cuda:1, mps, or auto: a CUDA device if there is one.
     """
     from physlab.train.assimilation import AssimilationSettings, train_by_name
-    from physlab.train.devices import rank
+    from physlab.train.devices import speaks
 
     settings = AssimilationSettings(steps=steps or (700 if method == "vaevar" else 400), batch=batch)
     made = train_by_name(method, runs, output, settings, seed, autoencoder, progress=True, device=device)
-    if rank() == 0:
+    if speaks():
         took = made.card.get("training")
         print(output, "estimated" if took is None else f"trained on {took['pairs']} pairs, {took['steps']} steps")

@@ -72,6 +72,11 @@ def rank() -> int:
     return share.processes()[0]
 
 
+def speaks() -> bool:
+    """Whether this process tells what came out, also after the group has parted: the first that torchrun started."""
+    return not under_torchrun() or os.environ.get("RANK", "0") == "0"
+
+
 def wait() -> None:
     """Until all processes are here."""
     if share.processes()[1] > 1:

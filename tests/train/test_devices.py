@@ -177,3 +177,15 @@ def test_every_kind_is_loaded_onto_a_device(kind: str) -> None:
     model = physlab.load_model(name, "meta")
     module = model if isinstance(model, torch.nn.Module) else model.network
     assert {tensor.device.type for tensor in module.state_dict().values()} == {"meta"}
+
+
+def test_one_process_speaks_also_after_the_group_has_parted(monkeypatch):
+    from physlab.train.devices import speaks
+
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert speaks()
+    for rank in (0, 1):
+        for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "TORCHELASTIC_RUN_ID": "x"}.items():
+            monkeypatch.setenv(name, str(value))
+        assert speaks() == (rank == 0)
