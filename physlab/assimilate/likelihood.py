@@ -85,7 +85,8 @@ class Likelihood(Learned):
         parts = [(method.vae(e) - e).square().mul(method.space.area).mean((2, 3)) for e in increment.split(8)]
         guided.lost.copy_(torch.cat(parts).mean(0)[:, None, None])
         guided.card = {"samples": len(increment)}
-        return on_grid(guided).eval()
+        on_grid(guided)
+        return guided.eval()
 
     @torch.no_grad()
     def increments(

@@ -35,7 +35,7 @@ def schematic(
     if named - set(boxes):
         raise PhysLabError(f"no box named {', '.join(sorted(named - set(boxes)))}; the boxes are: {', '.join(boxes)}")
     fig, ax = plt.subplots(figsize=(width, height), layout="constrained")
-    columns, rows = ([place[k] for place in boxes.values()] for k in (1, 2))
+    columns, rows = [column for _, column, _ in boxes.values()], [row for *_, row in boxes.values()]
     ax.set(xlim=(min(columns) - 0.55, max(columns) + 0.55), ylim=(min(rows) - 0.5, max(rows) + 0.5))
     ax.set_axis_off()
     drawn = {}

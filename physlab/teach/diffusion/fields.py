@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import matplotlib.pyplot as plt
 import torch
@@ -64,7 +65,7 @@ def train(fields: Tensor, steps: int = 250, batch: int = 16, seed: int = 0) -> D
         loss.backward()
         optimiser.step()
         average.update(model)
-    return average.module
+    return cast(Denoiser, average.module)
 
 
 def kurtosis(fields: Tensor) -> float:

@@ -104,7 +104,7 @@ def draw_crps(truth: float, members: Sequence[float] = (-1.2, -0.4, 0.1, 0.5, 1.
 
 def draw_claims() -> Figure:
     """Scores against the claimed spread, each minus its least value."""
-    found = by_claim(np.geomspace(0.3, 3, 31))
+    found = by_claim(np.geomspace(0.3, 3, 31).tolist())
     fig, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
     for name, colour in (("CRPS", "C3"), ("minus log density", "C0")):
         ax.plot(found.index, found[name] - found[name].min(), color=colour, label=name)

@@ -159,8 +159,8 @@ def overfit(
     weights = hourly.weights.to(hourly.fine["train"])
 
     def pairs(split: str, at: Sequence[int], hour: int) -> Pairs:
-        parts = (part[split][at][:, hour : hour + 1] / scale for part in (hourly.coarse, hourly.fine))
-        return Pairs(*parts, scale, weights)
+        coarse, fine = (part[split][at][:, hour : hour + 1] / scale for part in (hourly.coarse, hourly.fine))
+        return Pairs(coarse, fine, scale, weights)
 
     seen, later = pairs("train", spread, 0), pairs("train", spread, 1)
     other = pairs("val", torch.linspace(0, len(hourly.fine["val"]) - 1, 6).long().tolist(), 0)

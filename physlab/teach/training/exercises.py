@@ -63,16 +63,15 @@ def _grade_convolve(answer, generator: torch.Generator) -> str:
 
         def sums(sign: int, field: torch.Tensor = field, kernel: torch.Tensor = kernel) -> torch.Tensor:
             shifts = [(i - 1, j - 1) for i in range(3) for j in range(3)]
-            return sum(kernel[i + 1, j + 1] * field.roll((sign * i, sign * j), (0, 1)) for i, j in shifts)
+            moved = [kernel[i + 1, j + 1] * field.roll((sign * i, sign * j), (0, 1)) for i, j in shifts]
+            return torch.stack(moved).sum(0)
 
         unlike(
             out,
             {
                 "mirrored: weight (0, 0) belongs to the neighbour in the row and the column *before*, so the field is "
                 "rolled by +1 to bring it here": sums(1),
-                "rows and columns of the kernel are swapped": sum(
-                    kernel[j + 1, i + 1] * field.roll((-i, -j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)
-                ),
+                "rows and columns of the kernel are swapped": sums(-1, kernel=kernel.T),
             },
         )
         total = float(out.sum() - kernel.sum() * field.sum())
