@@ -119,7 +119,7 @@ def read_bytes(path: Path) -> int:
 def write_in_blocks(path: Path, version: int) -> None:
     """As :func:`write_dataset` writes what does not fit into memory."""
     lazy = dataset(version).isel(y=[0, 0, 1]).expand_dims(time=2).chunk(time=1)
-    small, chunk = mock.patch.object(layout, "SMALL", 0), mock.patch.object(layout, "CHUNK", 1)
+    small, chunk = mock.patch.object(layout, "SMALL", 0), mock.patch.object(layout, "CHUNK", 48)
     with small, chunk, dask.config.set(scheduler="synchronous"):  # no threads, which a fork would lack
         write_dataset(lazy, path)
 
