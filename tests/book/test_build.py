@@ -102,7 +102,7 @@ def test_links_into_the_explorer_arrive_whole(pages):
 
     from apps.state import parse_query
 
-    for name in LOOKED_AT:
+    for name in EXECUTED:
         links = re.findall(r'href="http://localhost:5006/explorer([^"]*)"', (pages / f"{name}.html").read_text())
         assert links
         for link in links:

@@ -9,7 +9,7 @@ pytest.importorskip("dinosaur")
 
 from physlab.errors import FieldError, PhysLabError  # noqa: E402
 from physlab.simulate import diagnostics, nature  # noqa: E402
-from physlab.simulate.insert import forecast_from, insert  # noqa: E402
+from physlab.simulate.insert import forecast_from, insert, ramp  # noqa: E402
 
 CP, R, T0, P0 = 1004.0, 287.0, 288.0, 1e5
 
@@ -89,6 +89,20 @@ def test_an_update_over_six_hours_does_not_ring(model, states):
     assert energy(model, seen(model, end), seen(model, model.advance(analysed, 6))) < 0.25 * energy(
         model, seen(model, model.advance(background, 6)), seen(model, model.advance(analysed, 6))
     ), "both are the forecast of the analysis"
+
+
+def test_the_update_feeds_no_wave():
+    """A wave gets a share of its correction that is never negative; equal weights would give -0.22 at 4.2 hours."""
+    steps, window = 36, 6.0
+    from_middle = window * ((np.arange(steps) + 0.5) / steps - 0.5)
+    periods = np.geomspace(0.5, 100, 400)
+    response = np.cos(2 * np.pi * from_middle / periods[:, None]) @ np.stack(
+        [ramp(steps), np.full(steps, 1 / steps)], 1
+    )
+    assert ramp(steps).sum() == pytest.approx(1)
+    assert response[:, 0].min() > -0.002 and response[-1, 0] == pytest.approx(1, abs=0.01)
+    assert response[:, 1].min() == pytest.approx(-0.217, abs=0.005)
+    assert 4.0 < periods[response[:, 1].argmin()] < 4.4
 
 
 def test_refusals_say_what_to_do(model, states):

@@ -1,4 +1,4 @@
-"""What an observation is worth, and for whom: the shipped table of :mod:`physlab.benchmark.cycled` in words."""
+"""What an observation is worth, and for whom: a table of :mod:`physlab.benchmark.cycled` in words."""
 
 from __future__ import annotations
 
