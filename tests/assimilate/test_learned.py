@@ -40,7 +40,8 @@ SMALL = {
     PhyDA: {**LATENT, "width": 8, "levels": (8, 16)}, VAEVar: {**LATENT, "iterations": 5},
     Corrector: {"levels": (8, 16)}, GlobalVar3D: {"truncation": 8, "modes": 4}, StaticLETKF: {"size": 6, "radius": 3e6},
 }  # fmt: skip
-BASES = {Regression, GaussianRegression, LatentMethod, LatentDiffusion, OuterStep}  # the last: see test_outer.py
+ELSEWHERE = {OuterStep, assimilate.Likelihood, assimilate.ColumnOI}  # test_outer.py and test_likelihood.py
+BASES = {Regression, GaussianRegression, LatentMethod, LatentDiffusion, *ELSEWHERE}
 EACH = pytest.mark.parametrize("kind", list(SMALL), ids=lambda k: k.__name__)
 
 
