@@ -62,7 +62,7 @@ types: $(READY)
 quick: $(READY)
 	$(PYTEST) -m "not slow and not browser" tests
 
-check: $(READY)  ## before each commit, in three minutes: style, types, import order, all that is quick to test
+check: $(READY)  ## before each commit, in some minutes: style, types, import order, all that is quick to test
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync style types quick
 
 test: style types  ## everything: also what takes long, a real browser, every chapter
