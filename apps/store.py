@@ -90,14 +90,20 @@ class Store:
     def data(self, task: str, factor: int):
         """Pairs of the test split."""
         with needed(f"Data set {task} is not available"):
-            return self._data.get((task, factor), lambda: pairs_of(task, factor, (SPLIT,))[0])
+            return self._data.get((task, factor), lambda: self._pairs(task, factor))
+
+    def _pairs(self, task: str, factor: int):
+        """Pairs of one variable; those of one's own are of all splits."""
+        return self._own(task, factor).one() if task in MINE.data else sr_pairs(task, factor, splits=(SPLIT,))
+
+    def _own(self, task: str, factor: int):
+        """Pairs of one's own with all that a method trained on them is given; files are read and cut once."""
+        return self._given.get((task, factor), lambda: MINE.data[task].pairs(factor))
 
     def given(self, choice: Choice):
         """The pairs as the method of a selection gets them: one trained on data of one's own with its predictors."""
-        if choice.method != "network" or choice.network not in MINE.models:
-            return self.data(choice.dataset, choice.factor)
-        key = (choice.dataset, choice.factor)
-        return self._given.get(key, lambda: pairs_of(*key, (SPLIT,))[1])
+        mine = choice.method == "network" and choice.network in MINE.models
+        return (self._own if mine else self.data)(choice.dataset, choice.factor)
 
     def frames(self, task: str) -> int:
         """Number of frames (or sequences) of the test split; 1 if the data set is missing."""
@@ -114,8 +120,15 @@ class Store:
         """A Downscaler by its name in the zoo, or "statistical/NAME/TASK-xN": fitted here, on first use."""
         with needed(f"Checkpoint {name} is not available"):
             return self._models.get(
-                name, lambda: _fit(name) if name.startswith("statistical/") else physlab.load_model(name)
+                name, lambda: self._fit(name) if name.startswith("statistical/") else physlab.load_model(name)
             )
+
+    def _fit(self, name: str):
+        """A statistical method on the training frames of a task."""
+        _, label, recipe = name.split("/")
+        task, _, factor = recipe.rpartition("-x")
+        data = self.data(task, int(factor)) if task in MINE.data else sr_pairs(task, int(factor))
+        return make_statistical(label, data).fit(data, seed=SEED)
 
     def offers(self, dataset: str, factor: int) -> dict[str, list[str]]:
         """Network -> constraints that have a checkpoint for these data; looked up anew every few seconds."""
@@ -454,22 +467,6 @@ def full_coarse(model, given: torch.Tensor) -> torch.Tensor:
         return given
     with torch.no_grad():
         return network.complete(given / model.scale) * model.scale
-
-
-def pairs_of(task: str, factor: int, splits: tuple[str, ...] = ("train", "val", "test")):
-    """Pairs of one variable, and the same with all that a method trained on data of one's own is given."""
-    if task not in MINE.data:
-        return (sr_pairs(task, factor, splits=splits),) * 2
-    data = MINE.data[task].pairs(factor)
-    return data.one(), data
-
-
-def _fit(name: str):
-    """A statistical method on the training frames of a task."""
-    _, label, recipe = name.split("/")
-    task, _, factor = recipe.rpartition("-x")
-    data = pairs_of(task, int(factor))[0]
-    return make_statistical(label, data).fit(data, seed=SEED)
 
 
 def _baseline(choice: Choice, name: str) -> Choice:
