@@ -77,8 +77,29 @@ def bibliography() -> dict[str, str]:
     return entries
 
 
-def plain_markdown(text: str, references: dict[str, str]) -> str:
+def cited(kind: str, keys: str, references: dict[str, str]) -> str:
+    """A citation as plain text: "Author (year)" as part of a sentence, "(Author, year; ...)" beside it."""
+    found = [references[key.strip()] for key in keys.split(",")]
+    if kind == "t":
+        return "; ".join(found)
+    return "(" + "; ".join(re.sub(r" \((\d+)\)$", r", \1", text) for text in found) + ")"
+
+
+def numbers() -> dict[str, str]:
+    """Label of a figure or an equation -> its number, as Sphinx counts: chapter, point, place in the chapter."""
+    found = {}
+    for place, path in enumerate(chapters()):
+        text = path.read_text()
+        lead = f"{place}." if place else ""  # the preface has no number
+        for pattern in (r"^    name: (fig-[\w-]+)$", r"\$\$ \((eq-[\w-]+)\)"):
+            labels = re.findall(pattern, text, flags=re.M)
+            found |= {label: f"{lead}{number}" for number, label in enumerate(labels, 1)}
+    return found
+
+
+def plain_markdown(text: str, references: dict[str, str], numbered: dict[str, str] | None = None) -> str:
     """MyST directives and roles as Markdown that every notebook viewer shows."""
+    numbered = numbers() if numbered is None else numbered
     out, stack, folded = [], [], False
     for line in text.splitlines():
         match = FENCE.match(line)
@@ -117,20 +138,22 @@ def plain_markdown(text: str, references: dict[str, str]) -> str:
             out.append(line)
     text = "\n".join([*out, "\n</details>"] if folded else out)
     text = re.sub(re.escape(FOLD) + r"\s*</details>", "", text)
-    text = re.sub(
-        r"\{cite:[tp]+\}`([^`]+)`", lambda m: "; ".join(references[key.strip()] for key in m[1].split(",")), text
-    )
+    text = re.sub(r"\{cite:([tp])\}`([^`]+)`", lambda m: cited(m[1], m[2], references), text)
     text = re.sub(r"\{doc\}`([^`<]+?)\s*<([\w-]+)>`", r"[\1](\2.ipynb)", text)
+    text = re.sub(r"\s*\$\$ \((eq-[\w-]+)\)", lambda m: f"\n\\tag{{{numbered[m[1]]}}} $$", text)
+    text = re.sub(r"\{numref\}`([\w-]+)`", lambda m: f"Fig. {numbered[m[1]]}", text)
+    text = re.sub(r"\{eq\}`([\w-]+)`", lambda m: f"({numbered[m[1]]})", text)
     return text.strip()
 
 
 def make_notebooks(student: bool = False, folder: Path | None = None) -> list[Path]:
     """Write the notebooks; returns their paths."""
     import jupytext
+    import nbformat
 
     folder = folder or (STUDENT if student else NOTEBOOKS)
     folder.mkdir(parents=True, exist_ok=True)
-    references = bibliography()
+    references, numbered = bibliography(), numbers()
     paths = []
     for chapter in chapters():
         source = chapter.read_text()
@@ -140,12 +163,16 @@ def make_notebooks(student: bool = False, folder: Path | None = None) -> list[Pa
             if cell.cell_type == "markdown":
                 for name in re.findall(r"\{(solution-start|solution-end)\}", cell.source):
                     solving = name == "solution-start"
-                cell.source = plain_markdown(cell.source, references)
+                cell.source = plain_markdown(cell.source, references, numbered)
                 if not cell.source:
                     continue
             elif solving or "hide-input" in cell.metadata.get("tags", []):
                 cell.metadata.setdefault("jupyter", {})["source_hidden"] = True
             cells.append(cell)
+            figure = cell.metadata.get("mystnb", {}).get("figure")
+            if figure:  # in a notebook nothing draws the caption
+                text = f"*Fig. {numbered[figure['name']]}: {figure['caption']}*"
+                cells.append(nbformat.v4.new_markdown_cell(plain_markdown(text, references, numbered)))
         notebook.cells = cells
         path = folder / f"{chapter.stem}.ipynb"
         jupytext.write(notebook, path, fmt="ipynb")

@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 
 from matplotlib.figure import Figure
 
+from physlab.teach.frames import Frames
+
 EXPLORER = "http://localhost:5006/explorer"
 
 
@@ -107,8 +109,8 @@ def explorer_url(**state: Any) -> str:
     return f"{EXPLORER}?{urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in state.items()})}"
 
 
-def slider(draw: Callable[[Any], Figure], values: Sequence[Any], start: Any, label: str) -> Figure | None:
-    """A slider over `values` that redraws a figure; a static picture at `start` where no reader can move it.
+def slider(draw: Callable[[Any], Figure], values: Sequence[Any], start: Any, label: str) -> Figure | Frames | None:
+    """A slider over `values` that redraws a figure: in a notebook by its kernel, in a page of the book without one.
 
     Parameters
     ----------
@@ -117,19 +119,23 @@ def slider(draw: Callable[[Any], Figure], values: Sequence[Any], start: Any, lab
     values : sequence
         The positions of the slider.
     start : object
-        The value shown first, and in the printed book.
+        The value shown first, and in print.
     label : str
         Name of the quantity.
 
     Returns
     -------
-    Figure or None
-        The static picture when the book is built (environment variable PHYSLAB_STATIC) or without ipywidgets;
-        otherwise None: the
-        widget has been displayed.
+    Frames, Figure or None
+        When the book is built (environment variable PHYSLAB_STATIC), all positions as pictures with a slider that needs
+        no kernel; without ipywidgets the picture at `start`; otherwise None: the widget has been displayed.
+
+    Raises
+    ------
+    PhysLabError
+        If `start` is none of the values, or if the pictures are too large for a page.
     """
     if os.environ.get("PHYSLAB_STATIC") == "1":
-        return draw(start)
+        return Frames(draw, values, start, label)
     try:
         import ipywidgets
         from IPython.core.interactiveshell import InteractiveShell

@@ -82,7 +82,7 @@ def test_every_local_file_that_a_page_loads_is_there(pages):
 def test_pictures_have_alt_text_and_cells_did_not_fail(pages):
     for name, least in (("preface", 3), ("atmosphere", 5)):
         html = (pages / f"{name}.html").read_text()
-        pictures = re.findall(r"<img[^>]*_images/[^>]*>", html)
+        pictures = re.findall(r"<img[^>]*(?:_images/|data:image/png)[^>]*>", html)
         assert len(pictures) >= least
         for picture in pictures:
             alt = re.search(r'alt="([^"]*)"', picture)
@@ -132,6 +132,31 @@ def test_mathematics_is_set_in_a_real_browser_without_any_request(pages, chromiu
     assert not problems
     outside = [url for url in requests if not url.startswith(("file:", "data:"))]
     assert not outside, outside[0]
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_sliders_move_without_a_kernel(pages, chromium):
+    """Each position shows its own picture, by mouse and by keyboard; without scripts all of them are there."""
+    from apps.screenshot import browse
+
+    with browse(chromium) as browser:
+        page = browser.new_page()
+        page.goto((pages / "preface.html").as_uri())
+        box = page.locator(".physlab-slider")
+        shown = box.locator("img:visible")
+        seen = {}
+        for position in range(3):
+            box.locator("input").fill(str(position))
+            assert shown.count() == 1 and box.locator("output").text_content() == str((2, 4, 8)[position])
+            seen[shown.get_attribute("src")] = shown.get_attribute("alt")
+        assert len(seen) == 3 and all(len(alt.split()) > 12 for alt in seen.values())
+        box.locator("input").press("ArrowLeft")
+        assert box.locator("output").text_content() == "4" and shown.get_attribute("alt").endswith("factor: 4")
+        plain = browser.new_context(java_script_enabled=False).new_page()
+        plain.goto((pages / "preface.html").as_uri())
+        assert plain.locator(".physlab-slider img:visible").count() == 3
+        assert not plain.locator(".physlab-slider input").is_visible()
 
 
 @pytest.mark.slow

@@ -101,6 +101,43 @@ def test_every_figure_has_alt_text(path):
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_figure_has_a_number_and_a_caption(path):
+    for kind, text in cells(path.read_text()):
+        if kind == "code" and re.search(r"^\s*(map_panels|(?:\w+\.)*draw_\w+|slider)\(|^    alt:", text, flags=re.M):
+            caption = re.search(r"^  figure:\n    caption: (.+)\n    name: fig-([\w-]+)$", text, flags=re.M)
+            assert caption and "    alt: " in text, f"no caption, name or alt text: {text[:200]}"
+            assert caption[1].endswith(".") and ": " not in caption[1] and caption[2].startswith(path.stem)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_nothing_that_should_be_shown_is_swallowed(path):
+    """A notebook shows what the last line of a cell returns, and nothing else."""
+    for kind, text in cells(path.read_text()):
+        if kind == "code":
+            body = ast.parse(re.sub(r"\A---\n.*?^---\n|^:tags:.*$", "", text, flags=re.M | re.S)).body
+            for node in body[:-1]:
+                called = ast.unparse(node.value.func) if isinstance(getattr(node, "value", None), ast.Call) else ""
+                shows = re.search(r"^(say|table|slider|map_panels|.*\bdraw_\w+)$", called)
+                assert not (isinstance(node, ast.Expr) and shows), f"{called}(...) is not the last line of its cell"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_displayed_equation_has_a_number(path):
+    blocks = re.findall(r"^\$\$.*?\$\$([^\n]*)$", path.read_text(), flags=re.M | re.S)
+    for after in blocks:
+        assert re.fullmatch(rf" \(eq-{path.stem}-[\w-]+\)", after), f"an equation without a label: {after!r}"
+
+
+def test_labels_of_figures_and_equations_are_used_once_and_references_arrive():
+    text = "".join(path.read_text() for path in CHAPTERS)
+    labels = re.findall(r"^    name: (fig-[\w-]+)$|\$\$ \((eq-[\w-]+)\)$", text, flags=re.M)
+    labels = [figure or equation for figure, equation in labels]
+    assert len(labels) == len(set(labels)) > 100
+    assert set(labels) == set(build.numbers())
+    assert set(re.findall(r"\{(?:numref|eq)\}`([\w-]+)`", text)) <= set(labels)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_solutions_answer_their_exercise_and_are_graded(path):
     source = path.read_text()
     labels = set(re.findall(r"^:label: ([\w-]+)$", source, flags=re.M))
@@ -170,6 +207,20 @@ def test_citations_exist(path):
         key.strip() for group in re.findall(r"\{cite:[tp]\}`([^`]+)`", path.read_text()) for key in group.split(",")
     }
     assert keys and keys <= set(known)
+
+
+def test_citations_of_notebooks_are_grammatical():
+    text = build.plain_markdown(
+        "As in {cite:t}`keys1981` and elsewhere {cite:p}`wang2004,keys1981`.", build.bibliography(), {}
+    )
+    assert text == "As in Keys (1981) and elsewhere (Wang et al., 2004; Keys, 1981)."
+
+
+def test_numbers_reach_the_notebooks():
+    text = build.plain_markdown(
+        "$$ a = b $$ (eq-x)\n\nSee {eq}`eq-x` and {numref}`fig-y`.", {}, {"eq-x": "2.1", "fig-y": "2.3"}
+    )
+    assert text == "$$ a = b\n\\tag{2.1} $$\n\nSee (2.1) and Fig. 2.3."
 
 
 def test_every_reference_is_used():

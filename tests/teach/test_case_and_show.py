@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 
 import numpy as np
@@ -13,7 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from physlab.data.patches import make_pairs
-from physlab.errors import FieldError
+from physlab.errors import FieldError, PhysLabError
 from physlab.teach import conservation, explorer_link, explorer_url, find_storm, say, slider, table, thin, with_spread
 
 
@@ -106,15 +107,31 @@ def test_explorer_link_survives_as_html():
     assert "[this storm](http://localhost:5006/explorer?v=1&dataset=tcw&frame=3)" in link._repr_markdown_()
 
 
-def test_slider_is_a_picture_in_the_printed_book(monkeypatch):
-    drawn = []
+def line(height: float) -> Figure:
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().axhline(height)
+    return figure
 
-    def draw(value):
-        drawn.append(value)
-        return Figure()
 
+def test_slider_has_all_its_positions_in_the_book(monkeypatch):
     monkeypatch.setenv("PHYSLAB_STATIC", "1")
-    assert isinstance(slider(draw, [1, 2], start=2, label="factor"), Figure) and drawn == [2]
+    frames = slider(line, [1, 2.5, 4], start=2.5, label="height <m>")
+    html = frames._repr_html_()
+    images = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]*)" data-value="([^"]*)"( hidden)?>', html)
+    assert [(value, bool(hidden)) for _, _, value, hidden in images] == [("1", True), ("2.5", False), ("4", True)]
+    assert len({data for data, *_ in images}) == 3  # three pictures, not one three times
+    assert "height &lt;m&gt;: 2.5" in html and 'value="1"' in html and "<noscript>" in html
+    assert frames._repr_png_().startswith(b"\x89PNG")
+    assert "http" not in html
+
+
+def test_slider_of_the_book_is_small_or_says_so(monkeypatch):
+    monkeypatch.setenv("PHYSLAB_STATIC", "1")
+    with pytest.raises(PhysLabError, match="none of its values"):
+        slider(line, [1, 2], start=3, label="height")
+    monkeypatch.setattr("physlab.teach.frames.LIMIT", 100)
+    with pytest.raises(PhysLabError, match="draw smaller pictures"):
+        slider(line, [1, 2], start=1, label="height")
 
 
 def test_slider_moves_in_a_notebook(monkeypatch):
