@@ -29,11 +29,11 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help explore style types quick check test notebooks lab book train simulate wheels clean
+.PHONY: help explore style types quick check test notebooks lab book train gpu-checkpoints simulate wheels clean
 
 help:  ## this list
 	@echo "PhysLab: physics in deep learning for the weather. make ..."
-	@grep -E '^[a-z]+:.*  ## ' Makefile | sed -E 's/^([a-z]+):.*  ## (.*)/  \1\t\2/' | expand -t 14
+	@grep -E '^[a-z-]+:.*  ## ' Makefile | sed -E 's/^([a-z-]+):.*  ## (.*)/  \1\t\2/' | expand -t 20
 	@echo "Variables (PYTHON, TORCH_INDEX for a GPU build, PORT, RECIPE): see the head of the Makefile."
 
 $(READY): requirements.txt pyproject.toml
@@ -80,6 +80,9 @@ book: $(READY)  ## the book as web pages, built without the network
 
 train: $(READY)  ## train a recipe: make train RECIPE=tcw-x4 ARGS="--constraint softmax"
 	$(BIN)/physlab train $(RECIPE) $(ARGS)
+
+gpu-checkpoints: $(READY)  ## with a GPU: tests, times, published sizes, packed (ARGS="--minutes 15"; again to go on)
+	$(BIN)/physlab gpu-checkpoints $(ARGS)
 
 simulate: $(READY)  ## run the laboratory atmosphere: make simulate ARGS="--days 10"
 	$(BIN)/physlab simulate $(ARGS)

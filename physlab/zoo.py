@@ -38,6 +38,7 @@ COLUMNS = (
 )  # fmt: skip
 BASELINE = re.compile(r"(nearest|bicubic)(?:\+([\w-]+))?-x([0-9]{1,2})")
 FACTORS = (2, 4, 8)  # of the baselines in the list; any other may be asked for
+PRESETS = "full|report"  # that stand in the names of checkpoints; "cpu" does not
 METHODS = (
     "statistical",
     "field assimilation",
@@ -84,11 +85,38 @@ def ensemble_folders() -> dict[str, Path]:
 
 
 def parts(name: str) -> dict[str, str | None] | None:
-    """Task, factor, label, constraint and seed in the name of a network that a recipe made; None for another name."""
+    """Task, factor, label, constraint, preset (None for "cpu") and seed in the name of a network that a recipe made;
+    None for another name."""
     layers = "|".join(sorted(map(re.escape, registry.specs("constraints")), key=len, reverse=True))
-    form = rf"(?P<task>.+?)-x(?P<factor>\d+)(?:-(?P<label>.+?))?-(?P<constraint>{layers})(?:-s(?P<seed>\d+))?"
+    form = (
+        rf"(?P<task>.+?)-x(?P<factor>\d+)(?:-(?P<label>.+?))?-(?P<constraint>{layers})"
+        rf"(?:-(?P<preset>{PRESETS}))?(?:-s(?P<seed>\d+))?"
+    )
     match = re.fullmatch(form, name)
     return match.groupdict() if match else None
+
+
+def preferred(name: str, known: Mapping[str, Path]) -> str | None:
+    """The checkpoint that a name without seed and preset stands for: of the first seed, the best on validation.
+
+    Those of other presets count if they were validated on the same data as the one of "cpu", or if there is none.
+    """
+    wanted = parts(f"{name}-s0")
+    if wanted is None or wanted["preset"] is not None:
+        return f"{name}-s0" if f"{name}-s0" in known else None
+    names = [n for n in (f"{name}-s0", *(f"{name}-{p}-s0" for p in PRESETS.split("|"))) if n in known]
+    if len(names) < 2:
+        return names[0] if names else None
+    found: list[tuple[float, str]] = []
+    data = None
+    for one in names:
+        with contextlib.suppress(PhysLabError, TypeError, KeyError, AttributeError):
+            card = read_card(known[one])
+            own = (card.get("split_hashes") or {}).get("val")
+            data = own if data is None else data
+            if own == data:
+                found.append((float(card["scores"]["val"]["rmse"]), one))
+    return min(found)[1] if found else names[0]
 
 
 def baselines() -> Iterator[tuple[str, int, str]]:
@@ -210,7 +238,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
 
     Parameters
     ----------
-    name_or_path : a trained method, "tcw-x4-softmax-s0"; without seed the first one, "tcw-x4-softmax"; a baseline
+    name_or_path : a trained method, "tcw-x4-softmax-s0"; without seed the first one, "tcw-x4-softmax", in the preset
+        that is best on validation (:func:`preferred`); a baseline
         "nearest-x4", "bicubic-x4", "bicubic+add-x4" for any factor and layer; a statistical method, "bcsd", which then
         wants ``fit(data)``; assimilation of your own fields, "letkf"; adjustment of a climate model, "QDM"; or
         the path of a folder; or the address of a published one, "https://.../NAME" or "hf://ORGANISATION/NAME", which
@@ -243,7 +272,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str | None = Non
             if baseline[2] in registry.specs("constraints"):  # "soft", which is no layer
                 raise CheckpointError(str(error)) from None
     known = {name: folder for kind in PLACES for name, folder in folders_of(kind).items()}
-    folder = next((known[name] for name in (text, f"{text}-s0") if name in known), Path(text))
+    name = text if text in known else preferred(text, known)
+    folder = Path(text) if name is None else known[name]
     recover(folder)
     if folder.is_dir():
         return _open(folder, device)

@@ -160,3 +160,22 @@ def test_recipes_state_the_scores_that_their_checkpoints_reached() -> None:
         for constraint, expected in recipe.expected.items():
             own = [c["scores"]["test"]["rmse"] for c in cards if (c["recipe"], c["constraint"]) == (name, constraint)]
             assert own and sum(own) / len(own) == pytest.approx(expected, rel=5e-3), (name, constraint)
+
+
+def test_a_name_without_seed_means_the_preset_that_is_best_on_validation(tmp_path, monkeypatch) -> None:
+    """Of the first seed, and only if it was validated on the same data."""
+    names = ("tcw-x4-add-s0", "tcw-x4-add-full-s0", "tcw-x4-add-report-s0", "tcw-x4-add-full-s1", "own-x4-add-full-s0")
+    scores = {"tcw-x4-add-s0": 1.6, "tcw-x4-add-full-s0": 1.4, "tcw-x4-add-report-s0": 1.3, "own-x4-add-full-s0": 9.0}
+    cards = {name: {"scores": {"val": {"rmse": scores.get(name, 0.1)}}, "split_hashes": {"val": "a"}} for name in names}
+    monkeypatch.setattr(zoo, "read_card", lambda folder: cards[folder.name])
+    known = {name: tmp_path / name for name in names}
+    assert zoo.preferred("tcw-x4-add", known) == "tcw-x4-add-report-s0"
+    cards["tcw-x4-add-report-s0"]["split_hashes"] = {"val": "b"}
+    assert zoo.preferred("tcw-x4-add", known) == "tcw-x4-add-full-s0"
+    cards["tcw-x4-add-full-s0"]["scores"] = {}
+    assert zoo.preferred("tcw-x4-add", known) == "tcw-x4-add-s0"
+    assert zoo.preferred("own-x4-add", known) == "own-x4-add-full-s0" and zoo.preferred("tcw-x4-none", known) is None
+    assert zoo.parts("tcw-x4-gan-report-add-full-s2") == {
+        "task": "tcw", "factor": "4", "label": "gan-report", "constraint": "add", "preset": "full", "seed": "2",
+    }  # fmt: skip
+    assert zoo.parts("tcw-x4-add-s0")["preset"] is None and zoo.parts("tcw-x4-add-large-s0") is None

@@ -161,7 +161,8 @@ def trained(run: Run, context: Context, folder: Path | None = None) -> Learned |
     method = untrained(entry.make, train, run.seed or 0, autoencoder, context.device, held)
     report = train_assimilator(method, train, replace(entry.settings, **context.changes), run.seed or 0)
     method.card |= {"task": "nature-twin", "seed": run.seed, "train_s": report.wall_time_s, "history": report.history,
-                    "commit": commit(), "versions": versions(), "device": device_name(method.area.device)}  # fmt: skip
+                    "commit": commit(), "versions": versions(), "device": device_name(method.area.device),
+                    "precision": report.precision}  # fmt: skip
     method.save(path)
     return method.to("cpu").eval()
 

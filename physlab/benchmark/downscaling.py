@@ -117,8 +117,23 @@ def quick(preset: str = "cpu") -> list[Run]:
     ]
 
 
-#: Name of a preset -> its runs: all of them at the sizes for a CPU or for a GPU, or a few of them.
-PLANS: dict[str, Callable[[], list[Run]]] = {"paper": paper, "full": lambda: paper("full"), "quick": quick}
+def as_reported() -> list[Run]:
+    """The rows of the course report with exactly its settings, and the baselines of their data."""
+    rows = list(dict.fromkeys(PAPER.values()))
+    kept = {(task, factor) for task, factor, *_ in rows}
+    runs = [run for run in paper() if run.kind == "baseline" and (run.task, run.factor) in kept]
+    recipes = list_recipes()
+    return runs + [
+        run_of(recipes[f"{task}-x{factor}-{label}"], constraint, seed, "report")
+        for seed in SEEDS
+        for task, factor, label, constraint in rows
+    ]
+
+
+#: Name of a preset -> its runs: all of them at the sizes for a CPU or for a GPU, those of the report, or a few of them.
+PLANS: dict[str, Callable[[], list[Run]]] = {
+    "paper": paper, "full": lambda: paper("full"), "report": as_reported, "quick": quick,
+}  # fmt: skip
 
 
 def more(name: str, preset: str) -> list[Run]:

@@ -70,7 +70,8 @@ class Study(TidyTable):
     ----------
     title : one line for the help;  needs : what data it wants, and `data` where they are looked for.
     plans : preset -> its runs.
-    work : ``work(run, context)`` gives the rows of a run, as dicts; a function of a module, for other processes.
+    work : ``work(run, context)`` gives the rows of a run, as dicts, none to leave it for the next time; a function of a
+        module, for other processes.
     tell : a few words about the rows of a run.
     check : ``check(runs, context)`` refuses what cannot be used, and prepares data once, before anything is started.
     after : ``after(run, context)``: runs that this one builds on and whose result is not there yet.
@@ -191,6 +192,8 @@ class Study(TidyTable):
             if run not in todo:
                 return "ready"
             new = pd.DataFrame(rows)
+            if new.empty:  # left for the next time
+                return self.tell(new)
             table = new if table is None else pd.concat([table, new], ignore_index=True)
             self.write(table, path)
             return self.tell(new)

@@ -1,6 +1,6 @@
 """The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent |
-train-assimilation | train-forecast | train-field | evaluate | benchmark | export | publish | explore | downscale |
-adjust | assimilate | course``.
+train-assimilation | train-forecast | train-field | gpu-checkpoints | evaluate | benchmark | export | publish | explore
+| downscale | adjust | assimilate | course``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
 needs when it runs. Mistakes of the user (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and
@@ -28,6 +28,7 @@ from physlab.cli.explore import explore
 from physlab.cli.export import export
 from physlab.cli.fetch import fetch
 from physlab.cli.fit import fit
+from physlab.cli.gpu import gpu_checkpoints
 from physlab.cli.listing import list_
 from physlab.cli.publish import publish
 from physlab.cli.simulate import simulate
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train-assimilation": train_assimilation,
     "train-forecast": train_forecast,
     "train-field": train_field,
+    "gpu-checkpoints": gpu_checkpoints,
     "evaluate": evaluate,
     "benchmark": benchmark,
     "export": export,

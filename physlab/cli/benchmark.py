@@ -77,7 +77,7 @@ def benchmark(
     Args:
         what: the study.
         preset: paper (all runs, sized for a CPU: hours), quick (a look), and for downscaling full (the published sizes,
-            for a GPU).
+            for a GPU) and report (the rows of the course report with its settings).
         output: folder of the table and of what is trained for it.
         data: what the study is made from.
         only: names of methods, constraints or data: the runs that have one of them, and what they are compared with.

@@ -19,7 +19,7 @@ def train(
     out: Positional[Path | None] = None,
     constraint: tuple[str, ...] = (),
     seed: tuple[int, ...] = (),
-    preset: Literal["cpu", "full"] = "cpu",
+    preset: Literal["cpu", "full", "report"] = "cpu",
     all: bool = False,
     workers: int = 2,
     folder: Path | None = None,
@@ -58,7 +58,8 @@ def train(
         constraint: none, soft, add, scaled_add, mult, softmax; of a recipe several; without any what suits the
             variable, of a recipe softmax.
         seed: one or several; without any, 0.
-        preset: cpu (compact, minutes on a laptop) or full (the published size, for a GPU).
+        preset: cpu (compact, minutes on a laptop), full (the published size, 200 epochs, for a GPU), or of recipes that
+            are rows of the course report report: exactly its settings.
         all: of a recipe: every constraint and every seed, except as named.
         workers: of a recipe: runs side by side; under torchrun they come one after the other, each over all processes.
         folder: of a recipe: where the checkpoint folders go; without one, beside those that ship with PhysLab.

@@ -64,7 +64,8 @@ def train_forecast(
         state = state_file("forecast", output)
         report = finetune(model.to(here), Windows(ds, model), settings, equations, seed, True, state=state)
         model.card |= {"seed": seed, "train_s": report.wall_time_s, "commit": commit(), "versions": versions(),
-                       "device": device_name(here)}  # fmt: skip
+                       "device": device_name(here),
+                       "precision": report.precision}  # fmt: skip
         by_one(lambda: model.save(output))
         if rank() == 0:
             print(f"{output}: {report.steps} steps, misfit {report.history[-1]['data']:.3f} of the change of a day")

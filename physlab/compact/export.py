@@ -189,8 +189,7 @@ def check_kind(model: CNN) -> None:
     if not isinstance(model, CNN):
         raise PhysLabError(f"{type(model).__name__} is not a network: pass a CNN, for example from physlab.load_model")
     network = model.network
-    coarse = torch.zeros(1, network.frames[0], *(model.domain or (8, 8)))
-    if tuple(network.frames) != (1, 1) or network.statics or network.noise_shape(coarse) is not None:
+    if tuple(network.frames) != (1, 1) or network.statics or network.takes_noise:
         raise PhysLabError(
             f"{_title(model)} takes several frames, noise or static fields: only networks from one frame to one frame "
             "have a compact form"

@@ -61,5 +61,4 @@ class GAN(CNN):
 
 def make_downscaler(network, *args, **kwargs) -> CNN:
     """The Downscaler that suits a network: :class:`GAN` for one with noise, :class:`CNN` for the others."""
-    noisy = network.noise_shape(torch.zeros(1, network.frames[0], 4, 4)) is not None
-    return (GAN if noisy else CNN)(network, *args, **kwargs)
+    return (GAN if network.takes_noise else CNN)(network, *args, **kwargs)

@@ -87,6 +87,10 @@ class NoiseResNet(Upscaler):
             )
         return (len(coarse), self.noise_channels, 1, 1)
 
+    @property
+    def takes_noise(self) -> bool:
+        return True
+
     def trunk(self, x: Tensor, noise: Tensor) -> Tensor:
         if self.map is None:
             x = with_noise(x, noise, self.noise_shape(x))

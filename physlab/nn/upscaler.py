@@ -123,6 +123,11 @@ class Upscaler(nn.Module):
         """Shape of the noise for (B, T, h, w) coarse frames; None for a network without noise."""
         return None
 
+    @property
+    def takes_noise(self) -> bool:
+        """Whether :meth:`noise_shape` gives one; asked of a field of 4 x 4, since most networks take any."""
+        return self.noise_shape(torch.zeros(1, self.frames[0], 4, 4)) is not None
+
     def complete(self, coarse: Tensor) -> Tensor:
         """(B, T, h, w) -> (B, T', h, w): a coarse frame for each output frame; the given ones stay as they are."""
         return coarse

@@ -4,7 +4,7 @@ Without the skip ("plain") an unconstrained network has to rebuild the coarse fi
 layer hands it over for free: most of the gain that published tables credit to the constraint is this gift.
 """
 
-from physlab.recipes._presets import PLAIN, SKIP, large, small
+from physlab.recipes._presets import PLAIN, SKIP, as_reported, large, small
 from physlab.train.recipe import Recipe
 
 FULL = {"channels": 64, "blocks": 4}
@@ -16,6 +16,8 @@ def recipe(factor: int, label: str, size: dict, steps: int, constraints: tuple[s
         "cpu": small("ResNet", size, steps=steps, **settings),
         "full": large("ResNet", {**FULL, **skip}),
     }
+    if size["skip"] == "none":
+        presets["report"] = as_reported("ResNet", {**FULL, **PLAIN})
     title = "SR-CNN as published" if size["skip"] == "none" else "SR-CNN"
     return Recipe("tcw", factor, presets, constraints, label=label, title=title)
 

@@ -56,6 +56,7 @@ class Adversarial:
     physics : it also sees the residual of the law of the task.
     penalty : gamma of R1, with fields in units of the error of nearest neighbour; 0 for none.
     best : keep the averaged weights that validate best ("rmse"), or those of the end ("last").
+    beta1, beta2 : decays of the running means of gradients and of their squares in Adam.
     """
 
     steps: int = 400
@@ -69,6 +70,8 @@ class Adversarial:
     physics: bool = False
     penalty: float = 1.0
     best: str = "last"
+    beta1: float = 0.5
+    beta2: float = 0.99
 
     def __post_init__(self) -> None:
         if self.loss not in ("logistic", "relativistic") or self.best not in ("rmse", "last"):
@@ -172,9 +175,10 @@ class Duel(Pixels):
 
     def optimisers(self) -> list[torch.optim.Optimizer]:
         plan = self.plan
+        betas = (plan.beta1, plan.beta2)
         return [
-            adamw(self.judge.parameters(), plan.rate_d, None, betas=(0.5, 0.99)),
-            adamw(self.model.parameters(), plan.rate, self.settings.clip, betas=(0.5, 0.99)),
+            adamw(self.judge.parameters(), plan.rate_d, None, betas=betas),
+            adamw(self.model.parameters(), plan.rate, self.settings.clip, betas=betas),
         ]
 
     def modules(self) -> dict[str, nn.Module]:

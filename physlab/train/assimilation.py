@@ -213,7 +213,8 @@ def train_by_name(
                 method, pairs, settings, seed, progress, state=state_file(name.replace(" ", "-"), Path(folder))
             )
             method.card |= {"seed": seed, "train_s": report.wall_time_s, "history": report.history,
-                            "commit": commit(), "versions": versions(), "device": device_name(here)}  # fmt: skip
+                            "commit": commit(), "versions": versions(), "device": device_name(here),
+                            "precision": report.precision}  # fmt: skip
         by_one(lambda: method.save(folder))
     return method.eval()
 

@@ -106,7 +106,7 @@ def optimise(
                 report.stopped = "time budget"
                 break
             objective.begin(step)
-            pace = schedule(done, objective.warm_up)
+            pace = schedule(done, objective.warm_up, settings.schedule)
             losses = objective.losses(*objective.batches.take(step, rank, world))
             for optimiser in optimisers:  # one, or that of a discriminator and then that of its generator
                 with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -171,10 +171,13 @@ def optimise(
     return report
 
 
-def schedule(done: float, warm_up: float) -> float:
-    """Share of the peak rate after the share `done` of the training: linear warm-up, then half a cosine down to 1 %."""
+def schedule(done: float, warm_up: float, kind: str = "cosine") -> float:
+    """Share of the peak rate after the share `done` of the training: linear warm-up, then half a cosine down to 1 %,
+    or for "constant" the peak."""
     if done < warm_up:
         return (done + 0.02 * warm_up) / (1.02 * warm_up)
+    if kind == "constant":
+        return 1.0
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
 
 

@@ -1,7 +1,8 @@
 """Recipes: what is trained, how, and which score it must reach.
 
 A recipe stands for task x factor. It expands over constraints and seeds; each pair gives one checkpoint. Two presets:
-`cpu` (CompactResNet, minutes on one core) and `full` (the SR-CNN at its published size, for a GPU).
+`cpu` (CompactResNet, minutes on one core) and `full` (the SR-CNN at its published size, 200 epochs, for a GPU); rows of
+the course report also have `report`, exactly its settings.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Recipe:
     label : of the network in names and tables; none for the compact one.
     title : of the network for people; by default that of its class.
     task, factor : of :func:`physlab.data.patches.sr_pairs`.
-    presets : "cpu" and "full".
+    presets : "cpu", "full" and, of the rows of the course report, "report".
     constraints, seeds : what :func:`train` expands over.
     teacher, share : for a student: recipe of the teacher (same constraint, seed, preset) and its share of the target.
     start : recipe whose checkpoint (same constraint, seed, preset) gives the first weights; inputs that it lacks start

@@ -18,7 +18,7 @@ from physlab.downscale.gan import MEMBERS
 from physlab.errors import CheckpointError, PhysLabError
 from physlab.nn import Upscaler, count_parameters
 from physlab.train import checkpoint as checkpoints
-from physlab.train.adversarial import fit_adversarial
+from physlab.train.adversarial import Adversarial, fit_adversarial
 from physlab.train.devices import agreed, by_one, processes, rank, under_torchrun
 from physlab.train.distillation import blended
 from physlab.train.evaluate import evaluate
@@ -123,7 +123,10 @@ def card_of(model: CNN, data: SRData, report: Report, preset: Preset, device: to
         "device": checkpoints.device_name(device),
         "wall_time_s": round(report.wall_time_s, 1),
         "versions": checkpoints.versions(),
-        "training": {key: value for key, value in asdict(report).items() if key != "wall_time_s"},
+        "training": {
+            **{key: value for key, value in asdict(report).items() if key != "wall_time_s"},
+            "samples_per_s": round(preset.settings.batch * report.steps / max(report.wall_time_s, 1e-9), 1),
+        },
         "scores": {
             split: evaluate(model, data, split, members)
             for split, members in (("val", MEMBERS_VAL), ("test", MEMBERS))
@@ -288,6 +291,8 @@ def is_finished(folder: Path, data: SRData, settings: Mapping) -> bool:
     except CheckpointError:
         return False
     old = {**asdict(Settings()), **card.get("settings", {})}  # settings that came later had their defaults
+    if old.get("adversarial"):
+        old["adversarial"] = {**asdict(Adversarial()), **old["adversarial"]}
     pairs = {"data": (card.get("data_hash"), data.data_hash), "settings": (old, dict(settings))}
     changed = [name for name, (old, new) in pairs.items() if old != new]
     if changed:

@@ -17,6 +17,7 @@ class Steps:
     steps : optimiser steps;  batch : samples a step, over all processes.
     rate : peak learning rate; None for that of the model (its attribute `rate`, or 1e-3).
     warm_up : share of the steps until it is reached;  decay : AdamW weight decay;  clip : gradient norm.
+    schedule : "cosine" (the rate falls to 1 % of its peak) or "constant" (it stays there).
     ema : decay of the running mean of the weights, reached gradually.
     precision : "bf16", "fp32", or "auto": bf16 where the processor multiplies in it, else fp32.
     validate_every : steps between entries of the history, validations and states.
@@ -29,6 +30,7 @@ class Steps:
     batch: int = 8
     rate: float | None = None
     warm_up: float = 0.05
+    schedule: str = "cosine"
     decay: float = 1e-4
     clip: float = 1.0
     ema: float = 0.99
@@ -44,6 +46,8 @@ class Steps:
             raise PhysLabError("validate_every and patience must be at least 1")
         if not (0 <= self.warm_up < 1 and 0 <= self.ema < 1 and self.decay >= 0 and self.clip > 0):
             raise PhysLabError("warm_up and ema must lie in 0 to below 1, decay be at least 0 and clip positive")
+        if self.schedule not in ("cosine", "constant"):
+            raise PhysLabError(f"schedule is {self.schedule!r}: choose cosine or constant")
         if self.precision not in ("auto", "bf16", "fp32"):
             raise PhysLabError(f"precision is {self.precision!r}: choose auto, bf16 or fp32")
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 import xarray as xr
 
+from physlab.benchmark import PAPER
 from physlab.constrain import CONSTRAINTS
 from physlab.downscale import Interpolate
 from physlab.errors import PhysLabError
-from physlab.nn import count_parameters
+from physlab.nn import NETWORKS, count_parameters
 from physlab.train import (
     evaluate,
     get_recipe,
@@ -29,6 +30,7 @@ from physlab.train import (
     train_one,
     write_results,
 )
+from physlab.train.loop import schedule
 from physlab.train.recipe import checkpoint_name
 from physlab.train.run import expand
 
@@ -37,7 +39,9 @@ def test_recipes_of_the_first_zoo() -> None:
     recipes = list_recipes()
     assert {"tcw-x2", "tcw-x4", "tcw-x8", "era5-uk-t2m-x4"} <= set(recipes)
     for recipe in recipes.values():
-        assert set(recipe.presets) == {"cpu", "full"} and set(recipe.constraints) <= set(CONSTRAINTS)
+        assert {"cpu", "full"} <= set(recipe.presets) <= {"cpu", "full", "report"} and set(recipe.constraints) <= set(
+            CONSTRAINTS
+        )
         assert len(recipe.seeds) >= 3, "a table that compares methods needs three seeds"
     for name in ("tcw-x2", "tcw-x4", "tcw-x8", "era5-uk-t2m-x4"):
         full = recipes[name].presets["full"]
@@ -134,6 +138,47 @@ def test_full_preset_is_the_published_size(pairs) -> None:
         Interpolate("bicubic", 2, "mult").predict(pairs.coarse["val"].clamp_min(0), pairs.weights),
         atol=0.2, rtol=0.02,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "parameters"),
+    [("E1", 385_921), ("E3", 402_369), ("E5", 960_513), ("E10", 505_346), ("E12", 444_994), ("E14", 960_513)],
+)
+def test_report_preset_is_that_of_the_report(row: str, parameters: int) -> None:
+    """Its size, Adam without anything, 20 epochs of 1,024 (or 300) samples in batches of 64."""
+    task, factor, label, constraint = PAPER[row]
+    preset = get_recipe(f"{task}-x{factor}-{label}").presets["report"]
+    size = [128 // factor] * 2
+    arguments = {**preset.arguments, **({"size": size} if preset.arguments.get("noise") == "map" else {})}
+    network = NETWORKS[preset.network](factor, **arguments)
+    assert count_parameters(network) == parameters and network.skip == "none"
+    settings, steps = preset.settings, preset.settings.steps + (preset.adversarial.steps if preset.adversarial else 0)
+    assert settings.batch == 64 and steps == (100 if task == "tcw-t1" else 20 * 1024 // 64)
+    assert (settings.rate, settings.ema, settings.flips, settings.precision) == (1e-3, 0.0, "", "fp32")
+    assert {schedule(done, settings.warm_up, settings.schedule) for done in (0.0, 0.3, 1.0)} == {1.0}
+    flow = get_recipe("tcw-t2-x4-flowgru").presets["report"]
+    assert count_parameters(NETWORKS[flow.network](4, **flow.arguments)) == 4_776_004
+
+
+def test_report_preset_trains(pairs, tmp_path) -> None:
+    """Generator and discriminator from the second step on, and the card says so; it is finished when it is there."""
+    recipe = get_recipe("tcw-x4-gan-report")
+    preset = recipe.presets["report"]
+    small = dataclasses.replace(
+        preset,
+        arguments={**preset.arguments, "channels": 4, "blocks": 1},
+        settings=dataclasses.replace(preset.settings, batch=4),
+        adversarial=dataclasses.replace(preset.adversarial, steps=3, channels=4),
+    )
+    recipe = dataclasses.replace(recipe, task="toy", factor=2, presets={"report": small})
+    folder = train_one(recipe, "add", 0, "report", tmp_path, pairs)
+    card = load_checkpoint(folder).card
+    assert folder.name == "toy-x2-gan-report-add-report-s0" and card["training"]["steps"] == 4
+    assert card["settings"]["adversarial"]["beta1"] == 0.9 and card["settings"]["schedule"] == "constant"
+    assert card["training"]["samples_per_s"] > 0
+    before = (folder / "card.json").stat().st_mtime_ns
+    assert train_one(recipe, "add", 0, "report", tmp_path, pairs) == folder
+    assert (folder / "card.json").stat().st_mtime_ns == before
 
 
 def test_table_of_results(recipe, pairs, tmp_path) -> None:

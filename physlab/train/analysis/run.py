@@ -117,6 +117,7 @@ def train_on_pairs(
         method.card |= {
             "seed": seed, "train_s": report.wall_time_s, "history": report.history, "stopped": report.stopped,
             "best_step": report.best_step, "commit": commit(), "versions": versions(), "device": device_name(here),
+            "precision": report.precision,
             "start": str(start), "task": "own",
             "data": {"account": told, "truth": name_of(request.truth), "background": name_of(request.background),
                      "request": dataclasses.asdict(request), "split": data.split, "units": data.units,
