@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import panel_material_ui as pmui
 
@@ -60,8 +61,8 @@ TO_CONTROL = {"moment": lambda hour: round(hour * QUARTERS)}
 FROM_CONTROL = {"moment": lambda position: position / QUARTERS, "east": float, "north": float}
 
 
-def make_controls(state: State, networks: Mapping[str, str]) -> dict:
-    """Name -> control, showing the selections as they are; `networks` is label -> name."""
+def make_controls(state: State, networks: Callable[[], Mapping[str, str]]) -> dict[str, Callable[[], Any]]:
+    """Name -> what makes the control, which shows the selection as it is then; `networks` gives label -> name."""
     s = state
     wide = {"sizing_mode": "stretch_width", "size": "small"}
     buttons = {**wide, "color": "primary", "button_style": "outlined", "margin": (2, 10, 8, 10)}
@@ -87,40 +88,44 @@ def make_controls(state: State, networks: Mapping[str, str]) -> dict:
     vertical, tight = {"orientation": "vertical"}, {"sx": theme.TIGHT_SX}
     last = round(options.NUMBERS["moment"][1] * QUARTERS)
     return {
-        "view": choose("view", swapped(options.VIEWS), sx=theme.NARROW_SX),
-        "dataset": pmui.Select(options=swapped(options.DATASETS), value=s.dataset, **select),
-        "frame": pmui.Player(value=s.frame, start=0, end=max(s.frame, 1), interval=700, **player),
-        "hour": pmui.IntSlider(value=s.hour, start=0, end=max(options.HOURS.values()) - 1, show_value=False, **slider),
-        "factor": choose("factor", {f"× {n}": n for n in options.FACTORS}),
-        "method": choose("method", swapped(options.METHODS), **tight),
-        "network": pmui.Select(options=dict(networks), value=s.network, **select),
-        "statistic": pmui.Select(options=swapped(options.STATISTICS), value=s.statistic, **select),
-        "show": pmui.Select(options=swapped(options.SHOWS), value=s.show, **select),
-        "mode": choose("mode", swapped(options.MODES)),
-        "constraint": choose("constraint", swapped(options.CONSTRAINTS), **vertical),
-        "against": choose("against", swapped(options.AGAINST), **vertical),
-        "variable": choose("variable", {symbol: name for name, (symbol, _) in options.VARIABLES.items()}, **tight),
-        "field": choose("field", swapped(options.FIELDS)),
-        "moment": pmui.Player(value=TO_CONTROL["moment"](s.moment), start=0, end=last, interval=500, **player),
-        "zoom": choose("zoom", {f"{n} ×": n for n in options.ZOOMS}, **tight),
-        "east": centre("east"),
-        "north": centre("north"),
-        "when": choose("when", {f"State {n + 1}": n for n in range(options.STATES)}, **tight),
-        "channel": pmui.Select(groups=channels, value=s.channel, **select),
-        "share": pmui.DiscreteSlider(
+        "view": lambda: choose("view", swapped(options.VIEWS), sx=theme.NARROW_SX),
+        "dataset": lambda: pmui.Select(options=swapped(options.DATASETS), value=s.dataset, **select),
+        "frame": lambda: pmui.Player(value=s.frame, start=0, end=max(s.frame, 1), interval=700, **player),
+        "hour": lambda: pmui.IntSlider(
+            value=s.hour, start=0, end=max(options.HOURS.values()) - 1, show_value=False, **slider
+        ),
+        "factor": lambda: choose("factor", {f"× {n}": n for n in options.FACTORS}),
+        "method": lambda: choose("method", swapped(options.METHODS), **tight),
+        "network": lambda: pmui.Select(options=dict(networks()), value=s.network, **select),
+        "statistic": lambda: pmui.Select(options=swapped(options.STATISTICS), value=s.statistic, **select),
+        "show": lambda: pmui.Select(options=swapped(options.SHOWS), value=s.show, **select),
+        "mode": lambda: choose("mode", swapped(options.MODES)),
+        "constraint": lambda: choose("constraint", swapped(options.CONSTRAINTS), **vertical),
+        "against": lambda: choose("against", swapped(options.AGAINST), **vertical),
+        "variable": lambda: choose(
+            "variable", {symbol: name for name, (symbol, _) in options.VARIABLES.items()}, **tight
+        ),
+        "field": lambda: choose("field", swapped(options.FIELDS)),
+        "moment": lambda: pmui.Player(value=TO_CONTROL["moment"](s.moment), start=0, end=last, interval=500, **player),
+        "zoom": lambda: choose("zoom", {f"{n} ×": n for n in options.ZOOMS}, **tight),
+        "east": lambda: centre("east"),
+        "north": lambda: centre("north"),
+        "when": lambda: choose("when", {f"State {n + 1}": n for n in range(options.STATES)}, **tight),
+        "channel": lambda: pmui.Select(groups=channels, value=s.channel, **select),
+        "share": lambda: pmui.DiscreteSlider(
             options={f"{x:g} %": x for x in reversed(options.SHARES)}, value=s.share, **slider
         ),
-        "assimilator": pmui.Select(options=swapped(options.ASSIMILATORS), value=s.assimilator, **select),
-        "noise": choose("noise", swapped(options.NOISES), **tight),
-        "members": choose("members", {str(n): n for n in options.SIZES}, **tight),
-        "seed": pmui.IntSlider(value=s.seed, start=0, end=options.SEEDS, **slider),
-        "balance": choose("balance", swapped(options.LAWS), **tight),
-        "day": choose("day", {f"Time {n + 1}": n for n in range(options.DAYS)}, **tight),
-        "weight": choose("weight", swapped(options.WEIGHTS), **tight),
-        "draws": choose("draws", {str(n): n for n in options.DRAWS}, **tight),
-        "which": pmui.IntSlider(value=s.which, start=options.WHICH[0], end=options.WHICH[-1], **slider),
-        "consistency": choose("consistency", swapped(options.CONSISTENCIES), **tight),
-        "threshold": pmui.DiscreteSlider(
+        "assimilator": lambda: pmui.Select(options=swapped(options.ASSIMILATORS), value=s.assimilator, **select),
+        "noise": lambda: choose("noise", swapped(options.NOISES), **tight),
+        "members": lambda: choose("members", {str(n): n for n in options.SIZES}, **tight),
+        "seed": lambda: pmui.IntSlider(value=s.seed, start=0, end=options.SEEDS, **slider),
+        "balance": lambda: choose("balance", swapped(options.LAWS), **tight),
+        "day": lambda: choose("day", {f"Time {n + 1}": n for n in range(options.DAYS)}, **tight),
+        "weight": lambda: choose("weight", swapped(options.WEIGHTS), **tight),
+        "draws": lambda: choose("draws", {str(n): n for n in options.DRAWS}, **tight),
+        "which": lambda: pmui.IntSlider(value=s.which, start=options.WHICH[0], end=options.WHICH[-1], **slider),
+        "consistency": lambda: choose("consistency", swapped(options.CONSISTENCIES), **tight),
+        "threshold": lambda: pmui.DiscreteSlider(
             options={f"{t:g} K · {round(t - 273.15)} °C": t for t in options.THRESHOLDS}, value=s.threshold, **slider
         ),
     }

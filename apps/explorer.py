@@ -22,6 +22,7 @@ if sys.argv[1:]:
 
 import panel as pn  # noqa: E402
 import panel_material_ui as pmui  # noqa: E402
+from panel.util import edit_readonly  # noqa: E402
 
 from apps import theme  # noqa: E402
 from apps.address import Address  # noqa: E402
@@ -49,7 +50,7 @@ def page() -> pmui.Page:
 
         pn.state.onload(follow)
     pn.state.on_session_destroyed(lambda _: session.close())
-    return pmui.Page(
+    whole = pmui.Page(
         title="PhysLab · Explorer",
         sidebar=[session.sidebar],
         main=[session.main],
@@ -58,7 +59,11 @@ def page() -> pmui.Page:
         theme_toggle=False,
         sx=theme.PAGE_SX,
         theme_config=theme.MUI_THEME,
+        busy_indicator=None,
     )
+    with edit_readonly(whole):
+        whole.busy = False  # else it follows Panel's counter of all sessions: each click of one redraws every page
+    return whole
 
 
 pn.extension(notifications=False)

@@ -1,7 +1,8 @@
 """Maps that move together: Bokeh figures with the same ranges, one crosshair and one coastline.
 
 Maps are Bokeh images on one `ColumnDataSource` each. An update replaces the data of the sources in one event batch,
-which takes well under a millisecond a map; figures, axes and tools are made once.
+which takes well under a millisecond a map; figures, axes and tools are made once. What the figures of a page can share
+(tools, tickers, formatters, scales) is made once for all of them: a page costs as much as it has models.
 """
 
 from __future__ import annotations
@@ -13,22 +14,33 @@ import numpy as np
 import panel as pn
 from bokeh.core.properties import value
 from bokeh.models import (
+    AllIndices,
+    AllLabels,
     BasicTicker,
+    CDSView,
     ColumnDataSource,
     CrosshairTool,
     CustomJSHover,
     CustomJSTickFormatter,
+    Grid,
     HoverTool,
+    Image,
+    Line,
     LinearColorMapper,
+    LinearScale,
+    NoOverlap,
     PanTool,
     Range1d,
     ResetTool,
+    Text,
+    UnionRenderers,
     WheelZoomTool,
 )
 from bokeh.models.annotations import ColorBar, Span
 from bokeh.plotting import figure
 
 from apps import theme
+from apps.lazily import Lazily
 from apps.views import text_pane
 from physlab.data.coastline import load_coastline
 
@@ -62,14 +74,16 @@ class LinkedMaps:
         self.x_range, self.y_range = Range1d(start=-180, end=180), Range1d(start=-90, end=90)
         self.mappers = dict(mappers)
         empty = {"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0.0], "y": [0.0], "dw": [1.0], "dh": [1.0]}
-        self.images = {name: ColumnDataSource({**empty}) for name in quantities}
-        self.coast = ColumnDataSource({"x": [], "y": []})
+        union, self._all, self._scale = UnionRenderers(), AllIndices(), LinearScale()
+        self.images = {name: ColumnDataSource({**empty}, selection_policy=union) for name in quantities}
+        self.coast = ColumnDataSource({"x": [], "y": []}, selection_policy=union)
         look: dict[str, Any] = {"line_color": theme.INK, "line_alpha": 0.35, "line_width": 1}
         self.cross = (Span(dimension="width", **look), Span(dimension="height", **look))
         self.lines: list = []
         self.hovers: dict[str, HoverTool] = {}
+        self._make_shared()
         self.figures = {name: self._map(name, self.mappers[key]) for name, key in quantities.items()}
-        self.silence = {name: self._words(figure_) for name, figure_ in self.figures.items()}
+        self.silence: dict[str, ColumnDataSource] = Lazily(lambda name: self._words(self.figures[name]))
         self._painted: dict[str, np.ndarray] = {}
         self._window: tuple[float, float, float, float] | None = None
 
@@ -86,7 +100,7 @@ class LinkedMaps:
 
     def paint(self, name: str, image: np.ndarray, edges: tuple[float, float, float, float]) -> None:
         """Show an image within its west, east, south and north edge; nothing if it is the one that is shown."""
-        if self.silence[name].data["text"]:
+        if name in self.silence and self.silence[name].data["text"]:
             self.silence[name].data = {"x": [], "y": [], "text": []}
         if self._painted.get(name) is not image:
             west, east, south, north = edges
@@ -123,9 +137,32 @@ class LinkedMaps:
         """What stands in a figure that has no image."""
         source = ColumnDataSource({"x": [], "y": [], "text": []})
         style = {"text_color": theme.QUIET, "text_font_size": "12px", "text_font": value(theme.FONT)}
-        fig.text("x", "y", text="text", source=source, text_align="center", text_baseline="middle", **style,
-                 background_fill_color=theme.PAPER, background_fill_alpha=0.9, padding=4, level="overlay")  # fmt: skip
+        glyph = Text(
+            text_align="center", text_baseline="middle", background_fill_color=theme.PAPER, background_fill_alpha=0.9,
+            padding=4, **style,
+        )  # fmt: skip
+        self._draw(fig, source, glyph, level="overlay")
         return source
+
+    def _draw(self, fig, source: ColumnDataSource, glyph, **more):
+        """A glyph on a figure, without the three copies that `fig.line` and its like make of each."""
+        return fig.add_glyph(source, glyph, view=CDSView(filter=self._all), **more)
+
+    def _make_shared(self) -> None:
+        """What all figures have in common."""
+        self._hover_degrees: dict[str, Any] = {
+            f"${axis}": CustomJSHover(code=f"const tick = value, digits = 1, axis = '{axis}'\n{DEGREES}")
+            for axis in "xy"
+        }
+        self._degrees = {axis: CustomJSTickFormatter(code=DEGREES, args={"axis": axis, "digits": 2}) for axis in "xy"}
+        self._ticker, self._labels = BasicTicker(desired_num_ticks=4), AllLabels()
+        wide = self.aspect > 1.2  # and low, with no room for many numbers
+        mantissas = [1, 2, 3, 4, 5] if wide else [1, 2, 5]
+        self._colour_ticker = BasicTicker(desired_num_ticks=3 if wide else 4, mantissas=mantissas)
+        self._colour_labels = NoOverlap()
+        self._tools = (
+            PanTool(), WheelZoomTool(modifiers=self.wheel or {}), ResetTool(), CrosshairTool(overlay=self.cross)
+        )  # fmt: skip
 
     def _map(self, name: str, mapper: LinearColorMapper):
         fig = figure(
@@ -134,23 +171,21 @@ class LinkedMaps:
             sizing_mode="scale_width",
             aspect_ratio=self.aspect,
             tools=[],
+            title=None,
         )
-        image = fig.image(source=self.images[name], color_mapper=mapper)  # type: ignore[call-arg]  # not in the stubs
-        self.lines.append(fig.line("x", "y", source=self.coast, line_color=theme.INK, line_alpha=0.7, line_width=0.8))
-        degrees: dict[str, Any] = {
-            f"${axis}": CustomJSHover(code=f"const tick = value, digits = 1, axis = '{axis}'\n{DEGREES}")
-            for axis in "xy"
-        }
+        fig.update(x_scale=self._scale, y_scale=self._scale)
+        fig.center = [part for part in fig.center if not isinstance(part, Grid)]  # the image covers it
+        image = self._draw(fig, self.images[name], Image(color_mapper=mapper), level="image")
+        coast = Line(line_color=theme.INK, line_alpha=0.7, line_width=0.8)
+        self.lines.append(self._draw(fig, self.coast, coast))
         self.hovers[name] = HoverTool(
-            renderers=[image], attachment="above", point_policy="follow_mouse", formatters=degrees
+            renderers=[image], attachment="above", point_policy="follow_mouse", formatters=self._hover_degrees
         )
-        wheel = WheelZoomTool(modifiers=self.wheel or {})
-        fig.add_tools(PanTool(), wheel, ResetTool(), self.hovers[name], CrosshairTool(overlay=self.cross))
-        fig.toolbar.active_scroll = wheel
-        wide = self.aspect > 1.2  # and low, with no room for many numbers
-        ticker = BasicTicker(desired_num_ticks=3 if wide else 4, mantissas=[1, 2, 3, 4, 5] if wide else [1, 2, 5])
-        fig.add_layout(ColorBar(color_mapper=mapper, height=7, padding=0, margin=0, ticker=ticker), "below")
+        fig.add_tools(*self._tools, self.hovers[name])
+        fig.toolbar.active_scroll = self._tools[1]
+        bar = {"ticker": self._colour_ticker, "major_label_policy": self._colour_labels}
+        fig.add_layout(ColorBar(color_mapper=mapper, height=7, padding=0, margin=0, **bar), "below")
         for axis, key in ((fig.xaxis, "x"), (fig.yaxis, "y")):
-            axis.formatter = CustomJSTickFormatter(code=DEGREES, args={"axis": key, "digits": 2})
-            axis.ticker = BasicTicker(desired_num_ticks=4)
+            axis.formatter, axis.ticker = self._degrees[key], self._ticker
+            axis.major_label_policy = self._labels
         return fig

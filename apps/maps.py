@@ -78,9 +78,11 @@ class MapGrid(LinkedMaps):
             self.ranks.data = {"rank": np.arange(count), "share": panel.ranks / panel.ranks.sum() * count}
 
     def _ranks(self):
-        fig = figure(sizing_mode="scale_width", aspect_ratio=ASPECT, x_range=Range1d(start=-0.6, end=10.6), tools=[])
+        fig = figure(sizing_mode="scale_width", aspect_ratio=ASPECT, x_range=Range1d(start=-0.6, end=10.6), tools=[],
+                     title=None)  # fmt: skip
         fig.y_range.update(start=0)
         bars = fig.vbar("rank", top="share", width=0.8, source=self.ranks, color=theme.CURVES["members"], alpha=0.7)
+        bars.update(nonselection_glyph="auto", muted_glyph="auto")
         fig.add_layout(Span(location=1, dimension="width", line_dash="dashed", line_color=theme.QUIET, line_width=1))
         fig.add_tools(
             HoverTool(renderers=[bars], tooltips=[("rank", "@rank"), ("share of a flat one", "@share{0.00}")])

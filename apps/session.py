@@ -10,7 +10,7 @@ import html
 import io
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import cached_property
 from typing import TypeVar
@@ -27,6 +27,7 @@ from apps.controls import FROM_CONTROL, IN_VIEW, TITLES, TO_CONTROL, make_contro
 from apps.ensemble.view import Ensemble
 from apps.frame import Frame
 from apps.latest import Latest
+from apps.lazily import Lazily
 from apps.maps import ENSEMBLE, ROWS, MapGrid
 from apps.options import ASSIMILATORS, CONSTRAINTS, DATASETS, HOURS, NETWORKS
 from apps.panes import Panes
@@ -40,7 +41,10 @@ View = TypeVar("View", Continuous, Assimilate, Ensemble)
 
 
 class Session:
-    """The page of one browser tab: the Downscale view, and around it the four others."""
+    """The page of one browser tab: the Downscale view, and around it the four others.
+
+    Only what is looked at is made: views and controls come when they are first shown.
+    """
 
     def __init__(
         self, store: Store, pool: Executor, background: Executor, schedule: Callable, search: str = ""
@@ -51,7 +55,7 @@ class Session:
         self.state.apply(choice, hide)
         self.panels = Latest(pool, store.panel, self._deliver_panel, schedule)
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
-        self.maps, self.benchmark = MapGrid(), Benchmark()
+        self.benchmark = Benchmark()
         self._workers, self._background = (pool, schedule), background
         self._hooks = self.state, self._announce, self._status
         self._others: dict[str, Panes] = {}  # views that somebody has looked at, besides Downscale and Benchmark
@@ -62,7 +66,6 @@ class Session:
         self._build_page()
         self.state.param.watch(self._changed, list(CHOICE_NAMES))
         self.state.param.watch(lambda _: self._hide(), ["hide"])
-        self._hide()
         self._changed()
 
     @cached_property
@@ -94,29 +97,27 @@ class Session:
     # -- controls ------------------------------------------------------------------------------------------------
 
     def _build_controls(self) -> None:
-        """The sidebar: one labelled group for each selection."""
-        self.controls = make_controls(self.state, self._networks())
-        for name, control in self.controls.items():
-            self._bind(name, control)
+        """The sidebar: one labelled group for each selection, made when it is first shown."""
+        makers = make_controls(self.state, self._networks)
+        self.controls = Lazily(lambda name: self._bind(name, makers[name]()))
         self.moment = views.text_pane("")
-        self.groups = {
-            name: pn.Column(
+        self.groups = Lazily(
+            lambda name: pn.Column(
                 pn.pane.HTML(TITLES[name], stylesheets=[theme.LABEL_SHEET], margin=(4, 10, 0, 10)),
-                *([self.controls[name]] if name in self.controls else []),
+                *([self.controls[name]] if name in makers else []),
+                *([self.moment] if name == "frame" else []),
                 sizing_mode="stretch_width",
                 margin=0,
+                visible=False,
             )
-            for name in TITLES
-        }
-        self.groups["frame"].append(self.moment)
+        )
         reset = pmui.Button(label="Reset", icon="restart_alt", variant="text", on_click=lambda _: self.state.reset())
         view = pmui.Button(
             label="Whole map", icon="zoom_out_map", variant="text", on_click=lambda _: self._reset_view()
         )
         self.status = views.text_pane("", margin=(0, 12))
-        self.sidebar = pn.Column(
-            *self.groups.values(), pn.Row(reset, view, margin=(0, 4)), self.status, sizing_mode="stretch_width"
-        )
+        self._below = (pn.Row(reset, view, margin=(0, 4)), self.status)  # the controls
+        self.sidebar = pn.Column(*self._below, sizing_mode="stretch_width")
 
     def _build_page(self) -> None:
         """The main area: words on top, maps and spectra on the left, scores and provenance on the right."""
@@ -126,25 +127,52 @@ class Session:
             callback=self._file, filename="physlab.nc", label="These maps, NetCDF", margin=(0, 4)
         )
         self.file.visible = False  # until there is a panel
+        self.main = pn.Column(self.messages, sizing_mode="stretch_width", margin=8)
+
+    @cached_property
+    def maps(self) -> MapGrid:
+        """The maps of the Downscale view, made when somebody first looks at it."""
+        return MapGrid()
+
+    @cached_property
+    def frame(self) -> Frame:
+        """The Downscale view, made when somebody first looks at it."""
         tabs = {
             "scores": pn.Column(self.scores, self.tests_pane, margin=0, sizing_mode="stretch_width"),
             "card": self.card,
             "code": pn.Column(self.code, self.file, margin=0, sizing_mode="stretch_width"),
             "help": views.text_pane(lessons.HELP, margin=(0, 10)),
         }
-        frame = Frame.of(self.maps, ROWS, self.prompt, tabs, self.state.hide, 330)
-        self.cells, self.tabs, self.downscale = frame.cells, frame.tabs, frame.view
-        self.main = pn.Column(self.messages, sizing_mode="stretch_width", margin=8)
+        made = Frame.of(self.maps, ROWS, self.prompt, tabs, self.state.hide, 330)
+        made.view.visible = False  # until it is the view
+        return made
+
+    @property
+    def tabs(self) -> pn.viewable.Viewable:
+        """Scores, card, code and help beside them."""
+        return self.frame.tabs
+
+    @property
+    def downscale(self) -> pn.Row:
+        """Its maps and tabs."""
+        return self.frame.view
+
+    @property
+    def cells(self) -> Mapping[str, pn.Column]:
+        """The cards of the maps of the Downscale view."""
+        return self.frame.cells
 
     def _file(self) -> io.BytesIO:
         """What is on the screen, for the browser to keep."""
         assert self.shown is not None
         return io.BytesIO(self.store.netcdf(self.shown))
 
-    def _bind(self, name: str, control) -> None:
+    def _bind(self, name: str, control):
+        """Control and state follow each other."""
         there, back = TO_CONTROL.get(name, lambda value: value), FROM_CONTROL.get(name, lambda value: value)
         control.param.watch(lambda event: self._picked(name, back(event.new)), "value")
         self.state.param.watch(lambda event: setattr(control, "value", there(event.new)), name)
+        return control
 
     def _picked(self, name: str, value) -> None:
         """A control was used: other data or another network bring a network and a constraint that are there."""
@@ -188,13 +216,16 @@ class Session:
         }
         hidden = {*state.hide, *(name for name, gone in absent.items() if gone)}
         hidden |= set(TITLES) - set(IN_VIEW[state.view])
-        for name, group in {**self.groups, **self.cells, "prompt": self.prompt}.items():
-            group.visible = name not in hidden
-        if "ensemble" in self._others and self.ensemble.shown:
-            self.controls["which"].end = max(self.ensemble.shown.members, state.which)
-        views_ = {"downscale": self.downscale, "benchmark": self.benchmark.view}
         if state.view in ("continuous", "assimilate", "ensemble"):
             getattr(self, state.view)  # made now
+        self._arrange([name for name in TITLES if name not in hidden])
+        views_ = {"benchmark": self.benchmark.view}
+        if state.view == "downscale" or "frame" in vars(self):
+            views_["downscale"] = self.downscale
+            for name, cell in {**self.cells, "prompt": self.prompt}.items():
+                cell.visible = name not in hidden
+        if "ensemble" in self._others and self.ensemble.shown:
+            self.controls["which"].end = max(self.ensemble.shown.members, state.which)
         for name, other in self._others.items():
             other.hide(set(state.hide))
             views_[name] = other.view
@@ -202,6 +233,16 @@ class Session:
             view.visible = name == state.view
         if views_[state.view] not in self.main:  # what nobody has looked at is not sent to the browser
             self.main.append(views_[state.view])
+
+    def _arrange(self, shown: list[str]) -> None:
+        """The groups of these controls, made if need be, in their order."""
+        for name in shown:
+            self.groups[name]  # made now
+        made = [self.groups[name] for name in TITLES if name in self.groups]
+        if self.sidebar.objects != [*made, *self._below]:
+            self.sidebar.objects = [*made, *self._below]
+        for name, group in self.groups.items():
+            group.visible = name in shown
 
     def say(self, sentences: list[str], kind: str = "note") -> None:
         """Messages above the maps; an empty list clears them."""
@@ -217,7 +258,8 @@ class Session:
 
     def _reset_view(self) -> None:
         """Undo pan and wheel."""
-        self.maps.reset_view()
+        if "maps" in vars(self):
+            self.maps.reset_view()
         for view in self._others.values():
             view.maps.reset_view()
 
@@ -227,10 +269,13 @@ class Session:
         """A selection changed: draw what is known, ask for the rest."""
         choice = self.state.choice()
         with pn.io.hold():
-            self.controls["mode"].disabled = choice.method != "network"
-            self.controls["network"].param.update(options=self._networks(), value=choice.network)
-            self.controls["assimilator"].param.update(options=self._assimilators(), value=choice.assimilator)
             self._hide()
+            if "mode" in self.controls:
+                self.controls["mode"].disabled = choice.method != "network"
+            if "network" in self.controls:
+                self.controls["network"].param.update(options=self._networks(), value=choice.network)
+            if "assimilator" in self.controls:
+                self.controls["assimilator"].param.update(options=self._assimilators(), value=choice.assimilator)
         for name, view in self._others.items():
             if name != choice.view:
                 view.cancel()

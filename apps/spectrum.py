@@ -32,12 +32,13 @@ class Spectrum:
         self.below = below
         self.figure = fig = figure(
             sizing_mode="scale_width", aspect_ratio=aspect, x_axis_type="log", y_axis_type="log",
-            x_range=Range1d(start=1, end=64), y_range=Range1d(start=1e-8, end=1), tools=[],
+            x_range=Range1d(start=1, end=64), y_range=Range1d(start=1e-8, end=1), tools=[], title=None,
         )  # fmt: skip
         curves = {}
         for name, label in labels.items():
             style: dict[str, Any] = {"line_color": colours[name], "line_width": 2.6 if name == "truth" else 1.8}
-            curves[name] = fig.line("k", name, source=self.source, legend_label=label, **style)
+            curves[name] = line = fig.line("k", name, source=self.source, legend_label=label, **style)
+            line.update(nonselection_glyph="auto", muted_glyph="auto")  # no models of their own
         self.items: dict[str, Any] = dict(zip(labels, fig.legend.items, strict=True))
         tips = [("k", "@k"), *((label, f"@{{{name}}}{{0.0e+0}}") for name, label in labels.items())]
         self.hover = HoverTool(renderers=[curves["truth"]], mode="vline", tooltips=tips)
