@@ -40,6 +40,7 @@ def energy(model, a: xr.Dataset, b: xr.Dataset) -> float:
     return float((column * model.area.T).sum())
 
 
+@pytest.mark.slow
 def test_the_model_shows_the_analysis(model, states):
     _, background, other = states
     wanted, first = seen(model, other), seen(model, background)
@@ -49,6 +50,7 @@ def test_the_model_shows_the_analysis(model, states):
     assert energy(model, found, wanted) < energy(model, one, wanted), "sweeps get closer"
 
 
+@pytest.mark.slow
 def test_no_increment_no_change(model, states):
     _, background, _ = states
     found = insert(model, background, seen(model, background))
@@ -56,6 +58,7 @@ def test_no_increment_no_change(model, states):
         assert np.abs(np.asarray(new - old)).max() <= 2e-4 * np.abs(np.asarray(old)).max()
 
 
+@pytest.mark.slow
 def test_a_part_of_the_state_leaves_the_rest(model, states):
     _, background, other = states
     found = insert(model, background, seen(model, other)[["t"]])["dynamics"]
@@ -77,6 +80,7 @@ def pressure_noise(model, state) -> float:
     return float(np.mean(size))
 
 
+@pytest.mark.slow
 def test_an_update_over_six_hours_does_not_ring(model, states):
     before, background, other = states
     first, free = seen(model, background), pressure_noise(model, background)
@@ -105,6 +109,7 @@ def test_the_update_feeds_no_wave():
     assert 4.0 < periods[response[:, 1].argmin()] < 4.4
 
 
+@pytest.mark.slow
 def test_refusals_say_what_to_do(model, states):
     _, background, _ = states
     good = seen(model, background)
@@ -122,6 +127,7 @@ def test_refusals_say_what_to_do(model, states):
         forecast_from(model, background, background, background, 3)
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_an_analysis(model, states, tmp_path):
     from physlab.simulate.run import NatureRun, simulate
 
