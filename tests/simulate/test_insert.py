@@ -1,5 +1,7 @@
 """From an analysis back into the model: the model shows what it was given, keeps its balance and its energy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,7 +11,10 @@ pytest.importorskip("dinosaur")
 
 from physlab.errors import FieldError, PhysLabError  # noqa: E402
 from physlab.simulate import diagnostics, nature  # noqa: E402
+from physlab.simulate import insert as module  # noqa: E402
 from physlab.simulate.insert import forecast_from, insert, ramp  # noqa: E402
+
+smallest = module._smallest
 
 CP, R, T0, P0 = 1004.0, 287.0, 288.0, 1e5
 
@@ -48,6 +53,22 @@ def test_the_model_shows_the_analysis(model, states):
     assert np.sqrt(energy(model, found, wanted) / energy(model, first, wanted)) < 0.01
     one = seen(model, insert(model, background, wanted, sweeps=1))
     assert energy(model, found, wanted) < energy(model, one, wanted), "sweeps get closer"
+
+
+@pytest.mark.slow
+def test_what_layers_cannot_show_stays_small(model, states, monkeypatch):
+    """850 and 925 hPa and the lowest layer ask for three things of two layers; no level sees the first layer."""
+    _, background, _ = states
+    wanted = seen(model, background).copy(deep=True)
+    for level, change in ((850, 2.0), (925, -2.0)):
+        wanted["t"].loc[{"level": level}] += change
+    old, size = np.asarray(diagnostics.layers(model, background["dynamics"])[2]), {}
+    for nugget in (module.NUGGET, 1e-4):
+        monkeypatch.setattr(module, "_smallest", partial(smallest, nugget=nugget))
+        new = np.asarray(diagnostics.layers(model, insert(model, background, wanted, sweeps=4)["dynamics"])[2])
+        size[nugget] = np.abs(new - old).max()
+        assert np.abs(new - old)[0].max() < 0.01 * size[nugget]
+    assert size[module.NUGGET] < 8.0 and size[1e-4] > 2 * size[module.NUGGET], size
 
 
 @pytest.mark.slow
