@@ -74,14 +74,14 @@ def test_conda_lists_the_same_dependencies(repository, project, requirements):
 def test_every_import_is_declared(repository, requirements):
     declared = {canonicalize_name(requirement.name) for requirement in requirements}
     parts, providers, missing = ("physlab", "apps", "book", "tests"), packages_distributions(), {}
-    known = {*parts, "build", *sys.stdlib_module_names}  # book/build.py
+    ours = {*parts, *(path.stem for path in (repository / "book").glob("*.py"))}  # book/build.py and what it imports
     for source in (path for part in parts for path in (repository / part).rglob("*.py")):
         if "reference" in source.parts:  # how numbers of independent codes were made: run by hand, elsewhere
             continue
         for node in ast.walk(ast.parse(source.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
-            for top in {name.split(".")[0] for name in names} - known:
+            for top in {name.split(".")[0] for name in names} - ours - set(sys.stdlib_module_names):
                 if not declared & {canonicalize_name(name) for name in providers.get(top, [top])}:
                     missing[top] = str(source.relative_to(repository))
     assert not missing, f"imported, but not declared in pyproject.toml: {missing}"
@@ -198,8 +198,8 @@ def test_shipped_assets_are_small(tracked, repository):
 
 def test_readme_names_what_exists(repository):
     text = (repository / "README.md").read_text()
-    targets = set(re.findall(r"^([a-z]+):", (repository / "Makefile").read_text(), flags=re.MULTILINE))
-    assert {"explore", "test"} <= set(re.findall(r"\bmake ([a-z]+)", text)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), flags=re.MULTILINE))
+    assert {"explore", "test"} <= set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link and not link.startswith("#")]
     assert links
     for link in links:

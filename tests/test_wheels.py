@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -129,6 +130,19 @@ def test_wheels_hold_all_and_work_outside_the_repository(recipe, repository, tmp
     (tmp_path / "work").mkdir()
     recipe.use(sys.executable, tmp_path / "work", PYTHONPATH=str(target))
     assert str(target) in capsys.readouterr().out
+    assert not [name for name in names["physlab"] if "/answers/" in name or name.endswith((".ipynb", ".md"))]
+    code = (
+        "import physlab; from physlab.teach import answers, check, exercises, load_answers\n"
+        f"assert len(exercises()) > 60 and physlab.__file__.startswith({str(target)!r})\n"
+        "assert answers() == {} and not check('coarsen', None)\n"
+        "assert not any(hasattr(e, 'right') or hasattr(e, 'wrong') for e in exercises().values())\n"
+        "try: load_answers()\nexcept physlab.errors.PhysLabError as error: print(error)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(target)}
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "work", env=environment, capture_output=True, text=True
+    )
+    assert "never installed" in said.stdout, said.stderr
 
 
 def test_answers_of_the_exercises_are_not_in_the_package(repository: Path):

@@ -11,6 +11,7 @@ import pytest
 
 from physlab.cli import main
 from physlab.course import build, grade
+from physlab.course.gradebook import canvas, moodle
 from physlab.course.points import WORTH, worth
 from physlab.course.proxy import Limits
 from physlab.course.source import book_folder, reference, tasks
@@ -242,6 +243,37 @@ def check_gradebooks(out: Path, got: dict) -> None:
     assert not any(int(x) for x in rows["untouched"][5:])
     for row in moodle[1:]:
         assert all(x.isdigit() for x in row[1::2]) and [int(x) for x in row[1::2]] == [int(x) for x in rows[row[0]][5:]]
+
+
+def test_gradebooks_keep_the_formats_of_moodle_and_canvas():
+    """Canvas: five columns for the student, points possible in the second row; Moodle: user name, numbers, feedback.
+    Neither holds a cell that a spreadsheet would compute."""
+    names = ["ada", "=HYPERLINK(1)", 'o"brien, p', "-2", "zoë"]
+    results = []
+    for k, name in enumerate(names):
+        parts = []
+        for chapter in ("preface", "training"):
+            graded = [n for n in WORTH[chapter] if n in exercises()]
+            rows = [{"name": n, "points": worth(n).points if k % 2 else 0, "most": worth(n).points} for n in graded]
+            notes = ["=1+1\nsecond line", "b", "c", "d"] if k == 2 else []
+            parts.append({"chapter": chapter, "notes": notes, "exercises": rows})
+        results.append({"student": name, "chapters": parts})
+    chapters = ["preface", "training"]
+    rows = list(csv.reader(canvas(results, chapters).splitlines(), strict=True))
+    assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "PhysLab preface", "PhysLab training"]
+    assert rows[1] == ["    Points Possible", *[""] * 4, str(FULL["preface"]), str(FULL["training"])]
+    assert [row[0] for row in rows[2:]] == [row[3] for row in rows[2:]]
+    assert all(0 <= int(x) <= int(most) for row in rows[2:] for x, most in zip(row[5:], rows[1][5:], strict=True))
+    other = list(csv.reader(moodle(results, chapters).splitlines(), strict=True))
+    assert other[0][::2] == ["Username", "PhysLab preface (feedback)", "PhysLab training (feedback)"]
+    assert [[row[0], *map(int, row[1::2])] for row in other[1:]] == [[r[0], *map(int, r[5:])] for r in rows[2:]]
+    assert [row[0] for row in other[1:]] == ["ada", "'=HYPERLINK(1)", 'o"brien, p', "'-2", "zoë"]
+    assert not any(cell[:1] in tuple("=+-@") for row in rows + other for cell in row if cell)
+    assert (
+        other[1][2].startswith("without points: coarsen")
+        and other[2][2] == "full marks"
+        and "d" not in other[3][2].split("; ")
+    )
 
 
 def check_feedback(out: Path) -> None:

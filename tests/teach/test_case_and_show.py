@@ -101,6 +101,27 @@ def test_links_are_encoded():
     assert url == "http://localhost:5006/explorer?v=1&dataset=tcw&hide=truth%2Cscores"
 
 
+@pytest.mark.parametrize(
+    ("setting", "address"),
+    [
+        ({}, "http://localhost:5006/explorer"),
+        ({"PHYSLAB_PORT": "5010"}, "http://localhost:5010/explorer"),
+        ({"JUPYTERHUB_SERVICE_PREFIX": "/user/ada/"}, "/user/ada/proxy/5006/explorer"),
+        ({"JUPYTERHUB_SERVICE_PREFIX": "/user/ada/", "PHYSLAB_PORT": "5010"}, "/user/ada/proxy/5010/explorer"),
+        (
+            {"JUPYTERHUB_SERVICE_PREFIX": "/", "PHYSLAB_EXPLORER": "https://lab.org/explorer/"},
+            "https://lab.org/explorer",
+        ),
+    ],
+)
+def test_explorer_is_where_the_port_the_hub_or_the_setting_says(monkeypatch, setting, address):
+    for name in ("PHYSLAB_PORT", "PHYSLAB_EXPLORER", "JUPYTERHUB_SERVICE_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    assert explorer_url(v=1) == f"{address}?v=1"
+
+
 def test_explorer_link_survives_as_html():
     link = explorer_link("this storm", v=1, dataset="tcw", frame=3)
     assert 'href="http://localhost:5006/explorer?v=1&amp;dataset=tcw&amp;frame=3"' in link._repr_html_()
