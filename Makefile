@@ -24,12 +24,14 @@ SHOW := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),--show)
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
+# Links of the chapters into the explorer follow its port.
+export PHYSLAB_PORT := $(PORT)
 # The kernel of a notebook is this environment, whatever else Jupyter finds on the machine.
 export JUPYTER_PREFER_ENV_PATH := 1
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help explore style types quick check test notebooks lab book train gpu-checkpoints simulate wheels clean
+.PHONY: help explore style types quick check test notebooks lab book pdf browser-edition train gpu-checkpoints simulate wheels clean
 
 help:  ## this list
 	@echo "PhysLab: physics in deep learning for the weather. make ..."
@@ -77,6 +79,13 @@ lab: notebooks  ## JupyterLab on the chapters
 
 book: $(READY)  ## the book as web pages, built without the network
 	$(BIN)/python book/build.py html
+
+pdf: $(READY)  ## the chapters as one PDF, printed by Chromium from the pages (built first if they are not there)
+	$(BIN)/python book/build.py pdf
+
+browser-edition: $(READY)  ## two chapters and a network that runs in the page, in book/_build/browser; fetches onnxruntime-web once
+	test -f book/_build/html/atmosphere.html || $(BIN)/python book/build.py html
+	$(BIN)/python book/browser/build.py book/_build/browser $(if $(RUNTIME),--runtime $(RUNTIME))
 
 train: $(READY)  ## train a recipe: make train RECIPE=tcw-x4 ARGS="--constraint softmax"
 	$(BIN)/physlab train $(RECIPE) $(ARGS)

@@ -5,6 +5,8 @@
     python book/build.py html                 -> book/_build/html, and a check that no page loads anything from outside
     python book/build.py student              pages and notebooks of the student edition, without solutions ->
     book/_build/student
+    python book/build.py pdf                  the chapters as one PDF, printed by Chromium -> book/_build/physlab.pdf
+    python book/build.py pdf --student        the same without solutions, from the student edition
 
 Nothing is fetched: mathematics is set by the MathJax in book/_static, the rest comes with the theme. The notebooks are
 generated, never edited: the Markdown is the source.
@@ -25,6 +27,12 @@ BOOK = Path(__file__).resolve().parent
 NOTEBOOKS = BOOK / "_notebooks"
 STUDENT = BOOK / "_student"
 FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}(?P<title>[^\n]*)$")
+COLAB = """\
+# On Colab alone: PhysLab with the data that ship. Anywhere else this cell does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    get_ipython().run_line_magic("pip", "install --quiet physlab[book] physlab-assets")  # noqa: F821"""
 FOLD = "<details><summary>Solution</summary>\n"
 
 
@@ -146,8 +154,8 @@ def plain_markdown(text: str, references: dict[str, str], numbered: dict[str, st
     return text.strip()
 
 
-def make_notebooks(student: bool = False, folder: Path | None = None, only: str | None = None) -> list[Path]:
-    """Write the notebooks, or that of the chapter `only`; returns their paths."""
+def make_notebooks(student: bool = False, folder: Path | None = None) -> list[Path]:
+    """Write the notebooks; returns their paths."""
     import jupytext
     import nbformat
 
@@ -156,8 +164,6 @@ def make_notebooks(student: bool = False, folder: Path | None = None, only: str 
     references, numbered = bibliography(), numbers()
     paths = []
     for chapter in chapters():
-        if only is not None and chapter.stem != only:
-            continue
         source = chapter.read_text()
         notebook = jupytext.reads(without_solutions(source) if student else source, fmt="md:myst")
         cells, solving = [], False
@@ -175,7 +181,8 @@ def make_notebooks(student: bool = False, folder: Path | None = None, only: str 
             if figure:  # in a notebook nothing draws the caption
                 text = f"*Fig. {numbered[figure['name']]}: {figure['caption']}*"
                 cells.append(nbformat.v4.new_markdown_cell(plain_markdown(text, references, numbered)))
-        notebook.cells = cells
+        first = nbformat.v4.new_code_cell(COLAB, id="colab", metadata={"jupyter": {"source_hidden": True}})
+        notebook.cells = [first, *cells]
         path = folder / f"{chapter.stem}.ipynb"
         jupytext.write(notebook, path, fmt="ipynb")
         paths.append(path)
@@ -302,16 +309,41 @@ def build_student() -> Path:
     return pages
 
 
+def build_pdf(student: bool = False) -> Path:
+    """The chapters as one PDF, from pages that are there already, or are built first."""
+    sys.path[:0] = [str(BOOK), str(BOOK.parent)]
+    from pdf import NoBrowser, one_page, print_pdf
+
+    from apps.screenshot import find_browser
+
+    pages = BOOK / "_build" / ("student" if student else "html")
+    names = [*(path.stem for path in chapters()), "notation", "bibliography"]
+    if not all((pages / f"{name}.html").is_file() for name in names):
+        pages = build_student() if student else build_html()
+    settings = (BOOK / "_config.yml").read_text()
+    title = re.search(r'^title: "(.*)"$', settings, flags=re.M)[1]
+    lead = "Student edition, without solutions." if student else "With solutions."
+    page = one_page(pages, names, title, f"{lead} Every number was computed by the code beside it.")
+    try:
+        return print_pdf(page, BOOK / "_build" / f"physlab{'-student' if student else ''}.pdf", find_browser())
+    except NoBrowser as error:
+        raise BuildError(str(error)) from None
+    finally:
+        page.unlink()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("notebooks", "html", "student"))
-    parser.add_argument("--student", action="store_true", help="leave the solutions out of the notebooks")
+    parser.add_argument("what", choices=("notebooks", "html", "student", "pdf"))
+    parser.add_argument("--student", action="store_true", help="leave the solutions out of notebooks and PDF")
     options = parser.parse_args(arguments)
     try:
         if options.what == "notebooks":
             made = make_notebooks(student=options.student)
             print(f"{len(made)} notebooks in {made[0].parent}")
+        elif options.what == "pdf":
+            print(build_pdf(options.student))
         else:
             pages = build_html() if options.what == "html" else build_student()
             print(f"open {pages / 'index.html'} (nothing in it is loaded from outside)")
