@@ -154,8 +154,8 @@ def plain_markdown(text: str, references: dict[str, str], numbered: dict[str, st
     return text.strip()
 
 
-def make_notebooks(student: bool = False, folder: Path | None = None) -> list[Path]:
-    """Write the notebooks; returns their paths."""
+def make_notebooks(student: bool = False, folder: Path | None = None, only: str | None = None) -> list[Path]:
+    """Write the notebooks, or that of the chapter `only`; returns their paths."""
     import jupytext
     import nbformat
 
@@ -164,6 +164,8 @@ def make_notebooks(student: bool = False, folder: Path | None = None) -> list[Pa
     references, numbered = bibliography(), numbers()
     paths = []
     for chapter in chapters():
+        if only is not None and chapter.stem != only:
+            continue
         source = chapter.read_text()
         notebook = jupytext.reads(without_solutions(source) if student else source, fmt="md:myst")
         cells, solving = [], False

@@ -8,10 +8,21 @@ A test marked ``real_data`` runs whenever PHYSLAB_DATA names a folder, and fails
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: one thread each, what they start included
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+elif "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # what JAX compiles for one test serves all
+    _COMPILED = tempfile.mkdtemp(prefix="physlab-jax-")
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": _COMPILED,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    }
+    atexit.register(shutil.rmtree, _COMPILED, ignore_errors=True)
 
 import physlab  # noqa: F401, I001  (before torch: it says how threads wait)
 

@@ -116,6 +116,7 @@ def test_downscale_takes_other_names(tmp_path, capsys):
     assert "is no mapping" in one_line(capsys, *command, "--mapping", "rows")
 
 
+@pytest.mark.slow
 def test_downscale_gives_members_where_the_method_has_them(tmp_path, capsys):
     source, target, folder = tmp_path / "coarse.nc", tmp_path / "fine.nc", tmp_path / "model"
     coarse = (coarse_field() + 280).rename(tcw="t_low").assign(u_low=coarse_field().tcw.assign_attrs(units="m s-1"))

@@ -80,6 +80,7 @@ def test_the_account_is_told_and_kept(folder, capsys):
         assert float(made["orog"].mean()) == 100
 
 
+@pytest.mark.slow
 def test_options_reach_the_rules(folder, capsys):
     text = "time,lat,lon,alt,wert,qc\n2024-01-01T09:00Z,56,-1,1000,10,ok\n2024-01-01T12:00Z,56,-1,100,10,bad\n"
     options = ["--columns", "wert=t2m", "--std", "t2m=0.5", "--units", "degC", "--good", "ok", "--lapse", "0"]

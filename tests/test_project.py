@@ -75,13 +75,14 @@ def test_every_import_is_declared(repository, requirements):
     declared = {canonicalize_name(requirement.name) for requirement in requirements}
     parts, providers, missing = ("physlab", "apps", "book", "tests"), packages_distributions(), {}
     ours = {*parts, *(path.stem for path in (repository / "book").glob("*.py"))}  # book/build.py and what it imports
+    known = {*ours, *sys.stdlib_module_names}
     for source in (path for part in parts for path in (repository / part).rglob("*.py")):
         if "reference" in source.parts:  # how numbers of independent codes were made: run by hand, elsewhere
             continue
         for node in ast.walk(ast.parse(source.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
-            for top in {name.split(".")[0] for name in names} - ours - set(sys.stdlib_module_names):
+            for top in {name.split(".")[0] for name in names} - known:
                 if not declared & {canonicalize_name(name) for name in providers.get(top, [top])}:
                     missing[top] = str(source.relative_to(repository))
     assert not missing, f"imported, but not declared in pyproject.toml: {missing}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import sys
 from pathlib import Path
@@ -152,7 +153,8 @@ def analysis(
                           tuple(pairs(mapping).items()))  # fmt: skip
     settings = AssimilationSettings(steps=steps or (700 if what == "vaevar" else 400), batch=batch)
     result = train_on_pairs(what, request, out, settings, (seed or (0,))[0], autoencoder or None, start, device,
-                            overwrite, True, lambda line: print(line, file=sys.stderr))  # fmt: skip
+                            overwrite, True, lambda line: print(line, file=sys.stderr),
+                            draw=drawing("analyses"))  # fmt: skip
     if speaks():
         rows = [{"method": r.name, **{f"{s:.1%}": r.scores[s] for s in SHARES}} for r in result.rows]
         show("Mean square error over that of the background, by share of observed points", rows)
@@ -176,8 +178,8 @@ def continuous(
         raise ValueError(f"seeds {seed}: phydl is fitted with one seed at a time")
     request = FieldRequest(truth, variable, factor, level, region, period, tuple(pairs(mapping).items()))
     result = train_phydl(request, out, FitSettings(steps=steps or 1500), (seed or (0,))[0], start=start, device=device,
-                         overwrite=overwrite, progress=True,
-                         say=lambda line: print(line, file=sys.stderr))  # fmt: skip
+                         overwrite=overwrite, progress=True, say=lambda line: print(line, file=sys.stderr),
+                         draw=drawing("fields"))  # fmt: skip
     if speaks():
         for at, title in enumerate(("times that were given", "times that were withheld")):
             rows = [{"method": r.name, **{f"{n} ({units_of(result.data, n)})": p[at] for n, p in r.rmse.items()}}
@@ -189,13 +191,14 @@ def continuous(
         print(out, "with report.html and scores.csv")
 
 
-def drawing() -> Any:
-    """What draws the pictures of a report; None without matplotlib."""
+def drawing(what: str = "training") -> Any:
+    """What draws the pictures of a report: a module of physlab.plot; None without matplotlib."""
     try:
-        from physlab.plot.training import pictures
-    except ModuleNotFoundError:
+        return importlib.import_module(f"physlab.plot.{what}").pictures
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("physlab"):
+            raise
         return None
-    return pictures
 
 
 def told(result: Any) -> None:

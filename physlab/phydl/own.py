@@ -39,7 +39,7 @@ from physlab.phydl.surrogate import PhyDL
 from physlab.store import add_files
 from physlab.train.checkpoint import commit, device_name, versions
 from physlab.train.devices import agreed, by_one, processes, rank
-from physlab.train.own.report import STYLE, pairs_table
+from physlab.train.own.report import Draw, Picture, document, drawn, figures, lead, pairs_table, understood
 from physlab.train.state import state_file
 
 WITHHELD = 5
@@ -47,6 +47,7 @@ WITHHELD = 5
 LARGEST = 4_000_000
 """Coarse points that a field is fitted to at most, of all variables together."""
 REPORT, SCORES = "report.html", "scores.csv"
+CONTROL = "without equations"
 
 
 @dataclass(frozen=True)
@@ -184,12 +185,18 @@ class Row:
 
 @dataclass(eq=False)
 class Fitted:
-    """What came out."""
+    """What came out.
+
+    Attributes
+    ----------
+    made : name of a method -> its fields on the fine grid, for pictures.
+    """
 
     model: PhyDL
     folder: Path
     data: OwnField
     rows: list[Row]
+    made: dict[str, xr.Dataset]
     coefficients: pd.DataFrame | None
     seconds: float = 0.0
 
@@ -206,6 +213,7 @@ def train_phydl(
     overwrite: bool = False,
     progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
+    draw: Draw | None = None,
 ) -> Fitted:
     """Fit a continuous field to one's own data and to the equations that its variables have, and score it.
 
@@ -215,6 +223,7 @@ def train_phydl(
     force : waves in x, y and time of the force that the equations leave.
     network : arguments of :class:`physlab.nn.coordinate.CoordinateNetwork`.
     start : a fitted field with the same variables and network whose weights are the first ones.
+    draw : of the pictures of the report, see :func:`physlab.plot.fields.pictures`.
 
     Raises
     ------
@@ -256,12 +265,12 @@ def train_phydl(
             return model
 
         weight = settings.physics if equations else 0.0
-        control = fitted(0.0, "without equations") if weight else None
+        control = fitted(0.0, CONTROL) if weight else None
         model = fitted(weight, "phydl")
         model.name = PhyDL.name
-        rows = scores(data, model, control, request.factor)
+        rows, made = scores(data, model, control, request.factor)
         found = model.coefficients() if weight else None
-        result = Fitted(model, out, data, rows, found, model.card["training"]["wall_time_s"])
+        result = Fitted(model, out, data, rows, made, found, model.card["training"]["wall_time_s"])
         model.card |= {
             "commit": commit(), "versions": versions(), "device": device_name(here), "task": "own",
             "factor": request.factor, "start": str(start),
@@ -274,7 +283,7 @@ def train_phydl(
         def keep() -> None:
             model.to("cpu")
             model.save(out)
-            add_files(out, {SCORES: table_of(result), REPORT: page(result)})
+            add_files(out, {SCORES: table_of(result), REPORT: page(result, drawn(draw, result))})
 
         by_one(keep)
     return result
@@ -297,8 +306,8 @@ def begin_from(model: PhyDL, start: str | Path) -> None:
     model.network.load_state_dict(old.network.state_dict())
 
 
-def scores(data: OwnField, model: PhyDL, control: PhyDL | None, factor: int) -> list[Row]:
-    """All methods on the fine grid."""
+def scores(data: OwnField, model: PhyDL, control: PhyDL | None, factor: int) -> tuple[list[Row], dict[str, xr.Dataset]]:
+    """All methods on the fine grid, and what they made of it."""
     weights = xr.DataArray(Grid.from_dataset(data.fine).area_weights, dims=("latitude", "longitude"))
     withheld = np.setdiff1d(np.arange(data.fine.sizes["time"]), data.given)
 
@@ -311,10 +320,12 @@ def scores(data: OwnField, model: PhyDL, control: PhyDL | None, factor: int) -> 
         return Row(name, kind, found)  # type: ignore[arg-type]
 
     free = (("nearest", "nearest", "none"), ("bicubic", "bicubic", "none"), ("bicubic+add", "bicubic", "add"))
-    rows = [row(label, "baseline", interpolated(data, method, layer, factor)) for label, method, layer in free]
+    made = {label: interpolated(data, method, layer, factor) for label, method, layer in free}
+    kinds = dict.fromkeys(made, "baseline")
     if control is not None:
-        rows.append(row("without equations", "control", control.downscale(to=data.fine)))
-    return [*rows, row("phydl", "trained", model.downscale(to=data.fine))]
+        made[CONTROL], kinds[CONTROL] = control.downscale(to=data.fine), "control"
+    made[PhyDL.name], kinds[PhyDL.name] = model.downscale(to=data.fine), "trained"
+    return [row(name, kinds[name], ds) for name, ds in made.items()], made
 
 
 def units_of(data: OwnField, name: str) -> str:
@@ -349,13 +360,11 @@ def table_of(result: Fitted) -> str:
     return stream.getvalue()
 
 
-def page(result: Fitted) -> str:
+def page(result: Fitted, pictures: Sequence[Picture] = ()) -> str:
     """The report: one page that needs nothing else."""
-    data, title = result.data, f"A continuous field of {', '.join(result.data.names)}"
-    parts = [f"<h1>{escape(title)}</h1>", *(f"<p class=lead>{escape(s)}</p>" for s in verdicts(result.rows))]
-    parts.append("<h2>What was understood of the data</h2><ul>")
-    parts += [f"<li>{escape(line)}</li>" for line in data.lines]
-    parts.append("</ul><h2>RMSE on the fine grid</h2><p class=note>Given: times that were fitted. Withheld: every "
+    data = result.data
+    parts = [lead(verdicts(result.rows)), understood(data.lines)]
+    parts.append("<h2>RMSE on the fine grid</h2><p class=note>Given: times that were fitted. Withheld: every "
                  "second time. Interpolations are linear in time. The control is the same network with the same "
                  "budget, without equations.</p>")  # fmt: skip
     for at, heading in enumerate(("Given times", "Withheld times")):
@@ -368,8 +377,7 @@ def page(result: Fitted) -> str:
             parts.append("</table>")
     if result.coefficients is not None:
         parts.append("<h2>Equations</h2>" + result.coefficients.to_html(index=False, border=0, float_format="%.4g"))
+    parts.append(figures(pictures))
     took = {"training took": f"{result.seconds:.0f} s", "seed": result.model.card["seed"]}
     parts.append("<h2>Settings</h2>" + pairs_table({**took, **result.model.card["settings"]}))
-    body = "\n".join(parts)
-    return (f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
-            f"<style>{STYLE}</style><body>{body}</body></html>\n")  # fmt: skip
+    return document(f"A continuous field of {', '.join(data.names)}", parts)

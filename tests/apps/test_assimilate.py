@@ -157,6 +157,7 @@ def test_a_page(session, analyses):
     assert page.downscale.visible and not view.view.visible
 
 
+@pytest.mark.slow
 def test_a_click_places_a_station_and_takes_it_away(session):
     page = session("&assimilator=adas&share=0")
     view = page.assimilate

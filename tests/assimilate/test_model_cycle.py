@@ -12,6 +12,7 @@ from physlab.assimilate import LETKF
 from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
 from physlab.assimilate.model_cycle import LETKFSettings, Var4DSettings, minimise_window, run_model_cycle, weigh_members
 from physlab.assimilate.statespace import Columns
+from physlab.cli.cycle import cycle
 from physlab.errors import PhysLabError
 
 
@@ -77,6 +78,8 @@ def test_refusals(tmp_path):
         LETKFSettings(relaxation=2.0)
     with pytest.raises(PhysLabError, match="one of 4d-var, letkf"):
         run_model_cycle(None, tmp_path, tmp_path, "3d-var", None)  # type: ignore[arg-type]
+    with pytest.raises(PhysLabError, match="adas-s0 is no 3D-Var: pass 3d-var, or a folder of"):
+        cycle(tmp_path, tmp_path / "out", "letkf", prior="adas-s0")
 
 
 # --- with the atmosphere ----------------------------------------------------------------------------------------------

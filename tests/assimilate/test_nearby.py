@@ -111,6 +111,7 @@ def test_a_radius_or_places_that_are_none():
         Nearby(globe(), places()[:, :1], 1e6)
 
 
+@pytest.mark.slow
 def test_optimal_interpolation_of_a_large_field_is_that_of_the_matrix(monkeypatch):
     """Two variables, one of them on two levels, observations between grid points, two of them at one place."""
     one = state().isel(member=0, drop=True)

@@ -131,6 +131,7 @@ def test_a_tuned_model_differs_from_its_control_and_its_base(output):
         assert changed == {"denoiser"}
 
 
+@pytest.mark.slow
 def test_failures_are_told_and_cost_their_own_run(data, tmp_path):
     said: list[str] = []
     wrong = [Run("nature-x4", "bicubic"), Run("nature-x4", bench.TUNED, "no-such-law", 1.0, 0)]

@@ -199,6 +199,7 @@ def test_a_client_takes_the_runs(tmp_path) -> None:
     assert other.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_processes_and_what_becomes_of_a_run_whose_process_dies() -> None:
     tasks = [Task(word, operator.contains, frozenset(needs)) for word, needs in (("abc", "x"), ("x", ""))]
     found = list(results([replace(task, needs=task.needs - {""}) for task in tasks], ("a",), 2))
@@ -233,6 +234,7 @@ def test_a_study_is_one_file(tmp_path, monkeypatch) -> None:
     assert pd.read_csv(path).to_dict("list") == {"model": ["a"], "seed": [pytest.approx(float("nan"), nan_ok=True)]}
 
 
+@pytest.mark.slow
 def test_a_registered_method_is_benchmarked_without_an_edit(tmp_path, monkeypatch) -> None:
     """A statistical method, a layer, a network and an analysis of somebody: each has its runs; one of them is made."""
     monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))

@@ -180,6 +180,7 @@ def test_own_folder_of_netcdf_files(real_data):
     assert "hour" not in ds["tp"].attrs["long_name"], "the file does not say over what time"
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_mixed_grib_on_a_lambert_grid_is_put_together_as_far_as_it_fits(real_data):
     ds, known = open_dataset(real_data / "nam-snapshot" / "nam.t00z.awp21100.tm00.grib2"), open_dataset("nam-snapshot")

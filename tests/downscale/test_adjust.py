@@ -246,6 +246,7 @@ def test_a_cmip_like_file_comes_onto_a_fine_grid_by_one_command(tmp_path, capsys
     np.testing.assert_allclose(86400 * made["pr"].mean("time"), observed["pr"].mean("time"), rtol=0.1)
 
 
+@pytest.mark.slow
 def test_large_results_are_lazy_and_the_same(monkeypatch):
     from physlab.downscale import disaggregate
 
@@ -359,6 +360,7 @@ def test_they_are_known_by_name():
         assert type(physlab.load_model(name)).__name__ in (name, "Disaggregation")
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_a_model_of_the_world_comes_to_the_stations(real_data, tmp_path):
     """CanESM2 in kg m-2 s-1 and K of 365-day years; stations in mm day-1 and degC, with gaps."""

@@ -28,8 +28,9 @@ GLOBE = cube(np.linspace(-87.5, 87.5, 36), np.arange(0.0, 360.0, 10.0))
 
 
 def network(factor: int = 2, seed: int = 1, **frame) -> CompactResNet:
-    made = CompactResNet(factor, channels=6, blocks=1, skip="bicubic", shift=0.5, spread=0.3, gain=0.2, **frame)
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # whatever was drawn before
+        made = CompactResNet(factor, channels=6, blocks=1, skip="bicubic", shift=0.5, spread=0.3, gain=0.2, **frame)
         made.last.weight.normal_(generator=torch.Generator().manual_seed(seed)).mul_(0.3)
     return made
 

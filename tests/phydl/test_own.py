@@ -52,6 +52,7 @@ def test_data_are_cut_coarsened_and_every_second_time_withheld(tmp_path) -> None
     assert middle.pressure == 50000 and any("500 hPa is used" in line for line in middle.lines)
 
 
+@pytest.mark.slow
 def test_a_field_is_fitted_scored_and_loaded(tmp_path) -> None:
     request, said = FieldRequest(stored(tmp_path, wind()), factor=3, level=500.0), []
     result = train_phydl(request, tmp_path / "m", QUICK, network=NETWORK, device="cpu", say=said.append)
@@ -116,6 +117,8 @@ def test_the_command(tmp_path, capsys) -> None:
           "--device", "cpu"])  # fmt: skip
     said = capsys.readouterr()
     assert "times that were given" in said.out and "Equations" in said.err
+    report = (tmp_path / "m" / "report.html").read_text()  # maps and spectra of each variable
+    assert report.count("src='data:image/png") == 6 and "z: spectra" in report
 
 
 @pytest.mark.real_data

@@ -1,5 +1,7 @@
 """From an analysis back into the model: the model shows what it was given, keeps its balance and its energy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,7 +11,10 @@ pytest.importorskip("dinosaur")
 
 from physlab.errors import FieldError, PhysLabError  # noqa: E402
 from physlab.simulate import diagnostics, nature  # noqa: E402
+from physlab.simulate import insert as module  # noqa: E402
 from physlab.simulate.insert import forecast_from, insert, ramp  # noqa: E402
+
+smallest = module._smallest
 
 CP, R, T0, P0 = 1004.0, 287.0, 288.0, 1e5
 
@@ -40,6 +45,7 @@ def energy(model, a: xr.Dataset, b: xr.Dataset) -> float:
     return float((column * model.area.T).sum())
 
 
+@pytest.mark.slow
 def test_the_model_shows_the_analysis(model, states):
     _, background, other = states
     wanted, first = seen(model, other), seen(model, background)
@@ -49,6 +55,23 @@ def test_the_model_shows_the_analysis(model, states):
     assert energy(model, found, wanted) < energy(model, one, wanted), "sweeps get closer"
 
 
+@pytest.mark.slow
+def test_what_layers_cannot_show_stays_small(model, states, monkeypatch):
+    """850 and 925 hPa and the lowest layer ask for three things of two layers; no level sees the first layer."""
+    _, background, _ = states
+    wanted = seen(model, background).copy(deep=True)
+    for level, change in ((850, 2.0), (925, -2.0)):
+        wanted["t"].loc[{"level": level}] += change
+    old, size = np.asarray(diagnostics.layers(model, background["dynamics"])[2]), {}
+    for nugget in (module.NUGGET, 1e-4):
+        monkeypatch.setattr(module, "_smallest", partial(smallest, nugget=nugget))
+        new = np.asarray(diagnostics.layers(model, insert(model, background, wanted, sweeps=4)["dynamics"])[2])
+        size[nugget] = np.abs(new - old).max()
+        assert np.abs(new - old)[0].max() < 0.01 * size[nugget]
+    assert size[module.NUGGET] < 8.0 and size[1e-4] > 2 * size[module.NUGGET], size
+
+
+@pytest.mark.slow
 def test_no_increment_no_change(model, states):
     _, background, _ = states
     found = insert(model, background, seen(model, background))
@@ -56,6 +79,7 @@ def test_no_increment_no_change(model, states):
         assert np.abs(np.asarray(new - old)).max() <= 2e-4 * np.abs(np.asarray(old)).max()
 
 
+@pytest.mark.slow
 def test_a_part_of_the_state_leaves_the_rest(model, states):
     _, background, other = states
     found = insert(model, background, seen(model, other)[["t"]])["dynamics"]
@@ -77,6 +101,7 @@ def pressure_noise(model, state) -> float:
     return float(np.mean(size))
 
 
+@pytest.mark.slow
 def test_an_update_over_six_hours_does_not_ring(model, states):
     before, background, other = states
     first, free = seen(model, background), pressure_noise(model, background)
@@ -105,6 +130,7 @@ def test_the_update_feeds_no_wave():
     assert 4.0 < periods[response[:, 1].argmin()] < 4.4
 
 
+@pytest.mark.slow
 def test_refusals_say_what_to_do(model, states):
     _, background, _ = states
     good = seen(model, background)
@@ -122,6 +148,7 @@ def test_refusals_say_what_to_do(model, states):
         forecast_from(model, background, background, background, 3)
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_an_analysis(model, states, tmp_path):
     from physlab.simulate.run import NatureRun, simulate
 

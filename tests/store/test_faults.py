@@ -178,14 +178,22 @@ CASES = [c for c in CASES if not c[0].name.startswith("blocks") or (c[1] == "old
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("writer", "start", "mode", "system"), CASES)
-def test_the_old_or_the_new_is_whole(writer, start, mode, system, place, monkeypatch) -> None:
+def test_the_old_or_the_new_is_whole(writer, start, mode, system, place, tmp_path, monkeypatch) -> None:
     path, write = place / writer.name, functools.partial(writer.write, place / writer.name)
     last = 0
     write(0)  # here and not in a fork, which would import what it needs each time anew
     if system == "no exchange":
         monkeypatch.setattr(store, "exchange", lambda *names: False)
         last = 20  # the calls before are those that have failed above
-    reset = functools.partial(write, 0) if start == "old" else functools.partial(remove, path)
+    kept = tmp_path / writer.name
+    copy = shutil.copytree if path.is_dir() else shutil.copy2
+    copy(path, kept)
+
+    def reset() -> None:
+        remove(path)
+        if start == "old":
+            copy(kept, path)
+
     reset()
     (place / "foreign.txt").write_text("mine")
     alone, both, ends = ["foreign.txt"], sorted(["foreign.txt", writer.name]), []

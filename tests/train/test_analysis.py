@@ -128,6 +128,7 @@ def test_requests_that_make_no_sense_are_refused(tmp_path) -> None:
             own_pairs(PairRequest(**{"truth": request.truth, "background": request.background, **changes}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_every_method_trains_on_a_region_and_corrects_a_larger_state(tmp_path, name: str) -> None:
     """Odd numbers of points, two variables; the folder works on the user's grid, what lies outside stays as it is."""
@@ -154,6 +155,7 @@ def test_every_method_trains_on_a_region_and_corrects_a_larger_state(tmp_path, n
     assert float(abs(edge).max()) == 0.0
 
 
+@pytest.mark.slow
 def test_learning_beats_the_control_and_optimal_interpolation_knows_its_radius(tmp_path) -> None:
     request = written(tmp_path, times=60, shape=(8, 16))
     settings = AssimilationSettings(steps=150, batch=8, precision="fp32", shares=(0.05, 0.3))
@@ -194,11 +196,14 @@ def test_the_command(tmp_path, capsys) -> None:
     said = capsys.readouterr()
     assert "without observations" in said.out and "Channels: t850, t500" in said.err
     assert (tmp_path / "m" / "scores.csv").is_file()
+    report = (tmp_path / "m" / "report.html").read_text()  # an analysis, errors by share and by scale
+    assert report.count("src='data:image/png") == 3
     with pytest.raises(SystemExit):
         main(["train", "linear", request.truth, str(tmp_path / "x"), "--background", request.background])
     assert "--background is for adas" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_era5_members(real_data) -> None:
     """The real ensemble: ten members at four times."""

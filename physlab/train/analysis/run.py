@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -32,7 +32,7 @@ from physlab.train.analysis.pairs import OwnPairs, PairRequest, name_of, own_pai
 from physlab.train.assimilation import AssimilationSettings, train_assimilator, untrained
 from physlab.train.checkpoint import commit, device_name, versions
 from physlab.train.devices import agreed, by_one, processes, rank
-from physlab.train.own.report import STYLE, pairs_table
+from physlab.train.own.report import Draw, Picture, document, drawn, figures, lead, pairs_table, understood
 from physlab.train.progress import Bar
 from physlab.train.state import state_file
 
@@ -69,6 +69,7 @@ def train_on_pairs(
     progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
     options: dict[str, Any] | None = None,
+    draw: Draw | None = None,
 ) -> Analysed:
     """Train a method of data assimilation on pairs of one's own, score it, and write its folder.
 
@@ -82,6 +83,7 @@ def train_on_pairs(
     overwrite : train again what is there.
     say : receives the account of the data, line by line.
     options : of the constructor of the method.
+    draw : of the pictures of the report, see :func:`physlab.plot.analyses.pictures`.
 
     Raises
     ------
@@ -132,7 +134,7 @@ def train_on_pairs(
         def keep() -> None:
             method.card["scores"] = {r.name: {f"{s:g}": v for s, v in r.scores.items()} for r in rows}
             method.save(out)
-            add_files(out, {SCORES: table_of(result), REPORT: page(result)})
+            add_files(out, {SCORES: table_of(result), REPORT: page(result, drawn(draw, result))})
 
         by_one(keep)
     return result
@@ -223,15 +225,12 @@ def table_of(result: Analysed) -> str:
     return stream.getvalue()
 
 
-def page(result: Analysed) -> str:
+def page(result: Analysed, pictures: Sequence[Picture] = ()) -> str:
     """The report: one page that needs nothing else."""
-    title = f"{type(result.method).__name__} on {', '.join(result.data.space.variables)}"
-    request, parts = result.data.request, [f"<h1>{escape(title)}</h1>"]
-    parts.append(f"<p class=note>truth {escape(request.truth)}, background {escape(request.background)}</p>")
-    parts += [f"<p class=lead>{escape(line)}</p>" for line in verdicts(result.rows)]
-    parts.append("<h2>What was understood of the data</h2><ul>")
-    parts += [f"<li>{escape(line)}</li>" for line in result.notes]
-    parts.append("</ul><h2>Mean square error over that of the background</h2><p class=note>Test block, columns at "
+    request = result.data.request
+    parts = [f"<p class=note>truth {escape(request.truth)}, background {escape(request.background)}</p>"]
+    parts += [lead(verdicts(result.rows)), understood(result.notes)]
+    parts.append("<h2>Mean square error over that of the background</h2><p class=note>Test block, columns at "
                  "random grid points, observation errors of 0.3 background errors; 1 is the background, 0 the truth. "
                  "The control sees no observation.</p>")  # fmt: skip
     head = "".join(f"<th>{share:.1%}</th>" for share in SHARES)
@@ -250,7 +249,6 @@ def page(result: Analysed) -> str:
     blocks = {k: f"{b['first']} to {b['last']}, {b['pairs']} pairs" for k, b in result.data.split["blocks"].items()}
     took = {"seed": result.method.card["seed"], "training took": f"{result.method.card['train_s']:.0f} s",
             "ended": result.method.card["stopped"], **blocks, "gap, hours": result.data.split["gap_hours"]}  # fmt: skip
-    parts.append("</table><h2>Settings</h2>" + pairs_table({**took, **result.method.card["training"]}))
-    body = "\n".join(parts)
-    return (f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
-            f"<style>{STYLE}</style><body>{body}</body></html>\n")  # fmt: skip
+    parts += ["</table>", figures(pictures)]
+    parts.append("<h2>Settings</h2>" + pairs_table({**took, **result.method.card["training"]}))
+    return document(f"{type(result.method).__name__} on {', '.join(result.data.space.variables)}", parts)

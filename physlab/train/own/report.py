@@ -1,9 +1,12 @@
-"""The report of a training: one page that needs nothing else, with pictures inside if there are any."""
+"""The report of a training: one page that needs nothing else, with pictures inside if there are any.
+
+:func:`document` and its parts make the reports of all methods, those of continuous fields and of assimilation too.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -45,7 +48,50 @@ SHOWN = (
 )  # fmt: skip
 
 
-def page(result: Result, pictures: Sequence[tuple[str, str, bytes]]) -> str:
+Picture = tuple[str, str, bytes]
+"""Title, caption, PNG."""
+Draw = Callable[[Any], Sequence[Picture]]
+"""Gives the pictures of a result, see :func:`physlab.plot.training.pictures`."""
+
+
+def drawn(draw: Draw | None, result: Any) -> list[Picture]:
+    """The pictures of a result; none without something that draws them."""
+    return [] if draw is None else list(draw(result))
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """The page around its parts."""
+    body = "\n".join([f"<h1>{escape(title)}</h1>", *parts])
+    return (
+        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(title)}</title><style>{STYLE}</style>"
+        f"</head><body>{body}</body></html>\n"
+    )
+
+
+def lead(lines: Iterable[str]) -> str:
+    """What came out, in sentences."""
+    return "".join(f"<p class=lead>{escape(line)}</p>" for line in lines)
+
+
+def understood(lines: Iterable[str]) -> str:
+    """What was understood of the data."""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<h2>What was understood of the data</h2><ul>{items}</ul>"
+
+
+def figures(pictures: Iterable[Picture]) -> str:
+    """The pictures with their captions, or how to get them."""
+    made = []
+    for heading, caption, content in pictures:
+        source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+        image = f"<img alt='{escape(heading)}' src='{source}'><figcaption>{escape(caption)}</figcaption>"
+        made.append(f"<h2>{escape(heading)}</h2><figure>{image}</figure>")
+    how = "pip install 'physlab[book]', and run the command again"
+    none = f"<p class=note>Without matplotlib there are no pictures: {how}.</p>"
+    return "\n".join(made) or none
+
+
+def page(result: Result, pictures: Sequence[Picture]) -> str:
     """The whole page.
 
     Parameters
@@ -54,37 +100,25 @@ def page(result: Result, pictures: Sequence[tuple[str, str, bytes]]) -> str:
     """
     data, parts = result.data, []
     title = f"{result.label} on {', '.join(data.variables)}"
-    parts.append(f"<h1>{escape(title)}</h1><p class=note>{escape(data.request.truth)}, refined by {data.factor}</p>")
-    parts += [f"<p class=lead>{escape(line)}</p>" for line in verdicts(result)]
-    parts.append("<h2>What was understood of the data</h2><ul>")
-    parts += [f"<li>{escape(line)}</li>" for line in data.account]
-    parts.append(f"</ul><p class=note>{escape(split_said(data.split))}</p>")
+    parts.append(f"<p class=note>{escape(data.request.truth)}, refined by {data.factor}</p>")
+    parts += [lead(verdicts(result)), understood(data.account)]
+    parts.append(f"<p class=note>{escape(split_said(data.split))}</p>")
     parts.append("<h2>Scores on the test block</h2>")
     parts.append(f"<p class=note>{len(result.at)} samples that nothing was chosen by. {escape(NOTE)}</p>")
     for name in result.own.scores:
         units = dict(zip(data.variables, data.all_units, strict=True)).get(name, data.units)
         table = scores_table(result.rows, name, result)
         parts.append(f"<h3>{escape(name)} ({escape(units or 'no units')})</h3><div class=wide>{table}</div>")
+    parts.append(figures(pictures))
     if not pictures:
-        parts.append("<p class=note>Without matplotlib there are no pictures: pip install 'physlab[book]', and run the "
-                     "command again.</p>")  # fmt: skip
         parts.append(ranks_table(result) + losses_table(result))
-    for heading, caption, content in pictures:
-        code = base64.b64encode(content).decode()
-        parts.append(f"<h2>{escape(heading)}</h2><figure><img alt='{escape(heading)}' "
-                     f"src='data:image/png;base64,{code}'>"
-                     f"<figcaption>{escape(caption)}</figcaption></figure>")  # fmt: skip
     parts.append("<h2>Settings</h2>" + settings_table(result))
     parts.append(f"<h2>To make it again</h2><pre>{escape(result.command)}</pre>")
     said = ", ".join(f"{k} {v}" for k, v in versions().items())
     parts.append(
         f"<p class=note>PhysLab {escape(commit()[:12] or 'installed')}, {escape(said)}; data {data.data_hash[:16]}.</p>"
     )
-    body = "\n".join(parts)
-    return (
-        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(title)}</title><style>{STYLE}</style>"
-        f"</head><body>{body}</body></html>\n"
-    )
+    return document(title, parts)
 
 
 NOTE = (

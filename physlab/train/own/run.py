@@ -23,7 +23,7 @@ from physlab.train.own.data import OwnData
 from physlab.train.own.fit import check_constraint, fitted
 from physlab.train.own.methods import Method, method_of
 from physlab.train.own.reading import own_data
-from physlab.train.own.report import page
+from physlab.train.own.report import drawn, page
 from physlab.train.own.request import Request
 from physlab.train.own.result import Result, label_of
 from physlab.train.own.task import Task, Trained
@@ -101,8 +101,7 @@ def train_own(
     result.command = command or " ".join(sys.argv[:1])
     if len(seeds) > 1:
         keep_best(result, out)
-    pictures = [] if draw is None else list(draw(result))
-    add_files(out, {SCORES: table_of(result), REPORT: page(result, pictures)})
+    add_files(out, {SCORES: table_of(result), REPORT: page(result, drawn(draw, result))})
     return result
 
 
