@@ -40,11 +40,11 @@ from physlab.diffusion import DDIM, MMPS, AdamsBashforth, Denoiser, Heun, NoiseS
 from physlab.diffusion.denoise import PosteriorMean
 from physlab.downscale.base import Cancel, GriddedDownscaler, Progress, check_units
 from physlab.downscale.masks import masked, without_gaps
-from physlab.downscale.place import with_edges
+from physlab.downscale.place import space_of, weights_of, with_edges
 from physlab.downscale.static import statics_on
 from physlab.errors import FieldError, PhysLabError
 from physlab.fields import standardise, to_dataset, to_tensor
-from physlab.grid import Grid
+from physlab.grid import Grid, ProjectedGrid
 from physlab.nn.afno import AFNOBlock
 from physlab.nn.parts import choose
 from physlab.nn.stored import Stored
@@ -329,10 +329,11 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         members = MEMBERS if members is None else members
         if isinstance(coarse, xr.DataArray):
             coarse = coarse.to_dataset(name=self.variable)
-        if cf.is_projected(coarse):
+        if cf.is_projected(coarse) and (self.statics or self.domain):
+            known = f"the static fields {', '.join(self.statics)}" if self.statics else "its place"
             raise FieldError(
-                f"{self.name} takes latitude-longitude grids, the field lies on a projected one: take a method such as "
-                f"bicubic+add-x{self.factor}"
+                f"{self.name} knows {known} by latitude and longitude, the field lies on a projected grid: train one "
+                f"on your map, or take a method such as bicubic+add-x{self.factor}"
             )
         coarse = standardise(coarse)
         absent = [name for name in self.drivers if name not in coarse]
@@ -344,8 +345,8 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         for name in self.drivers:
             check_units(coarse[name])
         grid, rows = Grid.from_dataset(coarse), self.training_grid["latitude"]
-        if (grid.latitude[0] < grid.latitude[-1]) != (rows[0] < rows[-1]):  # the networks know north from south
-            turn = {"latitude": slice(None, None, -1)}
+        if northward(grid) != (rows[0] < rows[-1]):  # the networks know north from south
+            turn = {space_of(coarse)[0]: slice(None, None, -1)}
             statics = None if statics is None else standardise(statics).isel(turn)
             turned = self.downscale(
                 coarse.isel(turn), statics=statics, members=members, seed=seed, progress=progress, cancel=cancel
@@ -365,7 +366,7 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         wrap_columns(self, grid.periodic)
         try:
             generator = torch.Generator().manual_seed(seed)
-            weights = torch.from_numpy(fine.area_weights[:, :1].copy()).float().to(device)
+            weights = weights_of(fine).float().to(device)
             made = self.sample(x.to(device), weights, members, generator, static.to(device), progress, cancel,
                                fine)  # fmt: skip
         finally:
@@ -396,6 +397,12 @@ class LatentDownscaler(Stored, GriddedDownscaler):
         model = cls(**card["arguments"], static=tensors.get("static"))
         model.sampler, model.steps, model.constraint = card["sampler"], card["steps"], card["constraint"]
         return model
+
+
+def northward(grid: Grid) -> bool:
+    """Whether the rows of a grid run from south to north."""
+    rows = grid.places[0].mean(1) if isinstance(grid, ProjectedGrid) else grid.latitude
+    return bool(rows[0] < rows[-1])
 
 
 class Tiled(PosteriorMean):

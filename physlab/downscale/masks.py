@@ -23,6 +23,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from physlab.downscale.place import space_of
 from physlab.errors import FieldError
 from physlab.grid import refine
 
@@ -77,7 +78,7 @@ def without_gaps(
     for name in names:
         da = ds[name]
         if check_values(da.values, name, da.dims):
-            da = da.transpose(..., "latitude", "longitude")
+            da = da.transpose(..., *space_of(ds))
             gaps = da.isnull()
             missing = gaps if missing is None else missing | gaps
             values = filled(torch.from_numpy(np.array(da.values)), periodic).numpy()
@@ -89,7 +90,7 @@ def masked(fine: xr.DataArray, missing: xr.DataArray | None, factor: int) -> xr.
     """A fine field with NaN where its coarse cells (of the same times and levels) have no value."""
     if missing is None:
         return fine
-    space = ("latitude", "longitude")
+    space = space_of(fine)
     gaps = missing.transpose(*(d for d in fine.dims if d in missing.dims and d not in space), *space)
     there = xr.Variable(gaps.dims, refine(gaps.values, factor))
     return fine.where(~there)

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from physlab.downscale.base import Cancel, FieldDownscaler, Progress
 from physlab.downscale.masks import masked, without_gaps
+from physlab.downscale.place import space_of, weights_of
 from physlab.errors import Cancelled, FieldError
 from physlab.fields import X, to_dataset, to_tensor
-from physlab.grid import Grid, ProjectedGrid
+from physlab.grid import Grid
 
 
 def windows(length: int, frames: tuple[int, int]) -> list[tuple[list[int], list[int]]]:
@@ -63,15 +64,10 @@ def downscale_sequence(
     coarse = model._dataset(coarse)
     given, made = model.spec.frames
     steps = check_series(model.name, (given, made), coarse)
-    grid = Grid.from_dataset(coarse)
-    if isinstance(grid, ProjectedGrid):
-        raise FieldError(
-            f"{model.name} takes sequences on latitude-longitude grids, the field lies on a projected one: take a "
-            f"method for single fields, such as bicubic+add-x{model.factor}"
-        )
+    grid, space = Grid.from_dataset(coarse), space_of(coarse)
     model.check_grid(grid)
     fine_grid = model.refine_grid(grid)
-    weights = torch.from_numpy(fine_grid.area_weights[:, :1].copy())
+    weights = weights_of(fine_grid)
     halo = 8 if grid.periodic else 0
     length = len(steps) + 1 if given == made else 2 * len(steps) + 1
     parts = []
@@ -80,7 +76,7 @@ def downscale_sequence(
             raise FieldError(f"'{name}' has no time axis: {model.name} refines sequences")
         known, missing = without_gaps(da.to_dataset(name=name), [str(name)], grid.periodic)
         da = known[name]
-        series = to_tensor(da.transpose("time", ..., "latitude", "longitude"))
+        series = to_tensor(da.transpose("time", ..., *space))
         x = torch.cat([series[..., -halo:], series, series[..., :halo]], -1) if halo else series
         fine: Tensor | None = None
         plan = windows(len(series), (given, made))
@@ -94,7 +90,7 @@ def downscale_sequence(
             fine = y.new_empty(length, *y.shape[1:]) if fine is None else fine
             fine[put] = y
         assert fine is not None  # there is a window
-        template = with_times(da.transpose("time", ..., "latitude", "longitude"), length)
+        template = with_times(da.transpose("time", ..., *space), length)
         part = to_dataset(fine, template.to_dataset(name=name), str(name), grid=fine_grid)
         if missing is not None:
             before = np.arange(length) if given == made else np.arange(length) // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST = 4
 """Channels that are shown."""
+LOOKS: dict[str, dict[str, Any]] = {"trained": {"lw": 2.4, "color": "black"}, "control": {"ls": "--", "color": "0.5"}}
+"""Kind of a method -> how its line is drawn."""
 
 
 def pictures(result: Analysed) -> list[Picture]:
@@ -66,9 +68,7 @@ def shares(result: Analysed) -> Figure:
     for row in result.rows:
         if row.name == "background":
             continue
-        mine: dict = {"trained": {"lw": 2.4, "color": "black"}, "control": {"ls": "--", "color": "0.5"}}.get(
-            row.kind, {}
-        )
+        mine = LOOKS.get(row.kind, {})
         ax.plot([100 * s for s in row.scores], list(row.scores.values()), marker="o", ms=4, label=row.name, **mine)
     ax.axhline(1, color="0.3", ls=":", lw=1)
     ax.set(xscale="log", xlabel="observed points (%)", ylabel="mean square error / background")

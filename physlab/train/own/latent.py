@@ -27,11 +27,6 @@ def fit(task: Task) -> Trained:
         raise PhysLabError(
             "latent diffusion refines one variable, time by time: name one, and give others as --predictors"
         )
-    if data.on_map:
-        raise PhysLabError(
-            f"latent diffusion takes latitude and longitude as axes, {data.request.truth} lies on a map: train a "
-            "network or a statistical method, or interpolate the truth"
-        )
     if task.start:
         raise PhysLabError("latent diffusion starts from nothing: leave out --start")
     settings = LatentSettings() if task.steps is None else LatentSettings().scaled(task.steps)

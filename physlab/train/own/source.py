@@ -147,11 +147,11 @@ def check_plane(request: Request, names: Sequence[str], others: Sequence[str]) -
 
     Raises
     ------
-    FieldError : several variables, predictors, statics, a coarse file, sequences or whole fields.
+    FieldError : several variables, predictors, statics, a coarse file or whole fields.
     """
     asked = {
         "one variable at a time": len(names) > 1, "no --predictors": others, "no --statics": request.statics,
-        "no --coarse file": request.coarse, "no --frames": request.frames > 1, "patches (--patch)": request.patch == 0,
+        "no --coarse file": request.coarse, "patches (--patch)": request.patch == 0,
     }  # fmt: skip
     wrong = [text for text, found in asked.items() if found]
     if wrong:
