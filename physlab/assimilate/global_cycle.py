@@ -32,6 +32,7 @@ from physlab.registry import Cancel, Progress
 from physlab.store import lock, parse_card, recover, write_file
 
 PIECE = 20  # cycles per file and restart
+SWEEPS = 4  # of the insertion: an analysis is not worth more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +146,8 @@ def _run(cycle: GlobalCycle, truth: xr.Dataset, output: Path, method: Learned, p
         done = told["cycle"]
     else:  # an atmosphere of another day, into which the first truth is put
         other = model.advance(model.rest(cycle.seed + 1), 24 * 10)
-        done, late = 0, model.advance(insert(model, other, truth.sel(time=times[0])), cycle.every - cycle.window / 2)
+        begun = insert(model, other, truth.sel(time=times[0]), above=True)
+        done, late = 0, model.advance(begun, cycle.every - cycle.window / 2)
     kept: dict[str, list[xr.Dataset]] = {"forecasts": [], "analyses": []}
     first = done
     while done < total:
@@ -161,7 +163,7 @@ def _run(cycle: GlobalCycle, truth: xr.Dataset, output: Path, method: Learned, p
             )
         for name, ds in (("forecasts", background.assign(observed=mask)), ("analyses", analysis)):
             kept[name].append(ds.expand_dims(time=[now]))
-        late, _ = forecast_from(model, late, state, insert(model, state, analysis), cycle.every, cycle.window)
+        late, _ = forecast_from(model, late, state, insert(model, state, analysis, SWEEPS), cycle.every, cycle.window)
         done += 1
         if progress is not None:
             progress(done, total)

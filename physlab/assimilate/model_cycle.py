@@ -201,7 +201,7 @@ class LayerEnsemble:
 def run_model_cycle(
     cycle: GlobalCycle, truth: str | Path, output: str | Path, method: str, prior: GlobalVar3D,
     settings: Var4DSettings | LETKFSettings | None = None, preset: str = "t42",
-    progress: Progress | None = None, cancel: Cancel | None = None,
+    progress: Progress | None = None, cancel: Cancel | None = None, name: str = "3d-var",
 ) -> Path:  # fmt: skip
     """Make or continue a cycle of 4D-Var or the LETKF.
 
@@ -211,6 +211,7 @@ def run_model_cycle(
     method : "4d-var" or "letkf".
     prior : 3D-Var whose units, covariance and channels are taken.
     settings : of the method; None for its defaults.
+    name : of the prior, for the configuration.
 
     Returns
     -------
@@ -224,7 +225,7 @@ def run_model_cycle(
         raise PhysLabError(f"method {method!r}: a cycle with the model's own methods is one of {', '.join(METHODS)}")
     output = Path(output).expanduser()
     chosen = settings or (Var4DSettings() if method == "4d-var" else LETKFSettings())
-    known = f"{method} {dataclasses.asdict(chosen)}"
+    known = f"{method} {dataclasses.asdict(chosen)}" + ("" if name == "3d-var" else f" {name}")
     with lock(output, 0.0):
         for left in ("cycle.json", "restart.npz"):
             recover(output / left)
@@ -273,7 +274,7 @@ class _ModelCycle:
         from physlab.simulate.insert import insert
 
         other = self.model.advance(self.model.rest(self.cycle.seed + 1), 24 * 10)
-        centre = insert(self.model, other, self.truth.sel(time=self.times[0]))
+        centre = insert(self.model, other, self.truth.sel(time=self.times[0]), above=True)
         if self.members == 1:
             return [centre]
         window, draw = self.window(centre, 0), torch.Generator().manual_seed(self.cycle.seed)

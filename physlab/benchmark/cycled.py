@@ -56,7 +56,7 @@ from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimi
 from physlab.train.checkpoint import commit, device_name, versions
 from physlab.train.state import state_file
 
-FIRST, GAP, VALIDATION, TEST = 5, 3, 8, 16  # days: left out at the start, between the blocks, and the blocks' lengths
+FIRST, GAP, VALIDATION, TEST = 8, 3, 8, 16  # days: left out at the start, between the blocks, and the blocks' lengths
 BLOCK = 2.0  # days of a block of the bootstrap
 MAIN = (0.02, 0.25)  # share of the grid points, noise over background error
 SETTINGS = (MAIN, (0.1, 0.25), (0.005, 0.25))

@@ -19,6 +19,7 @@ def cycle(
     window: float = 6.0,
     seed: int = 0,
     members: int = 20,
+    prior: str = "3d-var",
 ) -> None:
     """Analyse and forecast in turn: a method of data assimilation lives with the laboratory atmosphere.
 
@@ -38,10 +39,13 @@ def cycle(
         window: hours over which the change of an analysis is added to the model.
         seed: of places and errors of the observations.
         members: of letkf.
+        prior: 3D-Var whose units 4d-var and letkf take, and whose covariance 4d-var begins with: its name, or a folder
+            of physlab train-assimilation 3dvar.
     """
     from physlab import load_model
     from physlab.assimilate import Learned
     from physlab.assimilate.global_cycle import GlobalCycle, run_cycle
+    from physlab.errors import PhysLabError
     from physlab.train.progress import Bar
 
     plan = GlobalCycle(share, noise, first, days, every, window, seed)
@@ -49,11 +53,12 @@ def cycle(
         from physlab.assimilate.global3d import GlobalVar3D
         from physlab.assimilate.model_cycle import LETKFSettings, run_model_cycle
 
-        prior = load_model("3d-var")
-        assert isinstance(prior, GlobalVar3D)
+        known = load_model(prior)
+        if not isinstance(known, GlobalVar3D):
+            raise PhysLabError(f"{prior} is no 3D-Var: pass 3d-var, or a folder of physlab train-assimilation 3dvar")
         settings = LETKFSettings(members=members) if method == "letkf" else None
         with Bar(f"cycle with {method}", days * 24 // every) as bar:
-            print(run_model_cycle(plan, truth, output, method, prior, settings, progress=bar.share))
+            print(run_model_cycle(plan, truth, output, method, known, settings, progress=bar.share, name=prior))
         return
     chosen = load_model(method)
     if not isinstance(chosen, Learned):

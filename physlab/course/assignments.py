@@ -9,13 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from physlab.course.outcomes import outcomes_table
 from physlab.course.points import RUBRIC, worth
-from physlab.course.source import Task, book_folder, chapters, reference, tasks
+from physlab.course.projects import projects_page
+from physlab.course.source import Task, book_folder, book_module, chapters, reference, tasks
+from physlab.course.syllabus import PLANS, syllabus, workshop
 from physlab.errors import PhysLabError
 from physlab.teach.answers import load_answers
 from physlab.teach.check import exercises
 
-EDITIONS = ("student", "solution", "instructor")
+EDITIONS = ("student", "solution", "instructor", "nbgrader")
+NBGRADER = """\
+# A course folder of nbgrader: `nbgrader generate_assignment CHAPTER` here, then hand out what lies in release/CHAPTER.
+# nbgrader runs `check` where the students' code runs; `physlab course grade` takes the same notebooks.
+c = get_config()  # noqa: F821
+c.CourseDirectory.course_id = "physlab"
+"""
 SETUP = """\
 import math
 
@@ -59,7 +68,7 @@ def _answered(task: Task, book: Path, edition: str) -> str:
     if edition == "student":
         return f"{head}\n{task.variable} = ..."
     code = reference(task, book)
-    if edition == "instructor":
+    if edition == "nbgrader":
         code = f"### BEGIN SOLUTION\n{code}\n### END SOLUTION"
     return f"{head}\n{code}"
 
@@ -68,6 +77,7 @@ def notebook(chapter: str, edition: str, book: Path) -> dict[str, Any]:
     """One edition of the assignment of a chapter, as the content of an .ipynb file (format 4.5)."""
     cells = [
         _cell("markdown", f"# Assignment: {chapter}\n\n{NOTE}", "title"),
+        _cell("code", book_module(book).COLAB, "colab", _flags("colab", False, False)),
         _cell("code", SETUP, "setup", _flags("setup", False, False)),
     ]
     for task in tasks(chapter, book):
@@ -75,7 +85,9 @@ def notebook(chapter: str, edition: str, book: Path) -> dict[str, Any]:
         about = f"*{value.points} point{'s' * (value.points > 1)}, about {value.minutes} minutes, {value.difficulty}*"
         cells.append(_cell("markdown", f"## {task.title}\n\n{about}\n\n{task.statement}", f"text-{task.key}"))
         if not task.graded:
-            said = (edition != "student" and task.words) or "*Your answer, with code in cells below if you need it.*"
+            said = (
+                edition in ("solution", "instructor") and task.words
+            ) or "*Your answer, with code in cells below if you need it.*"
             flags = _flags(f"open-{task.key}", True, True, value.points)
             cells.append(
                 _cell(
@@ -88,9 +100,9 @@ def notebook(chapter: str, edition: str, book: Path) -> dict[str, Any]:
             continue
         answer = _answered(task, book, edition)
         cells.append(_cell("code", answer, f"answer-{task.key}", _flags(f"answer-{task.key}", False, True)))
-        test = f'verdict = check("{task.key}", {task.variable})\nassert verdict, verdict.message\nverdict'
+        test = f'verdict = check("{task.key}", {task.variable})\nassert verdict, verdict.message\nprint(verdict)'
         cells.append(_cell("code", test, f"test-{task.key}", _flags(f"test-{task.key}", True, False, value.points)))
-        if edition != "student" and task.words:
+        if edition in ("solution", "instructor") and task.words:
             cells.append(_cell("markdown", f"**Why.** {task.words}", f"why-{task.key}"))
         if edition == "instructor":
             known = load_answers(book / "answers")[task.key].wrong
@@ -144,7 +156,8 @@ def build(output: str | Path, names: Sequence[str] = (), book: str | Path | None
     ----------
     output : str or Path
         A folder that is new, empty, or the output of an earlier build: `student`, `solution`, `instructor` with one
-        notebook per chapter, `points.csv` and `rubric.md`.
+        notebook per chapter, `nbgrader` (a course folder for it), `points.csv`, `rubric.md`, `outcomes.csv`,
+        `projects.md`, `syllabus-6-weeks.md`, `syllabus-12-weeks.md` and `workshop-2-days.md`.
     names : sequence of str
         Chapters; all by default.
     book : str or Path, optional
@@ -166,9 +179,19 @@ def build(output: str | Path, names: Sequence[str] = (), book: str | Path | None
     out.mkdir(parents=True, exist_ok=True)
     (out / "points.csv").write_text(points_table(chosen, source), encoding="utf-8")
     for edition in EDITIONS:
-        (out / edition).mkdir(parents=True, exist_ok=True)
         for chapter in chosen:
+            folder = out / "nbgrader" / "source" / chapter if edition == "nbgrader" else out / edition
+            folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(notebook(chapter, edition, source), indent=1, ensure_ascii=False)
-            (out / edition / f"{chapter}.ipynb").write_text(text + "\n", encoding="utf-8")
-    (out / "rubric.md").write_text(rubric(chosen, source), encoding="utf-8")
+            (folder / f"{chapter}.ipynb").write_text(text + "\n", encoding="utf-8")
+    (out / "nbgrader" / "nbgrader_config.py").write_text(NBGRADER, encoding="utf-8")
+    pages = {
+        "rubric.md": rubric(chosen, source),
+        "outcomes.csv": outcomes_table(chosen),
+        "projects.md": projects_page(),
+    }
+    pages |= {f"syllabus-{name}.md": syllabus(plan, source) for name, plan in PLANS.items()}
+    pages["workshop-2-days.md"] = workshop(source)
+    for name, text in pages.items():
+        (out / name).write_text(text, encoding="utf-8")
     return out

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -37,12 +38,30 @@ class Raised(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a submission may use: wall-clock seconds, processor seconds, bytes of memory, bytes of one file."""
+    """What a submission may use: seconds, processor seconds, bytes of memory, bytes of one file.
+
+    `wall` counts processor time while the submission computes and the clock while it sleeps, so that a busy machine
+    takes nothing from a student; after `PATIENCE` times as long it ends whatever it does.
+    """
 
     wall: float = 60.0
     cpu: int = 60
     memory: int = 2 << 30
     file: int = 50 << 20
+
+
+PATIENCE = 10.0
+"""How many times longer than its limit a submission may take that waits for its turn on a busy machine."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def used(pid: int) -> tuple[bool, float]:
+    """Whether a process sleeps, and its processor time in seconds; (True, 0.0) where the system does not say."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return True, 0.0
+    return state not in "RD", (int(rest[10]) + int(rest[11])) / TICKS
 
 
 class Server:
@@ -124,6 +143,7 @@ class Session:
 
     def __init__(self, server: Server, folder: Path, limits: Limits) -> None:
         self.server, self.limits, self.left = server, limits, limits.wall
+        self.patience = PATIENCE * limits.wall
         self.pid, self.end = server.fork(folder, limits)
         self.errors: dict[int, str] = {}
         self.said, self.size, self.calls = "", 0, 0
@@ -190,6 +210,7 @@ class Session:
             self.end.settimeout(max(self.left, 0.1))
             send(self.end, header, raw)
             while True:
+                self._await()
                 start = time.monotonic()
                 try:
                     answer, data = receive(self.end, max(self.left, 0.05))
@@ -209,6 +230,21 @@ class Session:
             raise self._end("") from None
         except (KeyError, TypeError, ValueError):
             raise self._end("it sent a message that cannot be read") from None
+
+    def _await(self) -> None:
+        """Wait for the first byte of an answer, and charge what the process used meanwhile."""
+        _, before = used(self.pid)
+        ready = False
+        while not ready:
+            start = time.monotonic()
+            ready = bool(select.select([self.end], [], [], min(0.25, max(self.left, 0.05)))[0])
+            waited = time.monotonic() - start
+            sleeps, now = used(self.pid)
+            self.left -= waited if sleeps and not ready else now - before
+            self.patience -= waited
+            before = now
+            if not ready and (self.left <= 0 or self.patience <= 0):
+                raise Silent
 
     def _callback(self, answer: dict[str, Any], data: bytes, callbacks: list[Any]) -> None:
         packer = Packer()

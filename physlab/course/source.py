@@ -60,7 +60,8 @@ def chapters(book: Path) -> list[str]:
     return [name for name in ORDER if (book / f"{name}.md").is_file()]
 
 
-def _builder(book: Path) -> ModuleType:
+def book_module(book: Path) -> ModuleType:
+    """`book/build.py` as a module: what turns the book's Markdown into plain one."""
     spec = importlib.util.spec_from_file_location("physlab_book_build", book / "build.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -83,7 +84,7 @@ def _blocks(text: str) -> list[tuple[str, str, str]]:
 
 def tasks(chapter: str, book: Path) -> list[Task]:
     """The exercises of a chapter in the order of the book."""
-    build = _builder(book)
+    build = book_module(book)
     references = build.bibliography()
     blocks = _blocks((book / f"{chapter}.md").read_text(encoding="utf-8"))
     solutions = {argument: body for name, argument, body in blocks if name == "solution"}

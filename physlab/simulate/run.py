@@ -141,9 +141,9 @@ class _Models:
             report(f"spin-up {self.forecast.resolution.name}, day {day}/{run.spinup_t42}")
         if not own and self.analysis is not None:
             same = self.analysis.sizes["latitude"] == len(self.truth.latitude)
-            state = state if same else insert(self.forecast, state, self.analysis)
+            state = state if same else insert(self.forecast, state, self.analysis, above=True)
             state, day = self.truth.regrid(state, self.forecast), run.spinup
-            state = insert(self.truth, state, self.analysis) if same else state
+            state = insert(self.truth, state, self.analysis, above=True) if same else state
         elif not own:
             state, day = self.truth.regrid(state, self.forecast), 0
         while day < run.spinup:

@@ -21,7 +21,7 @@ from dinosaur import spherical_harmonic
 
 from physlab.errors import PhysLabError
 from physlab.simulate import diagnostics
-from physlab.simulate.insert import LENGTH, LEVELLED, _interpolation
+from physlab.simulate.insert import LENGTH, LEVELLED, NUGGET, _interpolation, unseen
 from physlab.simulate.nature import HOUR, Atmosphere
 
 Channels = tuple[tuple[str, float | None], ...]
@@ -86,8 +86,9 @@ class Window:
             if len(A):
                 A = A.transpose(2, 3, 0, 1)
                 spread = A @ covariance
-                gram = spread @ A.swapaxes(-1, -2) + 1e-2 * np.eye(A.shape[-2])
-                made[name] = np.linalg.solve(gram, spread).transpose(3, 2, 0, 1)
+                gram = spread @ A.swapaxes(-1, -2) + NUGGET * np.eye(A.shape[-2])
+                gain = np.linalg.solve(gram, spread).transpose(3, 2, 0, 1)
+                made[name] = np.where(unseen(A.transpose(2, 3, 0, 1))[:, None], 0.0, gain)
         return made
 
     def predict(self, e: np.ndarray) -> np.ndarray:

@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 
 from physlab.teach.frames import Frames
 
-EXPLORER = "http://localhost:5006/explorer"
-
 
 class Text:
     """Markdown that a notebook renders: prose whose numbers were computed in the cell above it."""
@@ -104,9 +102,23 @@ def explorer_link(text: str, **state: Any) -> Link:
     return Link("In the explorer:", text, explorer_url(**state), "(start it with <code>make explore</code>).")
 
 
+def explorer_address() -> str:
+    """Where the explorer is: what `PHYSLAB_EXPLORER` names; on a hub behind its proxy; otherwise on this machine.
+
+    The port is that of `make explore PORT=...`, which `PHYSLAB_PORT` holds; 5006 without it.
+    """
+    named = os.environ.get("PHYSLAB_EXPLORER", "").strip().rstrip("/")
+    if named:
+        return named
+    port, hub = os.environ.get("PHYSLAB_PORT") or "5006", os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    return f"{hub.rstrip('/')}/proxy/{port}/explorer" if hub else f"http://localhost:{port}/explorer"
+
+
 def explorer_url(**state: Any) -> str:
     """The address of the explorer at a state."""
-    return f"{EXPLORER}?{urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in state.items()})}"
+    return (
+        f"{explorer_address()}?{urlencode({k: str(v).lower() if isinstance(v, bool) else v for k, v in state.items()})}"
+    )
 
 
 def slider(draw: Callable[[Any], Figure], values: Sequence[Any], start: Any, label: str) -> Figure | Frames | None:

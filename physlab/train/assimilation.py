@@ -176,15 +176,17 @@ def train_by_name(
     autoencoder: str | Path | None = None,
     progress: bool = False,
     device: str | torch.device | None = "cpu",
+    days: tuple[float, float] | None = None,
 ) -> Learned:
     """A method of the registry, trained on nature runs and written to a folder; what is interrupted goes on.
 
     Parameters
     ----------
     name : of a method of data assimilation, for example "phyda".
-    runs : folders of nature runs with forecasts, all days of which are the training block.
+    runs : folders of nature runs with forecasts, or of cycles.
     autoencoder : folder of a trained "vaevar", for methods that work on its latents.
     device : see :func:`physlab.train.devices.choose_device`; under torchrun all processes train together.
+    days : first and last (exclusive) day that is the training block; None for all.
 
     Raises
     ------
@@ -204,7 +206,7 @@ def train_by_name(
     with processes(device) as here:
         if agreed(Path(folder).exists):
             raise PhysLabError(f"{folder} is there already: choose another folder, or remove it to train again")
-        pairs = Pairs.read([(run, None) for run in runs])
+        pairs = Pairs.read([(run, days) for run in runs])
         if hasattr(kind, "from_increments"):  # estimated, not trained
             method = kind.from_increments(pairs.increment.float(), pairs.space)
         else:

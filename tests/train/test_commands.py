@@ -62,7 +62,10 @@ def test_what_is_estimated_needs_no_training(twin, tmp_path, capsys) -> None:
     run = twin.write(tmp_path / "run-8", times=6)
     cli.main(["train-assimilation", "static letkf", str(tmp_path / "var"), "--runs", str(run)])
     assert "estimated" in capsys.readouterr().out
-    assert type(physlab.load_model(tmp_path / "var")).__name__ == "StaticLETKF"
+    whole = physlab.load_model(tmp_path / "var")
+    assert type(whole).__name__ == "StaticLETKF"
+    cli.main(["train-assimilation", "static letkf", str(tmp_path / "late"), "--runs", str(run), "--days", "1.5", "9"])
+    assert 2 <= physlab.load_model(tmp_path / "late").card["samples"] < whole.card["samples"] == 6
 
 
 def test_forecast(tmp_path, capsys) -> None:
