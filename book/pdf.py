@@ -7,15 +7,20 @@ from html import escape
 from pathlib import Path
 
 from articles import article, title
+from bs4 import NavigableString
 
 PAGE = """<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{title}</title>
 <link rel="stylesheet" href="_static/pygments.css"><style>{style}</style>
 <script>window.MathJax = {{options: {{enableMenu: false, ignoreHtmlClass: "never"}}}};</script>
 <script defer src="mathjax/tex-mml-chtml.js"></script></head><body>
-<section class="cover"><h1>{title}</h1><p>{lead}</p></section>
+<section class="cover"><h1>{shown}</h1><p>{lead}</p></section>
 <section><h1>Contents</h1><nav class="contents">{contents}</nav></section>
 {articles}</body></html>
 """
+SPACE = "\u00a0\u200b"
+"""A space at which a heading may be broken, and which its bookmark keeps: Chromium drops a plain one there."""
+WIDE = 38
+"""Letters of a heading that surely fit on a line."""
 FOOT = '<div style="font:8px sans-serif;width:100%;text-align:center"><span class="pageNumber"></span></div>'
 
 
@@ -26,9 +31,15 @@ class NoBrowser(RuntimeError):
 def one_page(pages: Path, names: Sequence[str], name: str, lead: str) -> Path:
     """Write all chapters as one page beside the built ones; returns its path."""
     parts = [article(pages / f"{chapter}.html", names, within=True, opened=True) for chapter in names]
-    contents = "".join(f'<a href="#{n}">{escape(title(p))}</a>' for n, p in zip(names, parts, strict=True))
+    for head in (h for part in parts for h in part.find_all(["h1", "h2", "h3"]) if len(h.get_text()) > WIDE):
+        for text in head.find_all(string=True):
+            text.replace_with(NavigableString(text.replace(" ", SPACE)))
+    contents = "".join(
+        f'<a href="#{n}">{escape(title(p).replace(SPACE, " "))}</a>' for n, p in zip(names, parts, strict=True)
+    )
     text = PAGE.format(
         title=escape(name),
+        shown=escape(name).replace(" ", SPACE),
         style=(Path(__file__).parent / "print.css").read_text(encoding="utf-8"),
         lead=escape(lead),
         contents=contents,

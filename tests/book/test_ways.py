@@ -39,7 +39,7 @@ def module(path: str):
 def pages(tmp_path_factory) -> Path:
     """Two short pages as the book builds them."""
     folder = tmp_path_factory.mktemp("pages")
-    for name, title in (("preface", "One"), ("atmosphere", "Two")):
+    for name, title in (("preface", "One"), ("atmosphere", "Two or more lines of a heading that is wide")):
         (folder / f"{name}.html").write_text(PAGE.format(title=title))
     (folder / "_images").mkdir()
     (folder / "_images" / "x.png").write_bytes(DOT)
@@ -66,9 +66,14 @@ def test_an_article_is_taken_out_with_links_that_lead_somewhere(pages):
 def test_without_a_browser_one_line_says_what_to_install(pages, tmp_path):
     from pdf import NoBrowser, one_page, print_pdf
 
-    page = one_page(pages, ["preface", "atmosphere"], "Title", "lead")
+    page = one_page(pages, ["preface", "atmosphere"], "A title", "lead")
     text = page.read_text()
-    assert build.external_loads(pages) == [] and text.count("<h1>") == 4 and 'href="#atmosphere">Two</a>' in text
+    assert (
+        build.external_loads(pages) == []
+        and text.count("<h1>") == 4
+        and 'href="#atmosphere">Two or more lines of a heading that is wide</a>' in text
+    )
+    assert "<title>A title</title>" in text and "Two\u00a0\u200bor\u00a0\u200bmore" in text and ">One" in text
     with pytest.raises(NoBrowser, match="install it"):
         print_pdf(page, tmp_path / "x.pdf", None)
     page.unlink()
