@@ -111,6 +111,8 @@ ELSEWHERE = {  # start of a command -> the test that runs it, or what it calls
     "physlab benchmark ensemble": "benchmark/test_ensemble.py::test_small_plan_is_run_and_resumed",
     "physlab benchmark forecasting": "benchmark/test_forecasting.py::test_runs_resume_and_are_summed_up",
     "physlab benchmark stations": "benchmark/test_stations.py::test_a_run_and_the_data_that_it_wants",
+    "physlab benchmark transfer": "benchmark/test_rain.py::test_other_worlds",
+    "physlab benchmark uk": "benchmark/test_uk.py::test_ridge_and_networks_are_told_the_same",
     "physlab benchmark speed": f"benchmark/test_speed.py::{SPEED}",
     "physlab fit": "test_extending.py::test_they_train_fit_refine_compare_and_show",
     "physlab evaluate": "test_cli.py::test_evaluate_agrees_with_the_card",

@@ -56,7 +56,8 @@ def toy(made: list[str], **changes) -> Study:
     return replace(study, **changes)
 
 
-UNSHIPPED = {"assimilation-cycled", "gpu"}  # until it is made in cycles whose updates feed no wave; of one machine
+# until it is made in cycles whose updates feed no wave; of one machine; until it has three seeds
+UNSHIPPED = {"assimilation-cycled", "gpu", "rain"}
 SHIPPED = sorted(set(studies()) - UNSHIPPED)
 
 
