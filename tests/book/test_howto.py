@@ -17,18 +17,20 @@ BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", flags=re.M | re.S)
 RUN = {"physlab": ["-m", "physlab"], "torchrun": ["-m", "torch.distributed.run"]}
 
 
-def command(line: str) -> list[str]:
-    """A line of a page as this interpreter runs it."""
+def command(line: str) -> str:
+    """A line of a page as a line of Python: the command in this process, or in one of its own if it starts others."""
     program, *arguments = shlex.split(line)
-    return [sys.executable, *RUN[program], *arguments]
+    if program == "physlab" and not {"--cluster", "--workers"} & set(arguments):
+        return f"physlab.cli.main({arguments!r})"
+    return f"subprocess.run({[sys.executable, *RUN[program], *arguments]!r}, check=True)"
 
 
 def script(page: Path) -> str:
     """The page as one program: its Python, and its commands in between."""
-    parts = ["import subprocess"]
+    parts = ["import subprocess, physlab.cli"]
     for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")):
         if kind == "sh":
-            text = "\n".join(f"subprocess.run({command(line)!r}, check=True)" for line in text.splitlines())
+            text = "\n".join(command(line) for line in text.splitlines())
         parts.append(text)
     return "\n".join(parts)
 
