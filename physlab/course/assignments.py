@@ -24,6 +24,7 @@ NBGRADER = """\
 # nbgrader runs `check` where the students' code runs; `physlab course grade` takes the same notebooks.
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "physlab"
+c.ExecutePreprocessor.timeout = 300  # seconds of a cell; the first one imports torch
 """
 SETUP = """\
 import math

@@ -109,7 +109,7 @@ def test_what_nbgrader_releases_has_neither_answers_nor_reasons(built):
         for mine, theirs in zip(source, student, strict=True):
             assert mine["source"] == re.sub(r"^answer_\w+ = \.\.\.$", "...", theirs["source"], flags=re.M)
     config = ast.parse((built / "nbgrader" / "nbgrader_config.py").read_text())
-    assert "course_id" in ast.unparse(config)
+    assert "course_id" in ast.unparse(config) and "ExecutePreprocessor.timeout = 300" in ast.unparse(config)
 
 
 @pytest.mark.slow
