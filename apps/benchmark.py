@@ -53,7 +53,9 @@ class Benchmark:
 
     def __init__(self) -> None:
         self.heading, self.table = text_pane("", margin=(0, 4)), text_pane("", margin=(0, 10, 10, 10))
-        self.plot = pn.Column(sizing_mode="stretch_width", margin=(0, 8))
+        sheets = [theme.maps_sheet(400, 2)]
+        self.clouds = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=sheets)
+        self.plot = pn.Column(self.clouds, sizing_mode="stretch_width", margin=(0, 8))
         self.view = pn.Column(
             self.heading, self.plot, self.table, sizing_mode="stretch_width", styles=theme.CARD_STYLE, margin=4
         )
@@ -87,7 +89,9 @@ class Benchmark:
             fig.add_tools(HoverTool(renderers=[mark], tooltips=TIPS))
         self.source.selected.on_change("indices", lambda attr, old, new: self._table())
         self._legend(self.figures[-1])
-        self.plot.append(pn.pane.Bokeh(drawn, sizing_mode="stretch_width"))
+        for fig, name in zip(self.figures, ("first", "second"), strict=True):  # one by one: beside or below each other
+            fig.update(sizing_mode="stretch_width", toolbar_location="above", tags=[name])
+            self.clouds.append(pn.pane.Bokeh(fig, sizing_mode="stretch_width"))
 
     @staticmethod
     def _legend(fig: figure) -> None:
@@ -99,7 +103,7 @@ class Benchmark:
         for kind, marker in theme.KIND_MARKERS.items():
             mark = fig.scatter([np.nan], [np.nan], marker=marker, fill_color="white", line_color=theme.INK, size=10)
             items.append(LegendItem(label=kind, renderers=[mark]))
-        fig.add_layout(Legend(items=items, location="top_left"), "right")
+        fig.add_layout(Legend(items=items, location="center", orientation="horizontal", ncols=4), "below")
 
     def say(self, sentence: str) -> None:
         """There is nothing to draw."""
@@ -135,6 +139,9 @@ class Benchmark:
         }  # fmt: skip
         for fig, quantity in zip(self.figures, (against, beside), strict=True):
             fig.xaxis.axis_label, fig.yaxis.axis_label = AXES[quantity].format(units=units), f"RMSE, {units}"
+            said = f"{len(rows)} methods: RMSE against {AGAINST[quantity].lower()}; the table below has their numbers."
+            named = {"role": "group", "tabindex": "0", "aria-label": said, "data-map": fig.id, "data-name": fig.tags[0]}
+            fig.html_attributes = named
         left_out = len(summary) - len(rows)
         words = f" {left_out} without this quantity are not drawn." if left_out else ""
         floor = f" Values below {FLOOR:.0e} are drawn there." if (x < FLOOR).any() else ""
@@ -181,4 +188,5 @@ def table_html(summary: pd.DataFrame, units: str) -> str:
         cells = [html.escape(label(row)), row["kind"], row["seeds"], *("–" if "nan" in n else n for n in numbers)]
         value = f' data-value="{float(row["rmse"])!r}" data-method="{html.escape(row["model"])}"'
         body.append(f"<tr{value}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return f'<table data-table="benchmark"><tr>{"".join(f"<th>{h}</th>" for h in head)}</tr>{"".join(body)}</table>'
+    table = f'<table data-table="benchmark"><tr>{"".join(f"<th>{h}</th>" for h in head)}</tr>{"".join(body)}</table>'
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="Methods and scores">{table}</div>'

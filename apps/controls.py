@@ -71,7 +71,7 @@ def make_controls(state: State, networks: Callable[[], Mapping[str, str]]) -> di
     player = {
         "loop_policy": "loop", "variant": "minimal", "show_loop_controls": False, "show_value": False,
         "visible_buttons": ["previous", "pause", "play", "next"], "margin": (0, 10, 4, 10),
-        "sizing_mode": "stretch_width", "preview_duration": 0,
+        "sizing_mode": "stretch_width", "preview_duration": 0, "color": "primary",
     }  # fmt: skip
 
     def swapped(labels: Mapping) -> dict:

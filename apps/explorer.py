@@ -24,7 +24,7 @@ import panel as pn  # noqa: E402
 import panel_material_ui as pmui  # noqa: E402
 from panel.util import edit_readonly  # noqa: E402
 
-from apps import theme  # noqa: E402
+from apps import dress, theme  # noqa: E402
 from apps.address import Address  # noqa: E402
 from apps.drawing import Drawing  # noqa: E402
 from apps.session import Session  # noqa: E402
@@ -35,6 +35,9 @@ def page() -> pmui.Page:
     """One session's page."""
     store, pool, background = pn.state.as_cached("physlab-explorer", shared)
     document, location = pn.state.curdoc, pn.state.location
+    dark = dress.dark(pn.state.cookies)
+    if dark:
+        pn.config.theme = "dark"  # of this session
     drawing = Drawing(document.add_next_tick_callback) if document and document.session_context else None
     search = (location.search or "") if location else ""
     session = Session(store, pool, background, drawing or (lambda draw: draw()), search=search)
@@ -54,9 +57,11 @@ def page() -> pmui.Page:
         title="PhysLab · Explorer",
         sidebar=[session.sidebar],
         main=[session.main],
-        sidebar_width=260,
+        sidebar_width=240,
         sidebar_resizable=False,
-        theme_toggle=False,
+        sidebar_variant="persistent",
+        template=dress.template(dark),
+        dark_theme=dark,
         sx=theme.PAGE_SX,
         theme_config=theme.MUI_THEME,
         busy_indicator=None,

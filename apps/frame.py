@@ -22,23 +22,30 @@ class Frame:
 
     cells: Mapping[str, pn.Column]
     tabs: pn.viewable.Viewable
-    view: pn.Row
+    view: pn.Column
 
     @classmethod
     def of(
         cls, maps, rows: Sequence[Sequence[str]], prompt: pn.viewable.Viewable,
         tabs: Mapping[str, pn.viewable.Viewable], hide: Sequence[str], width: int,
     ) -> Frame:  # fmt: skip
-        """Around maps with `captions` and `panes`, in rows of names; `width` of the tabs in pixels."""
+        """Around maps with `captions` and `panes`, in rows of names; `width` of the tabs in pixels, at least."""
         cells = {
             name: pn.Column(
-                maps.captions[name], maps.panes[name], styles=theme.CARD_STYLE, sizing_mode="stretch_width", margin=4
+                maps.captions[name], maps.panes[name], styles=theme.CARD_STYLE, sizing_mode="stretch_width", margin=0
             )
             for row in rows for name in row
         }  # fmt: skip
-        lines = (pn.Row(*(cells[name] for name in row), sizing_mode="stretch_width", margin=0) for row in rows)
-        grid = pn.Column(prompt, *lines, sizing_mode="stretch_width", margin=0)
+        sheet = theme.maps_sheet(theme.least_width(maps.aspect))
+        grid = pn.Column(*cells.values(), stylesheets=[sheet], sizing_mode="stretch_width", margin=0)
         kept = [(name.capitalize(), tab) for name, tab in tabs.items() if name not in hide]
         shown = pmui.Tabs(*kept, sizing_mode="stretch_width", margin=0, sx=theme.TABS_SX) if kept else pn.Column()
-        side = pn.Column(shown, width=width, styles=theme.CARD_STYLE, margin=4, visible=bool(kept))
-        return cls(cells, shown, pn.Row(grid, side, sizing_mode="stretch_width", margin=0))
+        side = pn.Column(
+            shown, styles=theme.CARD_STYLE, margin=4, visible=bool(kept), sizing_mode="stretch_width", min_width=0
+        )
+        left = pn.Column(prompt, grid, stylesheets=[theme.WHOLE_SHEET], sizing_mode="stretch_width", margin=0)
+        sheets = [theme.view_sheet(width)] if kept else []
+        both = pn.Row(left, side, stylesheets=sheets, sizing_mode="stretch_width", margin=0)
+        return cls(
+            cells, shown, pn.Column(both, sizing_mode="stretch_width", margin=0)
+        )  # a grid cannot be hidden itself

@@ -85,6 +85,8 @@ class LinkedMaps:
         self.figures = {name: self._map(name, self.mappers[key]) for name, key in quantities.items()}
         self.silence: dict[str, ColumnDataSource] = Lazily(lambda name: self._words(self.figures[name]))
         self._painted: dict[str, np.ndarray] = {}
+        self._words_of: dict[str, str] = {}
+        self._units: dict[str, str] = {}
         self._window: tuple[float, float, float, float] | None = None
 
     def _frame(self) -> None:
@@ -96,7 +98,29 @@ class LinkedMaps:
 
     def caption(self, name: str, head: str, words: str) -> None:
         """Bold and quiet words above a figure."""
+        words = words.replace(" m⁻", "\u00a0m⁻").replace(" s⁻", "\u00a0s⁻")  # a unit stays in one line
         self.captions[name].object = f'<div class="caption"><b>{head}</b><span class="quiet">{words}</span></div>'
+        self._words_of[name] = f"{head}: {words}" if words else head
+
+    def tip(self, name: str, digits: str, units: str) -> None:
+        """What a map says of the cell under the pointer: a number with these digits, in these units."""
+        self.hovers[name].tooltips, self._units[name] = TIP.format(digits=digits, units=units), units
+
+    def describe(self) -> None:
+        """Say in a sentence what each figure shows, for those who hear the page; the last step of an update."""
+        for name, fig in self.figures.items():
+            source = self.images.get(name)
+            silent = name in self.silence and self.silence[name].data["text"]
+            if source is None:
+                said = "curves" if name == "spectrum" else "bars"
+            elif silent:
+                said = " ".join(silent[0].split())
+            else:
+                said = in_words(source.data, self._units.get(name, ""))
+            fig.html_attributes = {
+                "role": "img", "tabindex": "0", "aria-label": f"{self._words_of.get(name, name)}. {said}",
+                "data-map": fig.id, "data-name": name, "data-units": self._units.get(name, ""),
+            }  # fmt: skip
 
     def paint(self, name: str, image: np.ndarray, edges: tuple[float, float, float, float]) -> None:
         """Show an image within its west, east, south and north edge; nothing if it is the one that is shown."""
@@ -189,3 +213,19 @@ class LinkedMaps:
             axis.formatter, axis.ticker = self._degrees[key], self._ticker
             axis.major_label_policy = self._labels
         return fig
+
+
+def in_words(data: Mapping[str, Any], units: str) -> str:
+    """What an image shows: its range, and where the largest value lies."""
+    image = data["image"][0]
+    if not np.isfinite(image).any():
+        return "No values."
+    row, column = np.unravel_index(np.nanargmax(image), image.shape)
+    x = data["x"][0] + (column + 0.5) * data["dw"][0] / image.shape[1]
+    y = data["y"][0] + (row + 0.5) * data["dh"][0] / image.shape[0]
+    low, high = float(np.nanmin(image)), float(np.nanmax(image))
+    x = (x + 180.0) % 360.0 - 180.0
+    place = (
+        f"{abs(y):.0f} degrees {'north' if y >= 0 else 'south'}, {abs(x):.0f} degrees {'east' if x >= 0 else 'west'}"
+    )
+    return f"Values from {low:.3g} to {high:.3g} {units}; the largest lies at {place}. Arrow keys read single cells."

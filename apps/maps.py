@@ -11,7 +11,7 @@ from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from apps import theme
-from apps.linked import ASPECT, TIP, LinkedMaps
+from apps.linked import ASPECT, LinkedMaps
 from apps.spectrum import Spectrum
 from apps.store import Panel
 
@@ -70,12 +70,13 @@ class MapGrid(LinkedMaps):
         for name, (head, words) in captions.items():
             units = "" if name in ("spectrum", "ranks") else f" · {panel.units}"
             self.caption(name, head, f"{words}{units}")
-        for name, hover in self.hovers.items():
-            hover.tooltips = TIP.format(digits="0.0e+0" if name == "residual" else "0.00", units=panel.units)
+        for name in self.hovers:
+            self.tip(name, "0.0e+0" if name == "residual" else "0.00", panel.units)
         self.spectrum.update(panel.wavenumber, panel.spectra, panel.cutoff)
         if panel.ranks is not None:
             count = len(panel.ranks)
             self.ranks.data = {"rank": np.arange(count), "share": panel.ranks / panel.ranks.sum() * count}
+        self.describe()
 
     def _ranks(self):
         fig = figure(sizing_mode="scale_width", aspect_ratio=ASPECT, x_range=Range1d(start=-0.6, end=10.6), tools=[],

@@ -38,7 +38,7 @@ class Panes:
         """Put maps, question and tabs into the frame; `top` above the question."""
         self.maps = maps
         tabs = {"scores": scores, "card": self.card, "code": self.code, "help": text_pane(help_page, margin=(0, 10))}
-        frame = Frame.of(maps, rows, pn.Column(*top, self.prompt, margin=0), tabs, self.state.hide, 350)
+        frame = Frame.of(maps, rows, pn.Column(*top, self.prompt, margin=0), tabs, self.state.hide, 320)
         self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
 
     @property

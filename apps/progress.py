@@ -10,7 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from apps import theme
-from apps.views import text_pane
+from apps.views import said_pane
 
 EVERY = 0.2  # s between two reports of progress
 
@@ -24,14 +24,15 @@ class Strip:
     """
 
     def __init__(self, stop: Callable[[], None], again: Callable[[], None]) -> None:
-        self.words = text_pane("", margin=(6, 8))
+        self.words = said_pane(margin=(6, 8))
         self.bar = pmui.LinearProgress(value=0, max=100, variant="determinate", margin=(14, 8), visible=False,
                                        sizing_mode="stretch_width")  # fmt: skip
         button = {"size": "small", "variant": "outlined", "margin": (3, 8), "width": 90, "visible": False}
         self.stop = pmui.Button(label="Stop", icon="stop", on_click=lambda _: stop(), **button)
         self.again = pmui.Button(label="Again", icon="refresh", on_click=lambda _: again(), **button)
         parts = (self.words, self.bar, self.stop, self.again)
-        self.view = pn.Row(*parts, styles=theme.CARD_STYLE, sizing_mode="stretch_width", height=40, margin=4)
+        style = {**theme.CARD_STYLE, "flex-wrap": "wrap"}
+        self.view = pn.Row(*parts, styles=style, sizing_mode="stretch_width", min_height=40, margin=4)
 
     def say(self, sentence: str, percent: float = 0.0, busy: bool = False, stopped: bool = False) -> None:
         """Words, and the bar and the button that belong to work that goes on or was stopped."""

@@ -111,23 +111,24 @@ class Session:
                 visible=False,
             )
         )
-        reset = pmui.Button(label="Reset", icon="restart_alt", variant="text", on_click=lambda _: self.state.reset())
-        view = pmui.Button(
-            label="Whole map", icon="zoom_out_map", variant="text", on_click=lambda _: self._reset_view()
-        )
-        self.status = views.text_pane("", margin=(0, 12))
+        plain = {"variant": "text", "color": "primary"}
+        reset = pmui.Button(label="Reset", icon="restart_alt", on_click=lambda _: self.state.reset(), **plain)
+        view = pmui.Button(label="Whole map", icon="zoom_out_map", on_click=lambda _: self._reset_view(), **plain)
+        self.status = views.said_pane(margin=(0, 12))
         self._below = (pn.Row(reset, view, margin=(0, 4)), self.status)  # the controls
         self.sidebar = pn.Column(*self._below, sizing_mode="stretch_width")
 
     def _build_page(self) -> None:
         """The main area: words on top, maps and spectra on the left, scores and provenance on the right."""
-        self.messages, self.prompt = views.text_pane("", margin=0), views.text_pane("", margin=(0, 4))
+        self.messages, self.prompt = views.said_pane(), views.text_pane("", margin=(0, 4))
         self.scores, self.tests_pane, self.card, self.code = (views.text_pane("", margin=(0, 10)) for _ in range(4))
         self.file = pmui.FileDownload(
             callback=self._file, filename="physlab.nc", label="These maps, NetCDF", margin=(0, 4)
         )
         self.file.visible = False  # until there is a panel
-        self.main = pn.Column(self.messages, sizing_mode="stretch_width", margin=8)
+        inside = {"container-type": "inline-size"}  # layouts ask how wide it is
+        sheets = [theme.WHOLE_SHEET]
+        self.main = pn.Column(self.messages, sizing_mode="stretch_width", margin=8, styles=inside, stylesheets=sheets)
 
     @cached_property
     def maps(self) -> MapGrid:
@@ -143,7 +144,7 @@ class Session:
             "code": pn.Column(self.code, self.file, margin=0, sizing_mode="stretch_width"),
             "help": views.text_pane(lessons.HELP, margin=(0, 10)),
         }
-        made = Frame.of(self.maps, ROWS, self.prompt, tabs, self.state.hide, 330)
+        made = Frame.of(self.maps, ROWS, self.prompt, tabs, self.state.hide, 320)
         made.view.visible = False  # until it is the view
         return made
 
@@ -153,7 +154,7 @@ class Session:
         return self.frame.tabs
 
     @property
-    def downscale(self) -> pn.Row:
+    def downscale(self) -> pn.Column:
         """Its maps and tabs."""
         return self.frame.view
 
@@ -170,6 +171,7 @@ class Session:
     def _bind(self, name: str, control):
         """Control and state follow each other."""
         there, back = TO_CONTROL.get(name, lambda value: value), FROM_CONTROL.get(name, lambda value: value)
+        control.param.update(label=TITLES[name], stylesheets=[theme.NAMED_SHEET])  # for those who hear the page
         control.param.watch(lambda event: self._picked(name, back(event.new)), "value")
         self.state.param.watch(lambda event: setattr(control, "value", there(event.new)), name)
         return control

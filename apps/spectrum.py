@@ -39,6 +39,7 @@ class Spectrum:
             style: dict[str, Any] = {"line_color": colours[name], "line_width": 2.6 if name == "truth" else 1.8}
             curves[name] = line = fig.line("k", name, source=self.source, legend_label=label, **style)
             line.update(nonselection_glyph="auto", muted_glyph="auto")  # no models of their own
+            line.glyph.tags = ["ink"] if colours[name] == theme.INK else []  # dark on light, light on dark
         self.items: dict[str, Any] = dict(zip(labels, fig.legend.items, strict=True))
         tips = [("k", "@k"), *((label, f"@{{{name}}}{{0.0e+0}}") for name, label in labels.items())]
         self.hover = HoverTool(renderers=[curves["truth"]], mode="vline", tooltips=tips)

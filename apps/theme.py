@@ -13,13 +13,29 @@ from colorcet import palette
 from physlab.registry import specs
 
 FONT = "Roboto, Helvetica, Arial, sans-serif"
-INK = "#22303c"
-QUIET = "#66747f"
-LINE = "#d9e0e5"
-PRIMARY = "#17506b"
-ACCENT = "#c2571a"
-PAPER = "#ffffff"
-GROUND = "#f5f7f8"
+LIGHT = {
+    "ink": "#22303c", "quiet": "#5a6772", "line": "#d9e0e5", "primary": "#17506b", "accent": "#c2571a",
+    "paper": "#ffffff", "ground": "#f5f7f8", "rule": "#edf1f3", "ours": "#fbf1ea",
+    "ours-ink": "#a3450f", "best": "#0b6b4f",
+    "prompt": "#fdf8f4", "note": "#fdf9ea", "note-edge": "#b58900", "error": "#fdf0ef", "error-edge": "#b3261e",
+}  # fmt: skip
+DARK = {
+    "ink": "#e4eaee", "quiet": "#a9b5be", "line": "#3a4650", "primary": "#8cc7e2", "accent": "#f0935a",
+    "paper": "#1b2329", "ground": "#12181c", "rule": "#2b353d", "ours": "#3a2a20",
+    "ours-ink": "#ffb68a", "best": "#6fd6ae",
+    "prompt": "#29221d", "note": "#2c2813", "note-edge": "#d3a93a", "error": "#351c1b", "error-edge": "#f2776e",
+}  # fmt: skip
+INK, QUIET, LINE, PAPER, GROUND = (LIGHT[name] for name in ("ink", "quiet", "line", "paper", "ground"))
+PRIMARY, ACCENT = LIGHT["primary"], LIGHT["accent"]
+
+
+def var(name: str) -> str:
+    """A colour of the page that is light or dark as the reader wishes, for style sheets."""
+    return f"var(--lab-{name}, {LIGHT[name]})"
+
+
+def _variables(colours: dict[str, str]) -> dict[str, str]:
+    return {f"--lab-{name}": colour for name, colour in colours.items()}
 
 
 def ramp(lightness: tuple[float, float], hue: tuple[float, float], chroma: float, colours: int = 256) -> list[str]:
@@ -91,11 +107,20 @@ KIND_MARKERS = {
     "sequence": "hex",
 }
 
-MUI_THEME = {
-    "palette": {"primary": {"main": PRIMARY}, "background": {"default": GROUND, "paper": PAPER}},
-    "typography": {"fontFamily": FONT, "button": {"textTransform": "none"}},
-    "shape": {"borderRadius": 6},
-}
+
+def _mui(colours: dict[str, str]) -> dict:
+    return {
+        "palette": {
+            "primary": {"main": colours["primary"]},
+            "background": {"default": colours["ground"], "paper": colours["paper"]},
+            "text": {"primary": colours["ink"], "secondary": colours["quiet"]},
+        },
+        "typography": {"fontFamily": FONT, "button": {"textTransform": "none"}},
+        "shape": {"borderRadius": 6},
+    }
+
+
+MUI_THEME = {"light": _mui(LIGHT), "dark": _mui(DARK)}
 
 _SMALL, _TINY = "11px", "10px"
 BOKEH_THEME = Theme(
@@ -129,48 +154,108 @@ BOKEH_THEME = Theme(
     }
 )  # fmt: skip
 
-CARD_STYLE = {"background": PAPER, "border": f"1px solid {LINE}", "border-radius": "8px"}
+CARD_STYLE = {"background": var("paper"), "border": f"1px solid {var('line')}", "border-radius": "8px"}
 
 SHEET = f"""
-:host {{ font-family: {FONT}; color: {INK}; font-size: 13px; line-height: 1.4; }}
+:host {{ font-family: {FONT}; color: {var("ink")}; font-size: 13px; line-height: 1.4; }}
 table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 3px 5px; text-align: right; border-bottom: 1px solid #edf1f3; white-space: nowrap;
+th, td {{ padding: 3px 5px; text-align: right; border-bottom: 1px solid {var("rule")}; white-space: nowrap;
           font-size: 12px; }}
-th {{ color: {QUIET}; font-weight: 500; vertical-align: bottom; white-space: normal; }}
-th:first-child, td:first-child {{ text-align: left; padding-left: 0; color: {QUIET}; }}
-td.this {{ background: #fbf1ea; font-weight: 600; color: {INK}; }}
-th.this {{ background: #fbf1ea; color: {ACCENT}; font-weight: 700; }}
-td.best {{ color: #0b6b4f; font-weight: 700; }}
-h3 {{ font-size: 13px; margin: 10px 0 4px; font-weight: 700; color: {INK}; }}
+th {{ color: {var("quiet")}; font-weight: 500; vertical-align: bottom; white-space: normal; }}
+th:first-child, td:first-child {{ text-align: left; padding-left: 0; color: {var("quiet")}; }}
+td.this {{ background: {var("ours")}; font-weight: 600; color: {var("ink")}; }}
+th.this {{ background: {var("ours")}; color: {var("ours-ink")}; font-weight: 700; }}
+td.best {{ color: {var("best")}; font-weight: 700; }}
+h3 {{ font-size: 13px; margin: 10px 0 4px; font-weight: 700; color: {var("ink")}; }}
 p {{ margin: 4px 0 8px; }}
-.caption {{ padding: 6px 10px 0; font-size: 12px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }}
+.caption {{ padding: 6px 10px 0; font-size: 12px; overflow-wrap: anywhere; }}
 .caption b {{ margin-right: 6px; }}
-small, .quiet {{ color: {QUIET}; font-size: 11.5px; }}
-summary {{ cursor: pointer; color: {PRIMARY}; font-weight: 600; }}
+small, .quiet {{ color: {var("quiet")}; font-size: 11.5px; }}
+summary {{ cursor: pointer; color: {var("primary")}; font-weight: 600; }}
 details > div {{ margin-top: 4px; }}
-pre {{ font-size: 11px; line-height: 1.45; background: {GROUND}; border: 1px solid {LINE}; border-radius: 6px;
-      padding: 10px; overflow-x: auto; white-space: pre; margin: 6px 0; }}
-code {{ font-size: 11.5px; background: {GROUND}; padding: 0 3px; border-radius: 3px; }}
+pre {{ font-size: 11px; line-height: 1.45; background: {var("ground")}; border: 1px solid {var("line")};
+      border-radius: 6px; padding: 10px; overflow-x: auto; white-space: pre; margin: 6px 0; }}
+code {{ font-size: 11.5px; background: {var("ground")}; padding: 0 3px; border-radius: 3px; }}
+a {{ color: {var("primary")}; }}
+.scroll {{ overflow-x: auto; }}
 .card-table td {{ white-space: normal; overflow-wrap: anywhere; text-align: left; vertical-align: top; }}
 .card-table td:first-child {{ white-space: nowrap; overflow-wrap: normal; padding-right: 10px; }}
 .number {{ white-space: nowrap; }}
-button {{ font: inherit; font-size: 12px; padding: 2px 10px; border: 1px solid {LINE}; border-radius: 5px;
-          background: {PAPER}; color: {PRIMARY}; cursor: pointer; }}
-.prompt, .note, .error {{ padding: 7px 12px; border-radius: 6px; border-left: 4px solid {ACCENT}; }}
-.prompt {{ background: #fdf8f4; }}
-.note {{ border-color: #b58900; background: #fdf9ea; margin: 4px; }}
-.error {{ border-color: #b3261e; background: #fdf0ef; margin: 4px; }}
+button {{ font: inherit; font-size: 12px; padding: 2px 10px; border: 1px solid {var("line")}; border-radius: 5px;
+          background: {var("paper")}; color: {var("primary")}; cursor: pointer; }}
+.prompt, .note, .error {{ padding: 7px 12px; border-radius: 6px; border-left: 4px solid {var("accent")}; }}
+.prompt {{ background: {var("prompt")}; }}
+.note {{ border-color: {var("note-edge")}; background: {var("note")}; margin: 4px; }}
+.error {{ border-color: {var("error-edge")}; background: {var("error")}; margin: 4px; }}
 """
 
 LABEL_SHEET = (
-    f":host {{ font-family: {FONT}; font-size: 12px; font-weight: 600; color: {QUIET}; margin-bottom: -2px; }}"
+    f":host {{ font-family: {FONT}; font-size: 12px; font-weight: 600; color: {var('quiet')}; margin-bottom: -2px; }}"
 )
+NAMED_SHEET = """
+.MuiFormLabel-root, .MuiFormControl-root > .MuiBox-root > .MuiTypography-body2 { font-size: 0 !important; }
+.MuiFormLabel-root strong { display: inline-block; font-size: 14px; line-height: 20px; }
+fieldset legend > span { display: none !important; }
+"""
+"""Of a control whose name stands above it: what it is called is there for those who hear the page, and not twice."""
 
+SIDE_BY_SIDE = 940
+"""Pixels of the main area from which tables stand beside the maps; below they stand under them."""
+
+
+def view_sheet(side: int) -> str:
+    """Of a view: maps on the left and `side` pixels or more of tables on the right, where there is room for both."""
+    return f"""
+:host {{ display: grid !important; grid-template-columns: minmax(0, 1180px) minmax({side}px, 1fr); align-items: start;
+         flex: 0 0 auto !important; grid-auto-rows: max-content; }}
+@container (max-width: {SIDE_BY_SIDE - 1}px) {{ :host {{ grid-template-columns: minmax(0, 1fr); }} }}
+"""
+
+
+def maps_sheet(least: int, most: int = 3) -> str:
+    """Of the maps of a view: as many columns of `least` pixels as there is room for, `most` at most."""
+    share = f"calc((100% - {8 * (most - 1)}px) / {most})"
+    return f"""
+:host {{ display: grid !important; gap: 8px; padding: 4px; box-sizing: border-box; flex: 0 0 auto !important;
+         grid-template-columns: repeat(auto-fill, minmax(min(100%, max({least}px, {share})), 1fr)); }}
+"""
+
+
+WHOLE_SHEET = ":host { flex: 0 0 auto !important; height: max-content !important; }"
+"""Of what is as high as it has to be, and is scrolled with the page."""
+LEAST_MAP = 141
+"""Pixels of the shorter side of a map, at least."""
+
+
+def least_width(aspect: float) -> int:
+    """Of a card, so that the map in it, with axes and colour bar around it, is not smaller than :data:`LEAST_MAP`."""
+    below = 43 if aspect > 1 else 0  # labels and colour bar; a square map is limited by its width
+    return max(round(aspect * (LEAST_MAP + below)) + 8, 236)
+
+
+NARROW = "@media (max-width: 700px)"  # a phone: controls below the maps, in the lower part of the screen
 PAGE_SX = {
+    "&": _variables(LIGHT),
+    "&.mui-dark": _variables(DARK),
     "& .MuiToolbar-root": {"minHeight": "46px !important"},
-    "& .MuiAppBar-root": {"boxShadow": "none"},
+    "& .MuiAppBar-root": {
+        "boxShadow": "none", "backgroundColor": f"{LIGHT['primary']} !important", "backgroundImage": "none",
+        "color": "#ffffff !important",
+    },
     "& .MuiAppBar-root .title": {"fontSize": "18px", "fontWeight": 600},
-}
+    NARROW: {
+        "&": {"flexDirection": "column-reverse"},
+        "& > nav": {"width": "100% !important", "flexShrink": 0},
+        '& > nav:has(.MuiDrawer-paper[style*="hidden"])': {"display": "none"},
+        "& .MuiDrawer-root": {"height": "auto !important"},
+        "& .MuiDrawer-paper": {
+            "width": "100% !important", "height": "38vh !important", "borderRight": "none",
+            "borderTop": f"2px solid {var('primary')}",
+        },
+        "& .MuiDrawer-paper > .MuiToolbar-root": {"display": "none"},
+        "& > main": {"marginLeft": "0 !important", "width": "100%", "minHeight": 0, "flex": "1 1 0"},
+    },
+}  # fmt: skip
 TIGHT_SX = {"& .MuiToggleButton-root": {"paddingLeft": "4px", "paddingRight": "4px", "fontSize": "12px"}}
 NARROW_SX = {  # two rows
     "flexWrap": "wrap",
@@ -179,4 +264,5 @@ NARROW_SX = {  # two rows
 TABS_SX = {
     "& .MuiTab-root": {"minWidth": 0, "minHeight": 40, "padding": "8px 14px", "fontSize": 13},
     "& .MuiTabs-root": {"minHeight": 40},
+    "& .MuiBox-root": {"overflow": "visible"},  # the page scrolls, not a part of it
 }

@@ -28,6 +28,21 @@ METRICS = (  # key, label, format, which value is best, and below which two valu
 )
 
 
+class Said(pn.pane.HTML):
+    """Words that a screen reader says when they change: how far the work is, and what did not go as asked."""
+
+    def _get_model(self, doc, root=None, parent=None, comm=None):
+        model = super()._get_model(doc, root, parent, comm)
+        model.html_attributes = {"role": "status", "aria-live": "polite"}
+        return model
+
+
+def said_pane(**layout) -> pn.pane.HTML:
+    """A pane of words that are said aloud."""
+    layout.setdefault("margin", 0)
+    return Said("", stylesheets=[theme.SHEET], sizing_mode="stretch_width", **layout)
+
+
 def text_pane(content: str = "", **layout) -> pn.pane.HTML:
     """A pane of words in the explorer's style."""
     layout.setdefault("margin", (0, 10))

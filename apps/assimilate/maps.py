@@ -10,7 +10,7 @@ from bokeh.models import ColumnDataSource, LinearColorMapper
 
 from apps import theme
 from apps.assimilate.store import LAW_UNITS, Picture
-from apps.linked import TIP, LinkedMaps
+from apps.linked import LinkedMaps
 from apps.options import ASSIMILATORS, CHANNELS, LAWS
 from apps.spectrum import Spectrum
 from physlab.views.twin import variable_of
@@ -27,7 +27,7 @@ QUANTITY = {
     "spread": "spread",
     **dict.fromkeys(("of_background", "of_truth", "of_analysis"), "balance"),
 }
-ASPECT = 1.62  # of a figure with its axes and colour bar, so that a degree is as long both ways
+ASPECT = 1.38  # of a figure with its axes and colour bar, so that a degree is as long both ways near 40 degrees
 STATIONS = ("background", "analysis", "increment")  # maps that show all columns; your own are on all
 CURVES = {"truth": "truth", "background": "background", "analysis": "analysis", "members": "members"}
 NO_MEMBERS = "One analysis:\nno members, no spread."
@@ -82,11 +82,12 @@ class TwinMaps(LinkedMaps):
         for dots in self.dots:
             dots.glyph.size = 4.5 if len(x) < 100 else 3.5 if len(x) < 300 else 2.2
         self._say(picture)
-        for name, hover in self.hovers.items():
+        for name in self.hovers:
             key = QUANTITY[name]
             unit = LAW_UNITS[setup.balance][1] if key == "balance" else units
-            hover.tooltips = TIP.format(digits=digits(picture.limits[key]), units=unit)
+            self.tip(name, digits(picture.limits[key]), unit)
         self.spectrum.update(picture.wavenumber, picture.spectra)
+        self.describe()
 
     def _say(self, picture: Picture) -> None:
         setup, units = picture.setup, picture.units

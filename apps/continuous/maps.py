@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 
 from apps import theme
 from apps.continuous.store import Moment
-from apps.linked import ASPECT, TIP, LinkedMaps
+from apps.linked import ASPECT, LinkedMaps
 from apps.options import FIELDS, NUMBERS, VARIABLES
 from apps.spectrum import Spectrum
 from physlab.data.coastline import load_coastline
@@ -67,8 +67,11 @@ class MomentMaps(LinkedMaps):
         }
         captions = {
             "given": ("Given", f"{away} · {units}"),
-            "interpolation": ("Best interpolation", moment.best),
-            "continuous": ("Continuous field", f"{FIELDS[look.field].lower()}{' equations' * (look.field[0] == 'n')}"),
+            "interpolation": ("Best interpolation", f"{moment.best} · {units}"),
+            "continuous": (
+                "Continuous field",
+                f"{FIELDS[look.field].lower()}{' equations' * (look.field[0] == 'n')} · {units}",
+            ),
             "truth": ("Truth", f"{VARIABLES[look.variable][1]} · {units}" if moment.whole else "there is none"),
             "error": ("Error", f"field − truth · {units}" if moment.whole else "unknown"),
             "law": ("Residual, with equations", relative.get("equations", "")),
@@ -78,11 +81,12 @@ class MomentMaps(LinkedMaps):
         }
         for name, (head, words) in captions.items():
             self.caption(name, head, words)
-        for name, hover in self.hovers.items():
+        for name in self.hovers:
             key = QUANTITY[name]
             unit = {"residual": "of the typical tendency", "force": f"{units} h⁻¹"}.get(key, units)
-            hover.tooltips = TIP.format(digits=_digits(moment.limits[key]), units=unit)
+            self.tip(name, _digits(moment.limits[key]), unit)
         self.spectrum.update(moment.wavenumber, moment.spectra, moment.cutoff)
+        self.describe()
 
 
 class Locator:

@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource, LinearColorMapper
 from apps import theme
 from apps.assimilate.maps import ASPECT, digits
 from apps.ensemble.store import Picture
-from apps.linked import TIP, LinkedMaps
+from apps.linked import LinkedMaps
 from apps.spectrum import Spectrum
 
 ROWS = (("input", "truth", "mean"), ("member", "error", "spread"), ("probability", "law", "spectrum"))
@@ -47,12 +47,13 @@ class EnsembleMaps(LinkedMaps):
                 self.paint(name, picture.maps[name], picture.window)
             else:
                 self.blank(name, waiting, picture.window)
-            self.hovers[name].tooltips = TIP.format(digits=digits(picture.limits[key]), units=UNITS[key])
+            self.tip(name, digits(picture.limits[key]), UNITS[key])
         x, y = picture.isotherm
         self.isotherm.data = {"x": x, "y": y}
         self.move_to(picture.window)
         self._say(picture)
         self.spectrum.update(picture.wavenumber, picture.spectra, picture.cutoff)
+        self.describe()
 
     def _say(self, picture: Picture) -> None:
         draw, there = picture.draw, picture.members > 0

@@ -1,0 +1,97 @@
+/* What the explorer's page does by itself: light or dark, and the keyboard on the maps. */
+(() => {
+  const root = document.documentElement, wish = matchMedia("(prefers-color-scheme: dark)"), KEY = "physlab-theme"
+  const kept = () => document.cookie.match(/physlab-theme=(dark|light)/)?.[1]
+  const chosen = () => { try { return localStorage.getItem(KEY) } catch { return null } }
+  const keep = (theme) => { document.cookie = `${KEY}=${theme}; path=/; max-age=31536000; samesite=lax` }
+  /* the server makes the next page in the theme of this one, so that nothing has to change while it is being drawn */
+  const show = () => {
+    const theme = chosen() || (wish.matches ? "dark" : "light")
+    if (theme != kept()) keep(theme)
+    if (theme != root.dataset.theme) { root.dataset.theme = theme; repaint() }
+  }
+  root.dataset.theme = SERVED
+
+  /* figures: what stands on the ground of the page takes the colours of its theme */
+  const INKS = COLOURS
+  const dress = (model) => {
+    const c = INKS[root.dataset.theme], type = model.type, is = (name) => type.endsWith(name)
+    const look = is("Axis") ? {major_label_text_color: c.quiet, axis_label_text_color: c.quiet, major_tick_line_color: c.line}
+      : type == "Grid" ? {grid_line_color: c.rule}
+      : type == "ColorBar" ? {major_label_text_color: c.quiet}
+      : type == "Legend" ? {label_text_color: c.ink, background_fill_color: c.paper}
+      : type == "Figure" || type == "Plot" ? {outline_line_color: c.line}
+      : model.tags && model.tags.includes("ink") ? {line_color: c.ink} : null
+    const known = Object.entries(look || {}).filter(([name]) => name in model.properties)
+    try { if (known.length) model.setv(Object.fromEntries(known), {sync: false}) }
+    catch { again(300) } // a figure that is not laid out yet
+  }
+  const documents = () => (window.Bokeh && Bokeh.documents) || []
+  const repaint = () => documents().forEach((doc) => doc.all_models.forEach(dress))
+  let soon = 0
+  const again = (wait) => { clearTimeout(soon); soon = setTimeout(repaint, wait) }
+  const later = (event) => {
+    if (event.attr == "visible" && event.value) setTimeout(label, 100)
+    const value = event.kind == "ModelChanged" ? [event.value].flat()[0] : null
+    if (value && typeof value == "object" && value.document && root.dataset.theme == "dark") again(100)
+  }
+  const begin = () => {
+    if (!documents().length || !documents().every((doc) => doc.is_idle)) return setTimeout(begin, 100)
+    documents().forEach((doc) => doc.on_change(later))
+    if (root.dataset.theme == "dark") repaint()
+    show()
+    label()
+  }
+
+  /* bars that say how far it is have no name of their own */
+  const all = (node, found = []) => {
+    for (const e of node.querySelectorAll("*")) { found.push(e); if (e.shadowRoot) all(e.shadowRoot, found) }
+    return found
+  }
+  const label = () => all(document).filter((e) => e.matches(".MuiLinearProgress-root:not([aria-label])"))
+    .forEach((e) => e.setAttribute("aria-label", "How far the work is"))
+  begin()
+  wish.addEventListener("change", show)
+  document.addEventListener("click", (event) => {
+    if (event.composedPath().some((e) => e.getAttribute && e.getAttribute("aria-label") == "Toggle theme")) {
+      const next = root.dataset.theme == "dark" ? "light" : "dark"
+      try { localStorage.setItem(KEY, next) } catch { /* a browser that keeps nothing */ }
+      show()
+    }
+  }, true)
+
+  /* the keyboard on a map: arrows move by a cell, with Shift by ten; Enter clicks; what is there is said */
+  const said = document.createElement("div")
+  said.setAttribute("role", "status")
+  said.id = "lab-said"
+  said.style.cssText = "position: fixed; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
+  addEventListener("DOMContentLoaded", () => document.body.append(said))
+  const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}
+  const degrees = (value, [plus, minus]) => `${Math.abs(value).toFixed(1)} degrees ${value < 0 ? minus : plus}`
+  document.addEventListener("keydown", (event) => {
+    const el = event.composedPath().find((e) => e.dataset && e.dataset.map)
+    if (!el || !(event.key in STEPS || event.key == "Enter")) return
+    const view = Bokeh.index.find_one_by_id(el.dataset.map), image = view.model.renderers.find((r) => r.glyph?.type == "Image")
+    if (!image) return
+    event.preventDefault()
+    const data = image.data_source.data, first = (name) => data[name][0], field = first("image")
+    const [rows, columns] = field.shape, {x_range, y_range} = view.model
+    const wide = first("dw") / columns, high = first("dh") / rows
+    const limit = (i, n) => Math.max(0, Math.min(n - 1, Math.floor(i)))
+    const middle = [(x_range.start + x_range.end) / 2, (y_range.start + y_range.end) / 2]
+    const at = el.cell || [limit((middle[0] - first("x")) / wide, columns), limit((middle[1] - first("y")) / high, rows)]
+    const [right, up] = STEPS[event.key] || [0, 0], far = event.shiftKey ? 10 : 1
+    el.cell = [limit(at[0] + far * right, columns), limit(at[1] + far * up, rows)]
+    const x = first("x") + (el.cell[0] + 0.5) * wide, y = first("y") + (el.cell[1] + 0.5) * high
+    const box = el.getBoundingClientRect(), {x_scale, y_scale} = view.frame
+    const where = {clientX: box.left + x_scale.compute(x), clientY: box.top + y_scale.compute(y), bubbles: true,
+      composed: true, pointerId: 1, pointerType: "mouse", isPrimary: true, button: 0}
+    const hit = view.canvas_view.events_el
+    hit.dispatchEvent(new PointerEvent("pointermove", where))
+    if (event.key == "Enter") view.model.trigger_event(new (Bokeh.require("core/bokeh_events").Tap)(
+      where.clientX - box.left, where.clientY - box.top, x, y, {shift: false, ctrl: false, alt: false}))
+    const value = field[el.cell[1] * columns + el.cell[0]]
+    said.textContent = `${Number(value).toPrecision(3)} ${el.dataset.units || ""} at ${degrees(y, ["north", "south"])}, ` +
+      `${degrees(((x + 540) % 360) - 180, ["east", "west"])}`
+  })
+})()
