@@ -18,9 +18,11 @@ from bokeh.plotting import figure
 from holoviews.plotting.bokeh import BokehRenderer
 
 from apps import theme
+from apps.chapters import filter_html, head_html, live_link
 from apps.options import AGAINST, CONSTRAINTS, NETWORKS
 from apps.views import text_pane
 
+NAMED = 8  # selected methods whose names are drawn
 FLOOR = 1e-8  # of the horizontal axis: rounding errors of exact methods are drawn there
 AXES = {
     "conservation_error": "conservation error, {units}",
@@ -61,7 +63,7 @@ class Benchmark:
         )
         self.figures: list[figure] = []
         self.source = ColumnDataSource()
-        self.summary, self.drawn, self.units = pd.DataFrame(), pd.DataFrame(), ""
+        self.summary, self.drawn, self.units, self.data = pd.DataFrame(), pd.DataFrame(), "", ("tcw", 4)
 
     def _build(self) -> None:
         """Make the figures: half a second, which a page that never shows this view does not wait."""
@@ -110,7 +112,15 @@ class Benchmark:
         self.heading.object = f'<div class="note" data-benchmark="missing">{html.escape(sentence)}</div>'
         self.plot.visible = self.table.visible = False
 
-    def update(self, summary: pd.DataFrame, units: str, title: str, against: str) -> None:
+    def chapter(self, title: str, tables: str) -> None:
+        """The tables of another study, without figures."""
+        self.heading.object = f'<div class="caption" data-benchmark="ready"><b>{html.escape(title)}</b></div>'
+        self.table.object = tables
+        self.plot.visible, self.table.visible = False, True
+
+    def update(
+        self, summary: pd.DataFrame, units: str, title: str, against: str, data: tuple[str, int] = ("tcw", 4)
+    ) -> None:
         """Draw one row of the summary as one point; rows without the horizontal quantity are left out and counted."""
         if not self.figures:
             self._build()
@@ -151,14 +161,21 @@ class Benchmark:
             f"whole test set, mean over seeds. Lower left is better; what you select is selected in both figures, and "
             f"alone in the table.{words}{floor}</span></div>"
         )
-        self.summary, self.drawn, self.units = summary, rows, units
+        self.summary, self.drawn, self.units, self.data = summary, rows, units, data
         self._table()
         self.plot.visible = self.table.visible = True
 
     def _table(self) -> None:
         """The rows that are selected, or all of them."""
         chosen = self.source.selected.indices
-        self.table.object = table_html(self.drawn.iloc[chosen] if chosen else self.summary, self.units)
+        rows = self.drawn.iloc[chosen] if chosen else self.summary
+        self.table.object = table_html(rows, self.units, *self.data)
+        if self.drawn is not self.summary or len(self.drawn):  # names of baselines, and of the few that are selected
+            few = chosen if len(chosen) <= NAMED else []
+            names = [label(row) if row["kind"] == "baseline" or at in few else "" for at, (_, row) in
+                     enumerate(self.drawn.iterrows())]  # fmt: skip
+            if list(self.source.data.get("name", [])) != names:
+                self.source.patch({"name": [(slice(len(names)), names)]})
 
 
 def label(row: pd.Series) -> str:
@@ -174,7 +191,7 @@ def with_spread(row: pd.Series, name: str, digits: int = 3) -> str:
     return f"{row[name]:.{digits}f}" + (f" ± {spread:.{digits}f}" if np.isfinite(spread) else "")
 
 
-def table_html(summary: pd.DataFrame, units: str) -> str:
+def table_html(summary: pd.DataFrame, units: str, dataset: str = "tcw", factor: int = 4) -> str:
     """The same rows as a table, the smallest error first."""
     head = ("Method", "Kind", "Seeds", f"RMSE, {units}", "Gain", f"Conservation, {units}", "Spectrum", "CRPS",
             "Spread / skill", "s / megapixel")  # fmt: skip
@@ -185,8 +202,18 @@ def table_html(summary: pd.DataFrame, units: str) -> str:
             f"{row['spectral_divergence']:.1e}", f"{row['crps']:.3f}", f"{row['spread_skill']:.2f}",
             f"{row['s_per_megapixel']:.2g}",
         ]  # fmt: skip
-        cells = [html.escape(label(row)), row["kind"], row["seeds"], *("–" if "nan" in n else n for n in numbers)]
+        link, name = live_link(row, dataset, factor), html.escape(label(row))
+        cells = [
+            f'<a href="{html.escape(link)}">{name}</a>' if link else name,
+            row["kind"],
+            row["seeds"],
+            *("–" if "nan" in n else n for n in numbers),
+        ]
         value = f' data-value="{float(row["rmse"])!r}" data-method="{html.escape(row["model"])}"'
         body.append(f"<tr{value}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    table = f'<table data-table="benchmark"><tr>{"".join(f"<th>{h}</th>" for h in head)}</tr>{"".join(body)}</table>'
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="Methods and scores">{table}</div>'
+    table = (
+        f'<table data-table="benchmark" data-sort="rows"><thead>{head_html(list(head))}</thead>'
+        f"<tbody>{''.join(body)}</tbody></table>"
+    )
+    region = 'class="scroll" tabindex="0" role="region" aria-label="Methods and scores"'
+    return f"{filter_html('methods')}<div {region}>{table}</div>"

@@ -93,11 +93,21 @@ def discriminator_html(card: Mapping) -> str:
         f'<polyline points="{points}" fill="none" stroke="{theme.CURVES["members"]}" stroke-width="2"/>'
         f"{''.join(_dot(p) for p in points.split())}</svg>"
     )
+    ends = steps[:1] + steps[-1:] * (len(steps) > 1)
+    told = ", ".join(f"{row['d_right']:.2f} at step {row.get('step')}" for row in ends)
     words = (
-        f"Share of fields that it judged rightly: {share[0]:.2f} at step {steps[0].get('step')}, {share[-1]:.2f} at "
-        f"step {steps[-1].get('step')}. At 0.5 (dashed) it is at chance and teaches nothing; at 1 it has won."
+        f"Share of fields that it judged rightly: {told}, the first steps without it counted. At 0.5 (dashed) it is at "
+        "chance and teaches nothing; at 1 it has won."
     )
     return f'<h3>Discriminator</h3><p data-discriminator="{share[-1]!r}">{html.escape(words)}</p>{curve}'
+
+
+def _adversarial(card: Mapping) -> str:
+    """Steps against a discriminator, after those without it."""
+    settings = card.get("settings")
+    more = settings.get("adversarial") if isinstance(settings, Mapping) else None
+    steps = more.get("steps") if isinstance(more, Mapping) else None
+    return f", then {steps} against the discriminator" if steps else ""
 
 
 def _dot(point: str) -> str:
@@ -129,7 +139,8 @@ def card_rows(card: Mapping) -> dict[str, object]:
         "Network": at("network", "class"),
         "Parameters": at("network", "parameters") and f"{at('network', 'parameters'):,}",
         "Preset": at("preset"),
-        "Training": at("settings", "steps") and f"{at('settings', 'steps')} steps of {at('settings', 'batch')} patches",
+        "Training": at("settings", "steps")
+        and f"{at('settings', 'steps')} steps of {at('settings', 'batch')} patches{_adversarial(card)}",
         "RMSE": "; ".join(scores),
         "Split": "; ".join(blocks),
         "Least gap": at("split", "gap_hours") and f"{at('split', 'gap_hours'):g} h",

@@ -22,6 +22,7 @@ TITLES = {  # in their order
     "show": "Shown",
     "mode": "Constraint: when",
     "constraint": "Constraint: which",
+    "study": "Table",
     "against": "RMSE against",
     "variable": "Variable",
     "field": "Field",
@@ -50,10 +51,12 @@ ASSIMILATE = ("when", "channel", "share", "own", "assimilator", "noise", "member
 ENSEMBLE = ("day", "weight", "draws", "seed", "which", "consistency", "threshold")
 CONTINUOUS = ("variable", "field", "moment", "zoom", "where", "east", "north")
 IN_VIEW = {
-    "downscale": tuple(name for name in TITLES if name not in (*CONTINUOUS, *ASSIMILATE, *ENSEMBLE, "against")),
+    "downscale": tuple(
+        name for name in TITLES if name not in (*CONTINUOUS, *ASSIMILATE, *ENSEMBLE, "against", "study")
+    ),
     "ensemble": ("view", *ENSEMBLE),
     "assimilate": ("view", *ASSIMILATE),
-    "benchmark": ("view", "dataset", "factor", "against"),
+    "benchmark": ("view", "study", "dataset", "factor", "against"),
     "continuous": ("view", *CONTINUOUS),
 }
 QUARTERS = round(1 / options.NUMBERS["moment"][2])  # positions of the time scrubber in an hour
@@ -101,6 +104,7 @@ def make_controls(state: State, networks: Callable[[], Mapping[str, str]]) -> di
         "show": lambda: pmui.Select(options=swapped(options.SHOWS), value=s.show, **select),
         "mode": lambda: choose("mode", swapped(options.MODES)),
         "constraint": lambda: choose("constraint", swapped(options.CONSTRAINTS), **vertical),
+        "study": lambda: pmui.Select(options=swapped(options.STUDIES), value=s.study, **select),
         "against": lambda: choose("against", swapped(options.AGAINST), **vertical),
         "variable": lambda: choose(
             "variable", {symbol: name for name, (symbol, _) in options.VARIABLES.items()}, **tight

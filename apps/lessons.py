@@ -144,6 +144,18 @@ Atlantic, and asked between them, between the hours and beyond the grid.</p>
 <h3>Benchmark</h3>
 <p>All methods for the chosen data and factor, over the whole test set: RMSE against conservation error, spectral
 divergence, or time. Lower left is better. Bars are the standard deviation over seeds.</p>
+<p><b>Table</b>: those of all chapters. A click on the name of a column sorts, words in the field leave rows out, and the
+name of a method leads to its maps.</p>
+<h3>A against B</h3>
+<p><b>Keep as B</b> pins what is shown; what you select from then on is A. Three more maps show B, A − B and the error of
+B, on the same scales and moving with the others; the spectrum has both. The table says A − B for this frame, and over
+all test frames with an interval: blocks of days are drawn anew for both together, so that what is difficult for both
+cancels. <i>None</i> means that the interval holds zero. The card lists only what differs. <b>Swap</b> changes the two.
+The same in Assimilate and Ensemble, without an interval: three times are too few.</p>
+<h3>Screen, keyboard, ears</h3>
+<p>On a phone the controls stand below the maps; the button on the left of the top line hides them. The sun or moon on
+the right makes the page dark or light. Tab reaches each map: arrow keys read cell by cell (with Shift by ten), and
+Enter is a click. Each map has a sentence for those who hear the page.</p>
 <h3>Link and code</h3>
 <p>The address of the page holds all selections: bookmark it or send it. The tab <i>Code</i> holds a short script
 that gives the same numbers from the library. A lesson may hide what it does not need, as in

@@ -44,6 +44,7 @@ from apps.lazily import Lazily
 from apps.views import text_pane
 from physlab.data.coastline import load_coastline
 
+Edges = tuple[float, float, float, float]  # west, east, south, north of an image, degrees
 ASPECT = 0.92  # of a figure with its axes and colour bar, so that the map itself is square
 TIP = """<div style="font: 12px Roboto, sans-serif"><b>@image{{{digits}}}</b> {units}<br>
 <span style="opacity: 0.7">$y{{custom}} $x{{custom}}</span></div>"""
@@ -64,21 +65,24 @@ class LinkedMaps:
     mappers : colours, shared by the maps of a quantity.
     aspect : width over height of a figure.
     wheel : key that is held while the wheel zooms, where a page is higher than a screen; "" for none.
+    like : other maps that these move with: the same region, coastlines and crosshair.
     """
 
     def __init__(
         self, quantities: Mapping[str, str], mappers: Mapping[str, LinearColorMapper], aspect: float = ASPECT,
-        wheel: str = "",
+        wheel: str = "", like: LinkedMaps | None = None,
     ) -> None:  # fmt: skip
         self.aspect, self.wheel = aspect, wheel
         self.x_range, self.y_range = Range1d(start=-180, end=180), Range1d(start=-90, end=90)
+        if like is not None:
+            self.x_range, self.y_range = like.x_range, like.y_range
         self.mappers = dict(mappers)
         empty = {"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0.0], "y": [0.0], "dw": [1.0], "dh": [1.0]}
         union, self._all, self._scale = UnionRenderers(), AllIndices(), LinearScale()
         self.images = {name: ColumnDataSource({**empty}, selection_policy=union) for name in quantities}
-        self.coast = ColumnDataSource({"x": [], "y": []}, selection_policy=union)
+        self.coast = like.coast if like else ColumnDataSource({"x": [], "y": []}, selection_policy=union)
         look: dict[str, Any] = {"line_color": theme.INK, "line_alpha": 0.35, "line_width": 1}
-        self.cross = (Span(dimension="width", **look), Span(dimension="height", **look))
+        self.cross = like.cross if like else (Span(dimension="width", **look), Span(dimension="height", **look))
         self.lines: list = []
         self.hovers: dict[str, HoverTool] = {}
         self._make_shared()

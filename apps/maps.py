@@ -16,7 +16,7 @@ from apps.spectrum import Spectrum
 from apps.store import Panel
 
 ROWS = (("input", "result", "truth", "spread"), ("residual", "error", "spectrum", "ranks"))  # reading order
-CURVES = {"truth": "truth", "input": "input, bicubic", "result": "result", "members": "members"}
+CURVES = {"truth": "truth", "input": "input, bicubic", "result": "result", "members": "members", "other": "B"}
 ENSEMBLE = ("spread", "ranks")  # there for ensembles only
 QUANTITY = {"input": "field", "result": "field", "truth": "field", "spread": "spread", "residual": "residual",
             "error": "error"}  # fmt: skip

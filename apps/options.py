@@ -6,6 +6,7 @@ Constraints, networks and methods are those of the registry and of the checkpoin
 from __future__ import annotations
 
 from physlab import registry, zoo
+from physlab.data.assets import asset_folders
 from physlab.train.recipe import network_titles
 from physlab.views.twin import laws
 from physlab.views.workspace import workspace
@@ -52,6 +53,14 @@ AGAINST = {
     "conservation_error": "Conservation error",
     "spectral_divergence": "Spectral divergence",
     "s_per_megapixel": "Seconds per megapixel",
+}
+STUDIES = {  # tables of results that are here: name -> title
+    "downscaling": "Downscaling",
+    **{
+        file.stem: file.stem.replace("-", " ").capitalize()
+        for folder in asset_folders()
+        for file in sorted((folder / "results").glob("*.csv"))
+    },
 }
 VARIABLES = {  # of the continuous fields: symbol and name
     "u": ("u", "wind to the east"),
@@ -112,14 +121,20 @@ WHICH = tuple(range(1, max(DRAWS) + 1))
 CONSISTENCIES = {"none": "None", "add": "Additive"}
 THRESHOLDS = tuple(round(273.15 + t, 2) for t in range(-35, 36, 5))  # K
 LAWS = laws()  # balances of a whole state
+COMPARED = {  # what may differ of two results that stand side by side
+    "downscale": ("factor", "method", "mode", "constraint", "network", "statistic", "show"),
+    "assimilate": ("share", "assimilator", "noise", "members", "seed"),
+    "ensemble": ("weight", "draws", "seed", "consistency", "which"),
+}
 HIDEABLE = (
     *("view", "dataset", "frame", "hour", "factor", "method", "network", "statistic", "mode", "constraint", "show"),
-    *("against", "variable", "field", "moment", "zoom", "where", "east", "north"),  # controls
+    *("study", "against", "variable", "field", "moment", "zoom", "where", "east", "north"),  # controls
     *("when", "channel", "share", "assimilator", "noise", "members", "seed", "own", "balance"),
     *("day", "weight", "draws", "consistency", "threshold", "which"),
     *("input", "result", "truth", "error", "residual", "spectrum", "spread", "ranks"),  # panels
     *("mean", "probability"),
     *("given", "interpolation", "continuous", "law", "bare", "force"),
     *("background", "analysis", "before", "increment", "member", "of_truth", "of_background", "of_analysis"),
+    *("beside", "other", "difference", "other_error"),  # A against B
     *("scores", "coefficients", "card", "code", "help", "prompt"),  # words and numbers
 )

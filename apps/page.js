@@ -60,6 +60,37 @@
     }
   }, true)
 
+  /* tables: a click on the name of a column sorts, words in the field leave rows out */
+  const numbers = (cell) => {
+    const number = parseFloat(cell.dataset.number ?? cell.innerText.replace("−", "-").replace("+", ""))
+    return Number.isNaN(number) ? null : number
+  }
+  const sort = (head) => {
+    const body = head.closest("table").tBodies[0], at = [...head.parentNode.children].indexOf(head)
+    const way = head.getAttribute("aria-sort") == "ascending" ? -1 : 1
+    for (const other of head.parentNode.children) other.removeAttribute("aria-sort")
+    head.setAttribute("aria-sort", way > 0 ? "ascending" : "descending")
+    const order = (a, b) => {
+      const [one, other] = [a.cells[at], b.cells[at]], [x, y] = [numbers(one), numbers(other)]
+      if (x === null || y === null) return x === y ? way * one.innerText.localeCompare(other.innerText) : x === null ? 1 : -1
+      return way * (x - y)
+    }
+    body.append(...[...body.rows].sort(order))
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.composedPath()[0]
+    if (button.matches?.("button.sort")) sort(button.closest("th"))
+  })
+  document.addEventListener("input", (event) => {
+    const field = event.composedPath()[0]
+    if (!field.matches?.("[data-filter]")) return
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean)
+    for (const row of field.closest("label").parentNode.querySelectorAll("table[data-sort] tbody tr")) {
+      const text = row.innerText.toLowerCase()
+      row.hidden = !words.every((word) => text.includes(word))
+    }
+  })
+
   /* the keyboard on a map: arrows move by a cell, with Shift by ten; Enter clicks; what is there is said */
   const said = document.createElement("div")
   said.setAttribute("role", "status")

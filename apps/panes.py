@@ -39,7 +39,7 @@ class Panes:
         self.maps = maps
         tabs = {"scores": scores, "card": self.card, "code": self.code, "help": text_pane(help_page, margin=(0, 10))}
         frame = Frame.of(maps, rows, pn.Column(*top, self.prompt, margin=0), tabs, self.state.hide, 320)
-        self.cells, self.tabs, self.view = frame.cells, frame.tabs, frame.view
+        self.frame, self.cells, self.tabs, self.view = frame, frame.cells, frame.tabs, frame.view
 
     @property
     def panels(self) -> Mapping[str, pn.viewable.Viewable]:

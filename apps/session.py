@@ -21,6 +21,7 @@ import panel_material_ui as pmui
 from apps import lessons, theme, views
 from apps.assimilate.view import Assimilate
 from apps.benchmark import Benchmark
+from apps.beside import Beside, buttons
 from apps.cards import checkpoint_html
 from apps.continuous.view import Continuous
 from apps.controls import FROM_CONTROL, IN_VIEW, TITLES, TO_CONTROL, make_controls
@@ -29,9 +30,11 @@ from apps.frame import Frame
 from apps.latest import Latest
 from apps.lazily import Lazily
 from apps.maps import ENSEMBLE, ROWS, MapGrid
-from apps.options import ASSIMILATORS, CONSTRAINTS, DATASETS, HOURS, NETWORKS
+from apps.options import ASSIMILATORS, COMPARED, CONSTRAINTS, DATASETS, HOURS, NETWORKS, STUDIES
 from apps.panes import Panes
 from apps.problems import sentence
+from apps.second import Second
+from apps.sides import of_panel
 from apps.state import CHOICE_NAMES, Choice, State, parse_query
 from apps.store import Overtaken, Panel, Store, Unavailable
 
@@ -55,6 +58,9 @@ class Session:
         self.state.apply(choice, hide)
         self.panels = Latest(pool, store.panel, self._deliver_panel, schedule)
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
+        chapter = lambda choice, over: store.chapter(choice.study, over)  # noqa: E731
+        self.chapters = Latest(pool, chapter, self._deliver_chapter, schedule)
+        self.pairs = Latest(background, self._paired, self._deliver_paired, schedule)
         self.benchmark = Benchmark()
         self._workers, self._background = (pool, schedule), background
         self._hooks = self.state, self._announce, self._status
@@ -115,7 +121,8 @@ class Session:
         reset = pmui.Button(label="Reset", icon="restart_alt", on_click=lambda _: self.state.reset(), **plain)
         view = pmui.Button(label="Whole map", icon="zoom_out_map", on_click=lambda _: self._reset_view(), **plain)
         self.status = views.said_pane(margin=(0, 12))
-        self._below = (pn.Row(reset, view, margin=(0, 4)), self.status)  # the controls
+        self.other_words, self.other_group = buttons(self._pin, self._swap, self._clear)
+        self._below = (self.other_group, pn.Row(reset, view, margin=(0, 4)), self.status)  # the controls
         self.sidebar = pn.Column(*self._below, sizing_mode="stretch_width")
 
     def _build_page(self) -> None:
@@ -147,6 +154,15 @@ class Session:
         made = Frame.of(self.maps, ROWS, self.prompt, tabs, self.state.hide, 320)
         made.view.visible = False  # until it is the view
         return made
+
+    @cached_property
+    def second(self) -> Second:
+        """B of the Downscale view."""
+        pool, schedule = self._workers
+        make = lambda: Beside(self.maps, self.frame, self.maps.spectrum)  # noqa: E731
+        side = lambda panel, _: of_panel(panel, self.store.card(panel.choice), self.store.code(panel.choice))  # noqa: E731
+        work = self.store
+        return Second(make, work.cached, work.panel, side, pool, schedule, self.state, self._ask_paired)
 
     @property
     def tabs(self) -> pn.viewable.Viewable:
@@ -207,6 +223,9 @@ class Session:
         """Show only what the lesson needs and the selection has."""
         state, members = self.state, self.shown.members if self.shown else 0
         absent = {
+            **dict.fromkeys(
+                ("dataset", "factor", "against"), state.view == "benchmark" and state.study != "downscaling"
+            ),
             "network": state.method != "network",
             "statistic": state.method != "statistical",
             "hour": state.dataset not in HOURS,
@@ -272,6 +291,7 @@ class Session:
         choice = self.state.choice()
         with pn.io.hold():
             self._hide()
+            self._show_other(choice)
             if "mode" in self.controls:
                 self.controls["mode"].disabled = choice.method != "network"
             if "network" in self.controls:
@@ -284,6 +304,8 @@ class Session:
         if choice.view != "downscale":
             self.panels.cancel()
             self.tests.cancel()
+            self.pairs.cancel()
+            self.second.cancel()
             there = self._others.get(choice.view)
             there.request(choice) if there else self._show_benchmark(choice)
             return
@@ -296,14 +318,31 @@ class Session:
             self._status(choice, "computing", "computing …")
 
     def _show_benchmark(self, choice: Choice) -> None:
-        """All methods for the chosen data and factor."""
+        """All methods for the chosen data and factor, or the table of another chapter."""
+        if choice.study != "downscaling":
+            known = self.store.cached_chapter(choice.study)
+            if known is not None:
+                self._deliver_chapter(choice, known)
+            elif not self.chapters.request(choice).done():
+                self._status(choice, "computing", "computing …")
+            return
         title = f"{DATASETS[choice.dataset]}, × {choice.factor}"
         with pn.io.hold():
             self._announce([])
             try:
-                self.benchmark.update(*self.store.benchmark(choice.dataset, choice.factor), title, choice.against)
+                found = self.store.benchmark(choice.dataset, choice.factor)
+                self.benchmark.update(*found, title, choice.against, (choice.dataset, choice.factor))
             except Unavailable as error:
                 self.benchmark.say(str(error))
+            self._status(choice, "ready")
+
+    def _deliver_chapter(self, choice: Choice, value: str | Exception) -> None:
+        with pn.io.hold():
+            self._announce([])
+            if isinstance(value, Exception):
+                self.benchmark.say(sentence(value, f"table {choice.study}"))
+            else:
+                self.benchmark.chapter(STUDIES[choice.study], value)
             self._status(choice, "ready")
 
     def _deliver_panel(self, choice: Choice, value: Panel | Exception) -> None:
@@ -344,6 +383,8 @@ class Session:
         )
         if asked == self._newest:  # else a film goes on
             self._status(asked, "ready", f"made in {1000 * panel.seconds:.0f} ms")
+        self.pairs.cancel()
+        self.second.follow(asked, panel)
         scores = self.store.cached_test_scores(asked)
         self._show_tests(scores)
         if scores is None:
@@ -378,6 +419,59 @@ class Session:
             "test", f"All {panel.frames} test {kind}", scores, panel.units, words
         )
 
+    # -- A against B ---------------------------------------------------------------------------------------------
+
+    def _pin(self) -> None:
+        """Keep what is selected as B; what is selected from now on is A."""
+        self.state.beside = self.state.choice().pinned()
+
+    def _swap(self) -> None:
+        """A becomes B, and B becomes A."""
+        choice = self.state.choice()
+        if (other := choice.other()) is not None:
+            self.state.apply(other.with_(beside=choice.pinned()))
+
+    def _clear(self) -> None:
+        """One result again."""
+        self.state.beside = ""
+
+    def _show_other(self, choice: Choice) -> None:
+        """Say what B has that A has not."""
+        self.other_group.visible = choice.view in COMPARED and "beside" not in self.state.hide
+        other = choice.other()
+        words = "Keep a result as B, then select another."
+        if other is not None:
+            own = {n: getattr(other, n) for n in COMPARED[choice.view] if getattr(other, n) != getattr(choice, n)}
+            words = "B: " + (", ".join(f"{TITLES[n].lower()} {v}" for n, v in own.items()) or "the same as A")
+        self.other_words.object = f'<span class="quiet" data-other="{other is not None}">{html.escape(words)}</span>'
+
+    def _ask_paired(self, choice: Choice) -> None:
+        """Differences over all frames, once both results are drawn."""
+        self.second.beside.show_test(None, "All test frames: computing …", "")
+        self.pairs.request(choice)
+
+    def _paired(self, choice: Choice, cancelled: Callable[[], bool]):
+        for _ in range(SETTLE):
+            if cancelled():
+                return None
+            time.sleep(0.1)
+        other = choice.other()
+        assert other is not None  # else nobody asked
+        return self.store.paired(choice, other, cancelled)
+
+    def _deliver_paired(self, choice: Choice, value) -> None:
+        if value is None or choice != self.state.choice():
+            return
+        if isinstance(value, Exception):
+            self.second.beside.show_test(None, f"All test frames: {sentence(value, f'pairs of {choice}')}", "")
+            return
+        differences, days, units = value
+        words = (
+            f"Mean over all test frames, A minus B; intervals from blocks of {days:g} days, drawn anew for both "
+            "together. None: the interval holds zero, and the two are not told apart."
+        )
+        self.second.beside.show_test(differences, words, units)
+
     def _status(self, choice: Choice, state: str, words: str = "") -> None:
         self.status.object = (
             f'<span class="quiet" data-status="{state}" data-key="{choice.key()}">{html.escape(words)}</span>'
@@ -387,5 +481,8 @@ class Session:
         """The browser tab is gone."""
         self.panels.cancel()
         self.tests.cancel()
+        self.pairs.cancel()
+        self.chapters.cancel()
+        self.second.cancel()
         for view in self._others.values():
             view.cancel()

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
+from apps.beside import Beside, Side
 from apps.latest import Latest
 from apps.panes import Panes
 from apps.progress import Strip, now_and_then
+from apps.second import Second
 from apps.state import Choice, State
 from apps.views import prompt_html
 
@@ -52,6 +54,11 @@ class Slow(Panes):
         self.store, self.schedule, self.arrange = store, schedule, arrange
         self.quick = Latest(pool, self._draw, self._deliver, schedule)
         self.slow = Latest(store.pool or pool, self._make, self._deliver, schedule)
+        self.second = Second(
+            lambda: Beside(self.maps, self.frame, self.maps.spectrum), lambda choice: store.cached(self.wanted(choice)),
+            lambda choice, over: store.picture(self.wanted(choice), over), self.side, store.pool or pool, schedule,
+            state,
+        )  # fmt: skip
         self.strip = Strip(self._stop, lambda: self.request(self.state.choice()))
         self._asked: Choice | None = None
         self._waiting = self.making
@@ -97,6 +104,11 @@ class Slow(Panes):
         self.tell(picture, choice)
         self.strip.say(self.nothing if picture.note else self.summary(picture))
         self.status(choice, "failed" if picture.note else "ready", "")
+        self.second.follow(choice, picture)
+
+    def side(self, picture, choice: Choice) -> Side | None:
+        """What is shown of a picture that stands beside another; None if it is not whole."""
+        raise NotImplementedError
 
     # -- the round trip ------------------------------------------------------------------------------------------
 
@@ -144,6 +156,7 @@ class Slow(Panes):
         self.status(self.state.choice(), "stopped", "stopped")
 
     def cancel(self) -> None:
+        self.second.cancel()
         self.quick.cancel()
         self.slow.cancel()
 

@@ -30,6 +30,7 @@ class Spectrum:
     ) -> None:
         self.source = ColumnDataSource({"k": [], **{name: [] for name in labels}})
         self.below = below
+        self._drawn: tuple | None = None
         self.figure = fig = figure(
             sizing_mode="scale_width", aspect_ratio=aspect, x_axis_type="log", y_axis_type="log",
             x_range=Range1d(start=1, end=64), y_range=Range1d(start=1e-8, end=1), tools=[], title=None,
@@ -65,3 +66,13 @@ class Spectrum:
         self.figure.x_range.update(start=1, end=float(k[-1]))
         most = max(float(x.max()) for x in shown.values())
         self.figure.y_range.update(start=max(float(least) / self.below, 1e-30), end=2 * most)
+        self._drawn = k, dict(spectra), cutoff
+
+    def beside(self, power: np.ndarray | None) -> None:
+        """The curve of another result among those that are drawn, or no longer."""
+        if self._drawn is None:
+            return
+        k, spectra, cutoff = self._drawn
+        others = {} if power is None else {"other": power}
+        if others or "other" in spectra:
+            self.update(k, {name: x for name, x in spectra.items() if name != "other"} | others, cutoff)

@@ -7,6 +7,7 @@ The whole state travels in the URL, so that a lesson can link to a panel and a s
     ?v=1&view=assimilate&channel=z500&share=2&assimilator=phyda&noise=0.25&members=8&seed=3&own=3000.6412
     ?v=1&view=ensemble&day=1&draws=16&seed=3&consistency=add&threshold=273.15&which=2
     ?v=1&view=ensemble&weight=0.3&which=2
+    ?v=1&frame=12&constraint=softmax&beside=constraint:none,network:edsr
 
 What a link leaves out has its default, so links from before a selection existed stay valid. In a link to the Continuous
 view `hour` may stand for `moment`; the sequences of the Downscale view have an hour of their own.
@@ -101,7 +102,14 @@ class Draw:
 
 @dataclass(frozen=True)
 class Choice(Draw, Setup, Look, Scene):
-    """One complete selection: hashable scalars, used as the key of every cache. In links `Scene` comes first."""
+    """One complete selection: hashable scalars, used as the key of every cache. In links `Scene` comes first.
+
+    `beside` is what a second result has that stands beside this one, as in ``constraint:none,network:edsr``; what it
+    does not name is as here.
+    """
+
+    beside: str = ""
+    study: str = "downscaling"  # whose table the Benchmark view shows
 
     def with_(self, **changes) -> Choice:
         """A copy with some selections changed."""
@@ -109,12 +117,26 @@ class Choice(Draw, Setup, Look, Scene):
 
     def scene(self) -> Choice:
         """The same panel of the Downscale view, whatever is selected in the others."""
-        others = asdict(Look()) | asdict(Setup()) | asdict(Draw())
+        others = asdict(Look()) | asdict(Setup()) | asdict(Draw()) | {"beside": "", "study": Choice.study}
         return self.with_(view="downscale", against="conservation_error", **others)
 
     def part(self, kind: type[Part]) -> Part:
         """What a view shows of this: its `Look`, `Setup` or `Draw`."""
         return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
+
+    def other(self) -> Choice | None:
+        """The selection of the second result, B; None if this view has none beside it."""
+        names = options.COMPARED.get(self.view, ())
+        pairs = (pair.partition(":") for pair in self.beside.split(",") if pair)
+        values = {name: _read(name, text)[0] for name, _, text in pairs if name in names}
+        return self.with_(**values, beside="") if values else None
+
+    def pinned(self) -> str:
+        """This selection as the `beside` of another."""
+        values = ((name, getattr(self, name)) for name in options.COMPARED.get(self.view, ()))
+        return ",".join(
+            f"{name}:{value:g}" if isinstance(value, float) else f"{name}:{value}" for name, value in values
+        )
 
     def key(self) -> str:
         """All selections in one line, for the page."""
@@ -166,6 +188,8 @@ class State(param.Parameterized):
     consistency = _one_of(options.CONSISTENCIES, Draw.consistency, "with the coarse field")
     threshold = _one_of(options.THRESHOLDS, Draw.threshold, "of the exceedance, K")
     which = _one_of(options.WHICH, Draw.which, "member that is shown, from 1")
+    beside = param.String(default=Choice.beside, doc="what a second result has that stands beside this one")
+    study = _one_of(options.STUDIES, Choice.study, "whose table the Benchmark view shows")
     hide = param.ClassSelector(class_=tuple, default=(), doc="controls and panels that this lesson does not need")
 
     def choice(self) -> Choice:
@@ -193,7 +217,7 @@ def to_query(choice: Choice, hide: tuple[str, ...] = ()) -> str:
     parts = {"v": VERSION, **{k: f"{x:g}" if isinstance(x, float) else x for k, x in asdict(choice).items()}}
     if hide:
         parts["hide"] = ",".join(hide)
-    return "?" + urlencode(parts, safe=",")
+    return "?" + urlencode(parts, safe=",:")
 
 
 def parse_query(query: str | Mapping[str, str]) -> tuple[Choice, tuple[str, ...], list[str]]:
@@ -260,6 +284,8 @@ def _read(name: str, text: str) -> tuple[object, str]:
             None,
             f"own is {_quote(text)}; it is at most {options.OWN} different numbers below {size} with dots between.",
         )
+    if name == "beside":
+        return _read_beside(text)
     if name in options.NUMBERS:
         low, high, step = options.NUMBERS[name]
         if _DECIMAL.fullmatch(text) and low <= float(text) <= high and (float(text) / step).is_integer():
@@ -277,6 +303,21 @@ def _read(name: str, text: str) -> tuple[object, str]:
     return (
         (allowed[text], "") if text in allowed else (None, f"{name} is {_quote(text)}; it can be {', '.join(allowed)}.")
     )
+
+
+def _read_beside(text: str) -> tuple[object, str]:
+    """What a second result has: known names with values that they may have."""
+    known = dict.fromkeys(name for names in options.COMPARED.values() for name in names)
+    values: dict[str, str] = {}
+    for pair in filter(None, text.split(",")):
+        name, mark, value = pair.partition(":")
+        if name not in known or not mark:
+            return None, f"beside holds {_quote(pair)}; it is name:value with commas between, of {', '.join(known)}."
+        problem = _read(name, value)[1]
+        if problem:
+            return None, f"beside: {problem}"
+        values[name] = value
+    return ",".join(f"{name}:{value}" for name, value in values.items()), ""
 
 
 def _quote(text: str, longest: int = 40) -> str:

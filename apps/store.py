@@ -22,6 +22,7 @@ import physlab
 from apps import zoo
 from apps.assimilate.store import Analyses
 from apps.cache import Cache
+from apps.chapters import chapter_html
 from apps.continuous.store import Moments
 from apps.ensemble.store import Ensembles
 from apps.globe import moment
@@ -39,6 +40,7 @@ from physlab.downscale.interpolate import InTime
 from physlab.grid import coarsening_residual
 from physlab.train.evaluate import predict_members
 from physlab.train.own.compare import drawn
+from physlab.views.compare import Difference, compared, per_frame
 
 BASELINES = ("bicubic+add", "bicubic", "nearest")
 SPLIT = "test"
@@ -79,6 +81,8 @@ class Store:
             torch.set_num_threads(threads)
         self._data, self._models, self._offers, self._given = Cache(9), Cache(40), Cache(8), Cache(4)
         self._panels, self._known, self._limits = Cache(256), Cache(1024), Cache(16)
+        self._chapters = Cache(32)
+        self._each = Cache(64)  # scores of each test frame
         self._tests, self._fields, self._drawn, self._whole = Cache(200), Cache(4), Cache(32), Cache(16)
         self.moments = Moments()  # of the Continuous view
         self.analyses = Analyses()  # of the Assimilate view
@@ -393,16 +397,51 @@ class Store:
         if table is None and self.is_ensemble(choice):
             table = {}
         if table is None:
-            method = self.method(choice)
-            constrained = isinstance(method, Constrained)
-            result = self._test_fields(choice.with_(constraint="none") if constrained else choice, cancelled)
+            result = self._test_result(choice, cancelled)
             if result is None:
                 return None
-            if constrained:
-                full = full_coarse(method.method, data.coarse[SPLIT])
-                result = method.constrain(result, full, data.weights)
             table = self._table(result, data.fine[SPLIT], self.coarse(choice.dataset, choice.factor), data)
         return self._tests.get(choice, lambda: table)
+
+    def _test_result(self, choice: Choice, cancelled: Callable[[], bool]) -> torch.Tensor | None:
+        """What a method makes of all test frames, a constraint that is applied afterwards included."""
+        method, data = self.method(choice), self.data(choice.dataset, choice.factor)
+        constrained = isinstance(method, Constrained)
+        result = self._test_fields(choice.with_(constraint="none") if constrained else choice, cancelled)
+        if result is not None and constrained:
+            result = method.constrain(result, full_coarse(method.method, data.coarse[SPLIT]), data.weights)
+        return result
+
+    def paired(
+        self, one: Choice, other: Choice, cancelled: Callable[[], bool] = never
+    ) -> tuple[dict[str, Difference], float, str] | None:
+        """Differences of two selections over the test split, days of a block, units; None if `cancelled` said so.
+
+        Raises
+        ------
+        Unavailable : one has members, whose draws of all frames are too many for a page, or no interval can be given.
+        """
+        chosen = [self.resolve(choice)[0].with_(frame=0, hour=0, show="mean") for choice in (one, other)]
+        if any(self.is_ensemble(choice) for choice in chosen):
+            raise Unavailable("members of all frames are too many for this page, so there is no interval.")
+        scores = [self._frame_scores(choice, cancelled) for choice in chosen]
+        if any(table is None for table in scores):
+            return None
+        data = self.data(chosen[0].dataset, chosen[0].factor)
+        with needed("no interval"):
+            return *compared(scores[0], scores[1], data.time[SPLIT]), _pretty(data.units)
+
+    def _frame_scores(self, choice: Choice, cancelled: Callable[[], bool]):
+        """(N, 3) scores of each test frame."""
+        known = self._each.peek(choice)
+        if known is not None:
+            return known
+        result = self._test_result(choice, cancelled)
+        if result is None:
+            return None
+        data, coarse = self.data(choice.dataset, choice.factor), self.coarse(choice.dataset, choice.factor)
+        made = per_frame(result, data.fine[SPLIT], coarse, choice.factor, data.weights)
+        return self._each.get(choice, lambda: made)
 
     def _test_fields(self, choice: Choice, cancelled: Callable[[], bool]) -> torch.Tensor | None:
         """What a method makes of all test frames, in short steps."""
@@ -435,6 +474,15 @@ class Store:
                 f"There is no benchmark of {task} at factor {factor} here ({error}): make it with "
                 "physlab benchmark downscaling."
             ) from error
+
+    def chapter(self, study: str, cancelled: Callable[[], bool] = never) -> str:
+        """The tables of a study, for the page."""
+        with needed(f"The table {study} is not here"):
+            return self._chapters.get(study, lambda: chapter_html(study))
+
+    def cached_chapter(self, study: str) -> str | None:
+        """The tables of a study if they were made before."""
+        return self._chapters.peek(study)
 
     # -- provenance ----------------------------------------------------------------------------------------------
 

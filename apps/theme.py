@@ -90,10 +90,11 @@ RESIDUAL_PALETTE = palette["CET_D3"]
 FORCE_PALETTE = palette["CET_D2"]
 SPREAD_PALETTE = ramp((0.98, 0.30), (60.0, -40.0), 0.15)  # certain pale, uncertain plum
 PROBABILITY_PALETTE = ramp((0.98, 0.30), (130.0, 230.0), 0.13)  # never pale, certain teal
-CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT, "members": "#8b3f8f"}
+OTHER = "#2a6fb0"  # B, beside A
+CURVES = {"truth": INK, "input": "#8a98a3", "result": ACCENT, "members": "#8b3f8f", "other": OTHER}
 MOMENT_CURVES = {"truth": INK, "interpolation": "#8a98a3", "equations": ACCENT, "no-equations": "#8b3f8f"}
-STATE_CURVES = {"truth": INK, "background": "#8a98a3", "analysis": ACCENT, "members": "#8b3f8f"}
-DRAW_CURVES = {"truth": INK, "bicubic": "#8a98a3", "mean": ACCENT, "members": "#8b3f8f"}
+STATE_CURVES = {"truth": INK, "background": "#8a98a3", "analysis": ACCENT, "members": "#8b3f8f", "other": OTHER}
+DRAW_CURVES = {"truth": INK, "bicubic": "#8a98a3", "mean": ACCENT, "members": "#8b3f8f", "other": OTHER}
 MORE_COLOURS = ("#5b7f00", "#7a5cc9", "#00838f", "#a1452e")  # of constraints that name none
 CONSTRAINT_COLOURS = {
     name: spec.colour or MORE_COLOURS[at % len(MORE_COLOURS)]
@@ -178,6 +179,12 @@ pre {{ font-size: 11px; line-height: 1.45; background: {var("ground")}; border: 
 code {{ font-size: 11.5px; background: {var("ground")}; padding: 0 3px; border-radius: 3px; }}
 a {{ color: {var("primary")}; }}
 .scroll {{ overflow-x: auto; }}
+th button.sort {{ border: 0; padding: 0; background: none; color: inherit; font-weight: inherit; text-align: inherit; }}
+th[aria-sort=ascending] button::after {{ content: " ▲"; }}
+th[aria-sort=descending] button::after {{ content: " ▼"; }}
+.filter {{ display: block; margin: 6px 0; }}
+.filter input {{ font: inherit; padding: 3px 8px; border: 1px solid {var("line")}; border-radius: 5px;
+                 background: {var("paper")}; color: {var("ink")}; }}
 .card-table td {{ white-space: normal; overflow-wrap: anywhere; text-align: left; vertical-align: top; }}
 .card-table td:first-child {{ white-space: nowrap; overflow-wrap: normal; padding-right: 10px; }}
 .number {{ white-space: nowrap; }}

@@ -29,7 +29,7 @@ QUANTITY = {
 }
 ASPECT = 1.38  # of a figure with its axes and colour bar, so that a degree is as long both ways near 40 degrees
 STATIONS = ("background", "analysis", "increment")  # maps that show all columns; your own are on all
-CURVES = {"truth": "truth", "background": "background", "analysis": "analysis", "members": "members"}
+CURVES = {"truth": "truth", "background": "background", "analysis": "analysis", "members": "members", "other": "B"}
 NO_MEMBERS = "One analysis:\nno members, no spread."
 
 

@@ -75,19 +75,34 @@ def _text(column: str, value: float) -> str:
     return f"{value:#.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+def comparable(picture: Picture) -> dict[str, float]:
+    """Numbers that stand beside those of another analysis: errors as they are read, balance relative to the truth's."""
+    found = {f"RMSE {label(n)}": shown(n)[0] * row["analysis"] for n, row in picture.scores.items()}
+    own = picture.scores.get(picture.setup.channel, {})
+    found |= {"Spread / skill": own["spread_skill"]} if "spread_skill" in own else {}
+    found |= {f"{LAWS[law]} / truth's": picture.balance["analysis"][law] for law in LAWS}
+    return found | {"Spectral divergence": picture.divergence["analysis"]}
+
+
 def card_html(card: Mapping, name: str) -> str:
     """Provenance of a method."""
     if not card:
         return missing_html(ASSIMILATORS[name], name)
+    return card_table(card_facts(card), card["name"], name)
+
+
+def card_facts(card: Mapping) -> dict[str, object]:
+    """What the card of a method says, in words; nothing of one that is not installed."""
+    if not card:
+        return {}
     training, settings = (part if isinstance(part := card.get(k), Mapping) else {} for k in ("training", "settings"))
-    rows = {
+    return {
         "Class": card.get("class"),
         "Parameters": f"{card['parameters']:,}",
         "Data": card.get("data") or card.get("task"),
         "Training": settings.get("steps") and f"{settings['steps']} steps of {settings.get('batch')} pairs",
         **provenance(card, training.get("wall_time_s") or card.get("train_s")),
     }
-    return card_table(rows, card["name"], name)
 
 
 def script(picture: Picture, model: str) -> str:

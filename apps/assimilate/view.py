@@ -7,9 +7,11 @@ import panel as pn
 import panel_material_ui as pmui
 
 from apps.assimilate import tables, words
-from apps.assimilate.maps import ROWS, TwinMaps
+from apps.assimilate.maps import ROWS, TwinMaps, digits
 from apps.assimilate.store import Picture
+from apps.beside import Side
 from apps.options import ASSIMILATORS, GRID, OWN
+from apps.sides import chosen
 from apps.slow import Slow
 from apps.state import Choice, Setup
 from apps.views import code_html, text_pane
@@ -62,6 +64,26 @@ class Assimilate(Slow):
         own = int(picture.own.sum())
         columns = f"{len(picture.own)} columns observed" + (f", {own} of them yours" if own else "")
         return f"{ASSIMILATORS[picture.setup.assimilator]} · {count} · {columns} · {made}"
+
+    def side(self, picture: Picture, choice: Choice) -> Side | None:
+        if not self.is_whole(picture):
+            return None
+        setup, name = choice.part(Setup), choice.assimilator
+        zoo = self.store.offers().get(name, name)
+        count = f"{max(picture.members, 1)} members, seed {setup.seed}"
+        return Side(
+            title=f"{ASSIMILATORS[name]}, {setup.share:g} % observed, {count}",
+            result=picture.maps["analysis"],
+            error=picture.maps["error"],
+            window=picture.window,
+            units=picture.units,
+            digits=digits(picture.limits["error"]),
+            wavenumber=picture.wavenumber,
+            power=picture.spectra["analysis"],
+            scores=tables.comparable(picture),
+            facts={**chosen(choice), **tables.card_facts(self.store.card(name))},
+            script=tables.script(picture, zoo),
+        )
 
     # -- stations ------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from apps import theme
 from apps.assimilate.maps import ASPECT, digits
 from apps.ensemble.store import Picture
 from apps.linked import LinkedMaps
+from apps.options import DRAWS
 from apps.spectrum import Spectrum
 
 ROWS = (("input", "truth", "mean"), ("member", "error", "spread"), ("probability", "law", "spectrum"))
@@ -18,7 +19,16 @@ QUANTITY = {
     **{name: name for name in ("error", "spread", "probability", "law")},
 }
 UNITS = {"field": "K", "error": "K", "spread": "K", "probability": "", "law": "K day⁻¹"}
-CURVES = {"truth": "truth", "bicubic": "bicubic", "mean": "mean", "members": "members"}
+CURVES = {"truth": "truth", "bicubic": "bicubic", "mean": "mean", "members": "members", "other": "B"}
+
+
+def shares(members: int) -> list[str]:
+    """A colour for each share of members that there can be: 0, 1/M ... 1; all colours where there are many or none."""
+    steps = members + 1
+    if not 1 < steps <= max(DRAWS) + 1:
+        return theme.PROBABILITY_PALETTE
+    last = len(theme.PROBABILITY_PALETTE) - 1
+    return [theme.PROBABILITY_PALETTE[round(step * last / members)] for step in range(steps)]
 
 
 class EnsembleMaps(LinkedMaps):
@@ -42,6 +52,7 @@ class EnsembleMaps(LinkedMaps):
         """Draw a picture; `waiting` are the words in the place of an ensemble that is not there."""
         for name, mapper in self.mappers.items():
             mapper.update(low=picture.limits[name][0], high=picture.limits[name][1])
+        self.mappers["probability"].palette = shares(picture.members)
         for name, key in QUANTITY.items():
             if name in picture.maps:
                 self.paint(name, picture.maps[name], picture.window)
@@ -60,6 +71,7 @@ class EnsembleMaps(LinkedMaps):
         own = picture.scores.get("ensemble")
         count = f"of {picture.members} members · " if there else ""
         one = f"{picture.which} of {picture.members} · " if there else ""
+        own_law = f"member {picture.which} alone: {picture.ratio:.2f} × truth's · " if there else ""
         captions = {
             "input": ("Input", "block means of 4 × 4 cells · K"),
             "truth": ("Truth", "temperature, lowest layer · K"),
@@ -68,7 +80,7 @@ class EnsembleMaps(LinkedMaps):
             "error": ("Error of the mean", f"RMSE {own['rmse']:.3f} K" if own else "K"),
             "spread": ("Spread", f"{count}K"),
             "probability": ("Exceedance", f"of {draw.threshold:g} K · line: truth"),
-            "law": ("PDE residual", f"{picture.ratio:.2f} × truth's · {UNITS['law']}" if there else UNITS["law"]),
+            "law": ("PDE residual", f"{own_law}{UNITS['law']}"),
             "spectrum": ("Power spectra", "K² · dashed: input's end"),
         }
         for key, (head, words) in captions.items():

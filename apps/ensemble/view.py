@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from apps.assimilate.maps import digits
+from apps.beside import Side
 from apps.ensemble import tables, words
 from apps.ensemble.maps import ROWS, EnsembleMaps
 from apps.ensemble.store import Picture
+from apps.sides import chosen
 from apps.slow import Slow
 from apps.state import Choice, Draw
 from apps.views import code_html
@@ -33,6 +36,26 @@ class Ensemble(Slow):
     def tell(self, picture: Picture, choice: Choice) -> None:
         self.card.object = tables.card_html(self.store.card())
         self.code.object = code_html(tables.script(picture), "This script prints the scores of this ensemble")
+
+    def side(self, picture: Picture, choice: Choice) -> Side | None:
+        if not self.is_whole(picture):
+            return None
+        own = picture.scores["ensemble"]
+        tied = ", hard consistency" if choice.consistency != "none" else ""
+        kind = f"seed {choice.seed}" if choice.weight == "live" else f"λ = {choice.weight}"
+        return Side(
+            title=f"Mean of {picture.members} members, {kind}{tied}",
+            result=picture.maps["mean"],
+            error=picture.maps["error"],
+            window=picture.window,
+            units="K",
+            digits=digits(picture.limits["error"]),
+            wavenumber=picture.wavenumber,
+            power=picture.spectra["members"],
+            scores={label: own[key] for key, (label, _) in tables.METRICS.items()},
+            facts={"Time": picture.time, **chosen(choice)},
+            script=tables.script(picture),
+        )
 
     def summary(self, picture: Picture) -> str:
         draw = picture.draw

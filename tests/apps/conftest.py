@@ -281,7 +281,7 @@ def broken_links():
 
 # -- a real browser ---------------------------------------------------------------------------------------------------
 
-TIMEOUT = 60_000  # ms, for a machine that is busy with something else
+TIMEOUT = 180_000  # ms, for a machine that is busy with something else
 
 
 @pytest.fixture(scope="module")

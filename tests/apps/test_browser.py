@@ -270,7 +270,7 @@ def test_a_network_with_noise_shows_its_spread_and_its_crps(open_page, untrained
 
 def test_the_missing_hour(open_page):
     page = open_page()
-    assert not page.get_by_text("Hour", exact=True).is_visible()
+    assert not page.get_by_text("Hour", exact=True).first.is_visible()
     select_data(page, "tcw-t2")
     offers = zoo.offers("tcw-t2", 4)
     choice = Choice("tcw-t2")
@@ -278,7 +278,7 @@ def test_the_missing_hour(open_page):
         network = next(iter(offers))
         choice = choice.with_(network=network, constraint="add" if "add" in offers[network] else offers[network][0])
     wait_for(page, choice)
-    assert page.get_by_text("Hour", exact=True).is_visible()
+    assert page.get_by_text("Hour", exact=True).first.is_visible()
     page.get_by_role("slider").last.press("ArrowRight")
     choice = choice.with_(hour=1)
     wait_for(page, choice)
