@@ -15,6 +15,7 @@ generated, never edited: the Markdown is the source.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 BOOK = Path(__file__).resolve().parent
 NOTEBOOKS = BOOK / "_notebooks"
@@ -43,7 +45,22 @@ class BuildError(RuntimeError):
 def chapters() -> list[Path]:
     """The Markdown sources that are notebooks, in the order of the table of contents."""
     names = re.findall(r"^\s*(?:- file|root):\s*(\S+)", (BOOK / "_toc.yml").read_text(), flags=re.M)
-    return [BOOK / f"{name}.md" for name in names if "\nkernelspec:" in (BOOK / f"{name}.md").read_text()]
+    pages = [BOOK / f"{name}.md" for name in names]
+    return [page for page in pages if page.is_file() and "\nkernelspec:" in page.read_text()]  # others are generated
+
+
+def titles() -> dict[str, str]:
+    """Chapter -> its heading."""
+    return {path.stem: re.search(r"^# (.+)$", path.read_text(), flags=re.M)[1] for path in chapters()}
+
+
+def words() -> ModuleType:
+    """The module beside this one that knows the terms of the book."""
+    spec = importlib.util.spec_from_file_location("book_terms", BOOK / "terms.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["book_terms"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 # ---- solutions ------------------------------------------------------------------------------------------------------
@@ -264,6 +281,7 @@ def run_jupyter_book(source: Path) -> Path:
     path = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
     variables = environment() | {"PYTHONPATH": path}  # where the extension is found
     subprocess.run([sys.executable, str(source / "reference.py"), str(source)], env=variables, check=True)
+    words().write_glossary(source, titles())
     command = [
         sys.executable,
         "-c",
@@ -319,7 +337,7 @@ def build_pdf(student: bool = False) -> Path:
     from apps.screenshot import find_browser
 
     pages = BOOK / "_build" / ("student" if student else "html")
-    names = [*(path.stem for path in chapters()), "notation", "bibliography"]
+    names = [*(path.stem for path in chapters()), "glossary", "notation", "bibliography"]
     if not all((pages / f"{name}.html").is_file() for name in names):
         pages = build_student() if student else build_html()
     settings = (BOOK / "_config.yml").read_text()

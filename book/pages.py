@@ -1,6 +1,7 @@
-"""The Sphinx extension of the book's own pages: alt texts for the pictures of sliders.
+"""The Sphinx extension of the book's own pages: alt texts for the pictures of sliders, and links to the glossary.
 
-A slider shows several pictures in one cell; the cell has one alt text. Every picture gets it, with its own value.
+A slider shows several pictures in one cell; the cell has one alt text. Every picture gets it, with its own value. The
+first use of a term in a chapter becomes a link to the glossary, so that the sources stay readable.
 """
 
 from __future__ import annotations
@@ -28,7 +29,16 @@ def describe(app: Any, tree: nodes.document) -> None:
                 raw.rawsource = text
 
 
+def link(app: Any, name: str, source: list[str]) -> None:
+    """Link the first use of each term in a chapter to the glossary."""
+    import terms  # beside this file, on the path of the build
+
+    if "\nkernelspec:" in source[0]:
+        source[0] = terms.linked(source[0], name)
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Entry point of the extension."""
     app.connect("doctree-read", describe)
+    app.connect("source-read", link)
     return {"parallel_read_safe": True}

@@ -6,15 +6,7 @@ import torch
 from torch import Tensor
 
 from physlab.teach.answers import Submission, answer
-from physlab.teach.assimilation.exercises import _gain, too_sure, upstream
-
-answer(
-    "predict-neighbour",
-    0.64,
-    Submission("correlation not squared", 0.4, "squared"),
-    Submission("everything is known", 0.0, "in common"),
-    Submission("nothing is learnt", 1.0, "in common"),
-)
+from physlab.teach.assimilation.exercises import too_sure, upstream
 
 answer(
     "predict-sampling",
@@ -24,16 +16,54 @@ answer(
 )
 
 answer(
-    "kalman-gain",
-    _gain,
-    Submission("R forgotten", lambda B, H, R: B @ H.mT @ torch.linalg.inv(H @ B @ H.mT), "know nothing"),
-    Submission("weights swapped", lambda B, H, R: H.mT @ R @ torch.linalg.inv(H @ B @ H.mT + R), "exactly"),
-    Submission(
-        "correlations of R ignored",
-        lambda B, H, R: B @ H.mT @ torch.linalg.inv(H @ B @ H.mT + torch.diag(R.diagonal())),
-        "correlations",
-    ),
+    "predict-rank",
+    9,
+    Submission("all members", 10, "used up one direction"),
+    Submission("the whole state", 40, "far fewer"),
+    Submission("none", 0, "counted otherwise"),
 )
+
+
+def _localised(change):
+    def gain(X, at, r, bell):
+        B = change(torch.cov(X.mT), bell, len(X))
+        return B[:, at] @ torch.linalg.inv(B[at][:, at] + r * torch.eye(len(at), dtype=B.dtype))
+
+    return gain
+
+
+_raw = _localised(lambda B, bell, N: B)
+answer(
+    "localised-gain",
+    _localised(lambda B, bell, N: B * bell),
+    Submission("no bell", _raw, "not used"),
+    Submission("matrix product", _localised(lambda B, bell, N: B @ bell), "element by element"),
+    Submission("divided by N", _localised(lambda B, bell, N: B * bell * (N - 1) / N), "divide by N - 1"),
+    Submission("bell on the gain", lambda X, at, r, bell: _raw(X, at, r, bell) * bell[:, at], "laid on the gain"),
+)
+
+
+def _window(x, xb, B, M, H, R, ys, back=lambda M: M.mT, background=True, first=0):
+    states = [x]
+    for _ in ys[1:]:
+        states.append(M @ states[-1])
+    carried = torch.zeros_like(x)
+    for k in range(len(ys) - 1, -1, -1):
+        carried = back(M) @ carried
+        if k >= first:
+            carried = carried - H.mT @ torch.linalg.solve(R, ys[k] - H @ states[k])
+    return carried + (torch.linalg.solve(B, x - xb) if background else 0)
+
+
+answer(
+    "window-gradient",
+    _window,
+    Submission("sign", lambda *given: -_window(*given), "would climb"),
+    Submission("no background", lambda *given: _window(*given, background=False), "background is missing"),
+    Submission("the model, not its transpose", lambda *given: _window(*given, back=lambda M: M), "transpose of M"),
+    Submission("last time only", lambda x, xb, B, M, H, R, ys: _window(
+        x, xb, B, M, H, R, ys, first=len(ys) - 1), "last observation"),
+)  # fmt: skip
 
 
 def _upstream_adjoint(y: Tensor, c: float) -> Tensor:
@@ -50,13 +80,6 @@ answer(
         lambda y, c: torch.linalg.solve(upstream(torch.eye(24, dtype=y.dtype), c).mT, y),
         "not an inverse",
     ),
-)
-
-answer(
-    "any-weight",
-    lambda k, b, r: (1 - k) ** 2 * b + k**2 * r,
-    Submission("formula of the optimum", lambda k, b, r: (1 - k) * b, "only for the best weight"),
-    Submission("not squared", lambda k, b, r: (1 - k) * b + k * r, "square it"),
 )
 
 

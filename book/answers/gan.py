@@ -76,20 +76,6 @@ answer(
 )
 
 
-def middle_frame(first: torch.Tensor, last: torch.Tensor, moved: int) -> torch.Tensor:
-    """The right answer of 'middle-frame'."""
-    return 0.5 * (torch.roll(first, moved // 2, -1) + torch.roll(last, -(moved // 2), -1))
-
-
-answer(
-    "middle-frame",
-    middle_frame,
-    Submission("linear in time", lambda a, b, n: 0.5 * (a + b), "two ghosts"),
-    Submission("sign", lambda a, b, n: middle_frame(a, b, -n), "the wrong way"),
-    Submission("whole way", lambda a, b, n: middle_frame(a, b, 2 * n), "half of the distance"),
-    Submission("first hour only", lambda a, b, n: torch.roll(a, n // 2, -1), "take both hours"),
-)
-
 answer(
     "spread-factor",
     lambda count: math.sqrt((count + 1) / count),

@@ -34,7 +34,7 @@ OUTCOMES = (
             "thickness", "water-budget", "geostrophic-wind", "middle-frame", "advection-residual", "relative-residual",
             "surface-balance", "least-residual", "predict-residual",
         ),
-        ("atmosphere",),
+        ("atmosphere", "sequences"),
     ),
     Outcome(
         "training",
@@ -46,7 +46,7 @@ OUTCOMES = (
         "networks",
         "Say what a network can see, how large it is, and what its loss prefers",
         ("receptive-field", "weighted-optimum", "parameter-count", "generator-loss", "mend-the-skip"),
-        ("cnn",),
+        ("cnn", "dataflow", "attention"),
     ),
     Outcome(
         "constraints",
@@ -79,7 +79,7 @@ OUTCOMES = (
         "assimilation",
         "Combine a background with observations by their errors, and test the code that does it",
         ("kalman-gain", "adjoint", "any-weight", "mend-the-filter", "predict-neighbour", "predict-sampling"),
-        ("assimilation",),
+        ("assimilation", "kalman"),
     ),
     Outcome(
         "diffusion",

@@ -42,6 +42,9 @@ WORTH: dict[str, dict[str, Worth]] = {
         "mend-the-scaling": Worth(3, 25, "medium"),
         "ex-training-open": Worth(6, 90, "hard"),
     },
+    "dataflow": {
+        "back-through-skip": Worth(2, 20, "easy"),
+    },
     "probability": {
         "predict-base-rate": Worth(1, 10, "easy"),
         "predict-outside": Worth(1, 10, "easy"),
@@ -85,10 +88,18 @@ WORTH: dict[str, dict[str, Worth]] = {
         "predict-mean-power": Worth(1, 10, "easy"),
         "member-score": Worth(3, 30, "medium"),
         "generator-loss": Worth(3, 30, "medium"),
-        "middle-frame": Worth(3, 30, "medium"),
         "spread-factor": Worth(3, 30, "medium"),
         "mend-the-ensemble": Worth(4, 40, "hard"),
         "ex-texture": Worth(6, 90, "hard"),
+    },
+    "sequences": {
+        "predict-ghosts": Worth(1, 10, "easy"),
+        "predict-gate": Worth(1, 10, "easy"),
+        "middle-frame": Worth(3, 30, "medium"),
+        "gated-step": Worth(3, 30, "medium"),
+        "middle-bend": Worth(3, 30, "medium"),
+        "mend-the-residual": Worth(4, 40, "hard"),
+        "ex-sequences-open": Worth(6, 90, "hard"),
     },
     "results": {
         "predict-lottery": Worth(1, 10, "easy"),
@@ -99,6 +110,9 @@ WORTH: dict[str, dict[str, Worth]] = {
         "mend-the-loss": Worth(4, 40, "hard"),
         "ex-results-open": Worth(6, 90, "hard"),
     },
+    "attention": {
+        "attention": Worth(3, 20, "medium"),
+    },
     "phydl": {
         "predict-absorbed": Worth(1, 10, "easy"),
         "predict-frame": Worth(1, 10, "easy"),
@@ -108,12 +122,22 @@ WORTH: dict[str, dict[str, Worth]] = {
         "mend-the-penalty": Worth(3, 25, "medium"),
         "ex-lift": Worth(6, 90, "hard"),
     },
-    "assimilation": {
+    "kalman": {
         "predict-neighbour": Worth(1, 10, "easy"),
-        "predict-sampling": Worth(1, 10, "easy"),
+        "predict-steady": Worth(1, 10, "easy"),
         "kalman-gain": Worth(3, 30, "medium"),
-        "adjoint": Worth(3, 30, "medium"),
+        "one-observation": Worth(3, 30, "medium"),
+        "kalman-cycle": Worth(3, 30, "medium"),
         "any-weight": Worth(2, 20, "easy"),
+        "mend-the-correlation": Worth(3, 25, "medium"),
+        "ex-kalman-open": Worth(6, 90, "hard"),
+    },
+    "assimilation": {
+        "predict-sampling": Worth(1, 10, "easy"),
+        "predict-rank": Worth(1, 10, "easy"),
+        "localised-gain": Worth(3, 30, "medium"),
+        "adjoint": Worth(3, 30, "medium"),
+        "window-gradient": Worth(4, 45, "hard"),
         "mend-the-filter": Worth(4, 40, "hard"),
         "ex-hybrid": Worth(6, 90, "hard"),
     },

@@ -48,7 +48,7 @@ PLANS = {
             ("A network, and the loop that trains it", ("training", "cnn")),
             ("Laws built in, and what needs no network", ("conservation", "statistical")),
             ("Distributions, and how to read a table", ("probability", "results")),
-            ("From observations to a state", ("assimilation",)),
+            ("From observations to a state", ("kalman", "assimilation")),
             ("A sampler of one's own", ("diffusion", "phyda")),
         ),
     ),
@@ -92,7 +92,7 @@ WORKSHOP = (
         ("predict-base-rate", "predict-outside", "count-ranks"),
     ),
     Meeting(
-        2, "10:30", 75, "One observation, and what it knows of its neighbours", "assimilation",
+        2, "10:30", 75, "One observation, and what it knows of its neighbours", "kalman",
         ("predict-neighbour", "kalman-gain"),
     ),
     Meeting(2, "13:00", 90, "A sampler that you write", "diffusion", ("predict-half", "tweedie", "heun")),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from physlab.teach.answers import Answers, Submission, answer, answers, load_answers
 from physlab.teach.case import Storm, find_storm, thin
 from physlab.teach.check import Exercise, Verdict, check, exercises
+from physlab.teach.methods import draw_method
 from physlab.teach.show import explorer_link, explorer_url, say, slider, table, with_spread
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "answer",
     "answers",
     "check",
+    "draw_method",
     "exercises",
     "explorer_link",
     "explorer_url",

@@ -106,8 +106,8 @@ def exercise(name: str, wants: str) -> Callable[[Grader], Grader]:
 
 
 ORDER = (
-    "preface", "atmosphere", "training", "probability", "conservation", "statistical", "cnn", "gan", "results", "phydl",
-    "assimilation", "diffusion", "phyda", "latent",
+    "preface", "atmosphere", "training", "dataflow", "probability", "conservation", "statistical", "cnn", "gan",
+    "sequences", "results", "attention", "phydl", "kalman", "assimilation", "diffusion", "phyda", "latent",
 )  # fmt: skip
 """Chapters as the book has them; any other folder of :mod:`physlab.teach` comes behind."""
 

@@ -23,7 +23,8 @@ def schematic(
     Parameters
     ----------
     boxes : key -> (text, column, row); rows grow upwards, and any number is allowed.
-    arrows : (from, to) or (from, to, label) with keys of boxes.
+    arrows : (from, to), (from, to, label) or (from, to, label, bend) with keys of boxes; a bend like "-0.3" leads the
+        arrow round what lies between, above for a negative number.
     learned : keys of the boxes whose weights are learned: another colour and a thicker edge.
     width, height : inches.
 
@@ -51,9 +52,12 @@ def schematic(
     for arrow in arrows:
         start, end = (boxes[key][1:] for key in arrow[:2])
         style = {"arrowstyle": "-|>", "color": "#333333", "lw": 1.0, "shrinkA": 1, "shrinkB": 1}
+        bend = float(arrow[3]) if len(arrow) > 3 else 0.0
+        style |= {"connectionstyle": f"arc3,rad={bend}"}
         ax.annotate("", end, start, arrowprops=style | {"patchA": drawn[arrow[0]], "patchB": drawn[arrow[1]]})
         if len(arrow) > 2:
-            middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+            across = (end[1] - start[1], start[0] - end[0])  # the arc passes the middle at half the bend to this side
+            middle = [(a + b + bend * c) / 2 for a, b, c in zip(start, end, across, strict=True)]
             ax.annotate(arrow[2], middle, (0, 4), textcoords="offset points", ha="center", fontsize=7, color="#333333")
     plt.close(fig)
     return fig

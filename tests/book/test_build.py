@@ -64,7 +64,15 @@ def test_the_reference_has_a_page_for_each_package(pages):
 
 @pytest.mark.slow
 def test_pages_are_whole_and_load_nothing_from_outside(pages):
-    names = {"preface.html", "atmosphere.html", "conservation.html", "notation.html", "bibliography.html", "index.html"}
+    names = {
+        "glossary.html",
+        "preface.html",
+        "atmosphere.html",
+        "conservation.html",
+        "notation.html",
+        "bibliography.html",
+        "index.html",
+    }
     assert names <= {path.name for path in pages.glob("*.html")}
     assert build.external_loads(pages) == []
     assert (pages / "mathjax" / "tex-mml-chtml.js").stat().st_size > 1e6

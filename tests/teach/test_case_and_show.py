@@ -15,7 +15,19 @@ from matplotlib.figure import Figure
 
 from physlab.data.patches import make_pairs
 from physlab.errors import FieldError, PhysLabError
-from physlab.teach import conservation, explorer_link, explorer_url, find_storm, say, slider, table, thin, with_spread
+from physlab.teach import (
+    conservation,
+    draw_method,
+    explorer_link,
+    explorer_url,
+    find_storm,
+    say,
+    slider,
+    table,
+    thin,
+    with_spread,
+)
+from physlab.teach.methods import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +210,29 @@ def test_naive_layers_fail_where_the_chapter_says():
     assert torch.isnan(conservation.naive_ratio(torch.zeros(2, 2), torch.zeros(1, 1), 2)).all()
     harmless = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert conservation.naive_ratio(harmless, torch.tensor([[5.0]]), 2).flatten().tolist() == [2, 4, 6, 8]
+
+
+def meets(box, start, end):
+    """Whether the line between two centres crosses a box, by trying many of its points."""
+    text, column, row = box
+    half = 0.4 if len(text) > 2 else 0.14
+    return any(
+        abs(start[0] + t * (end[0] - start[0]) - column) < half and abs(start[1] + t * (end[1] - start[1]) - row) < 0.28
+        for t in np.linspace(0, 1, 200)
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_arrow_of_a_schematic_crosses_a_box(name):
+    graph = METHODS[name]
+    for first, last, *rest in graph.arrows:
+        others = {key: box for key, box in graph.boxes.items() if key not in (first, last)}
+        for key, box in others.items():
+            crossed = len(rest) < 2 and meets(box, graph.boxes[first][1:], graph.boxes[last][1:])
+            assert not crossed, f"{first} -> {last} crosses {key}"
+    assert isinstance(draw_method(name), Figure)
+
+
+def test_a_schematic_that_is_not_there():
+    with pytest.raises(PhysLabError, match="there are: road"):
+        draw_method("poem")

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from physlab.teach.assimilation.exercises import too_sure
-from physlab.teach.assimilation.figures import draw_bayes, draw_curves, draw_divergence, draw_sample
+from physlab.teach.assimilation.figures import (
+    by_taper,
+    draw_curves,
+    draw_divergence,
+    draw_sample,
+    draw_taper,
+    draw_valley,
+    valley,
+)
 from physlab.teach.assimilation.maps import draw_alike, draw_shares, draw_station, draw_weather
 from physlab.teach.assimilation.small import (
     LORENZ,
-    bayes_by_hand,
     by_members,
     by_radius,
     contest,
@@ -34,3 +41,4 @@ from physlab.teach.assimilation.weather import (
     stations,
     z500,
 )
+from physlab.teach.kalman import bayes_by_hand, draw_bayes

@@ -5,35 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from physlab.teach.check import Wrong, call, exercise, normal, number, require, same_shape, uniform
-
-
-def _covariance(n: int, generator: torch.Generator) -> Tensor:
-    root = normal((n, n), generator)
-    return root @ root.mT + 0.5 * torch.eye(n, dtype=torch.float64)
-
+from physlab.teach.check import Wrong, call, exercise, normal, require, same_shape, uniform
+from physlab.teach.kalman.exercises import _covariance, _gain
 
 # ---- predict and check ----------------------------------------------------------------------------------------------
-
-
-@exercise("predict-neighbour", wants="number")
-def _grade_neighbour(got: float, generator: torch.Generator) -> str:
-    """a number: share of the error variance left at a neighbour with correlation 0.6, the station being exact"""
-    here, other = normal((2, 200_000), generator)
-    there = 0.6 * here + 0.8 * other  # forecast errors of unit variance, correlation 0.6
-    slope = float((here * there).mean() / here.square().mean())
-    left = float((there - slope * here).square().mean())
-    require(
-        abs(got - 0.4) > 0.02,
-        f"measured otherwise: you said {got:.2g}. A correlation explains its squared value of the variance; the "
-        "rest stays",
-    )
-    require(
-        abs(got - left) < 0.03,
-        f"measured otherwise with 200,000 forecasts: you said {got:.2g}. The exact "
-        "observation removes all error at its own place, and elsewhere what the two places have in common",
-    )
-    return f"measured: {left:.2f}. A neighbour with correlation 0.6 learns a third of what there is to know"
 
 
 @exercise("predict-sampling", wants="number")
@@ -51,37 +26,54 @@ def _grade_sampling(got: float, generator: torch.Generator) -> str:
     return f"measured: {typical:.2f}, one over the root of nine. With a hundred members it would still be a tenth"
 
 
+@exercise("predict-rank", wants="number")
+def _grade_rank(got: float, generator: torch.Generator) -> str:
+    """a number: in how many directions can ten members correct a state of forty numbers, without localisation?"""
+    X = normal((10, 40), generator)
+    X = X - X.mean(0)
+    rank = int(torch.linalg.matrix_rank(X.mT @ X / 9))
+    require(got != 10, "one fewer than you said: the mean of all ten was taken away, and used up one direction")
+    require(got != 40, "far fewer: every increment is a mixture of the members' distances from their mean")
+    require(abs(got - rank) < 0.5, f"counted otherwise: {got:g} is not the rank of the covariance of ten members")
+    return "counted: nine. Localisation breaks this limit, since a matrix multiplied by a bell has full rank"
+
+
 # ---- code -----------------------------------------------------------------------------------------------------------
 
 
-def _gain(B: Tensor, H: Tensor, R: Tensor) -> Tensor:
-    return B @ H.mT @ torch.linalg.inv(H @ B @ H.mT + R)
+@exercise("localised-gain", wants="function")
+def _grade_localised(answer, generator: torch.Generator) -> str:
+    """a function gain(X (N, n), at (m,), r, bell (n, n)) -> K (n, m): members X, places `at` are observed, variance r,
+    the bell multiplies covariances"""
+    N, n = 6, 12
+    X, r = normal((N, n), generator), float(uniform((), 0.3, 1.0, generator))
+    at = torch.tensor([2, 7])
+    gap = (torch.arange(n)[:, None] - torch.arange(n)).abs().double()
+    bell = (-0.5 * (gap / 1.5) ** 2).exp()
+    out = same_shape(call(answer, X, at, r, bell), (n, 2), "the gain")
 
+    def gain(B: Tensor) -> Tensor:
+        return B[:, at] @ torch.linalg.inv(B[at][:, at] + r * torch.eye(2, dtype=B.dtype))
 
-@exercise("kalman-gain", wants="function")
-def _grade_gain(answer, generator: torch.Generator) -> str:
-    """a function gain(B (n, n), H (m, n), R (m, m)) -> K (n, m)"""
-    n, m = 6, 3
-    B, H, R = _covariance(n, generator), normal((m, n), generator), _covariance(m, generator)
-    out = same_shape(call(answer, B, H, R), (n, m), "the gain")
-    tiny = same_shape(call(answer, B, H, 1e-10 * R), (n, m), "the gain")
+    raw = torch.cov(X.mT)
     require(
-        torch.allclose(H @ tiny, torch.eye(m, dtype=B.dtype), atol=1e-4),
-        "exact observations (R near zero) must be met exactly, H K = 1, and yours are not: does the gain grow when the "
-        "forecast is poor?",
+        not torch.allclose(out, gain(raw), atol=1e-3),
+        "the bell was not used: six members still let a station correct places that it knows nothing about",
     )
-    vague = same_shape(call(answer, B, H, 1e10 * R), (n, m), "the gain")
-    require(float(vague.abs().max()) < 1e-4, "observations that know nothing (R huge) still move the state")
-    step = torch.eye(n, dtype=B.dtype) - out @ H
-    variance = (step @ B @ step.mT + out @ R @ out.mT).trace()
-    best = torch.eye(n, dtype=B.dtype) - _gain(B, H, R) @ H
-    lowest = (best @ B).trace()
     require(
-        float(variance) < float(lowest) * (1 + 1e-6),
-        f"the analysis error has a variance of {float(variance):.3g}, and {float(lowest):.3g} is possible: are the "
-        "errors of forecast and observations added up at the stations, with their correlations?",
+        not torch.allclose(out, gain(raw @ bell), atol=1e-3),
+        "that is a matrix product with the bell, which smears covariances: multiply element by element",
     )
-    return f"exact for exact observations, silent for useless ones, and of least variance ({float(lowest):.3g})"
+    require(
+        not torch.allclose(out, gain(raw * (N - 1) / N * bell), atol=1e-3),
+        "the covariance was divided by N: the mean of the members is one of them too much, divide by N - 1",
+    )
+    require(
+        not torch.allclose(out, gain(raw) * bell[:, at], atol=1e-3),
+        "the bell was laid on the gain: within the bracket, the two stations still believe in each other's chance",
+    )
+    require(torch.allclose(out, gain(raw * bell), atol=1e-3), "not the gain of the covariance under the bell")
+    return "the gain of a covariance that is cut to what six members can see"
 
 
 def upstream(x: Tensor, c: float) -> Tensor:
@@ -117,24 +109,51 @@ def _grade_adjoint(answer, generator: torch.Generator) -> str:
 # ---- derivation -----------------------------------------------------------------------------------------------------
 
 
-@exercise("any-weight", wants="function")
-def _grade_variance(answer, generator: torch.Generator) -> str:
-    """a function variance(k, b, r) -> error variance of x_b + k (y - x_b); b and r are the variances"""
-    for _ in range(4):
-        k = float(uniform((), 0.05, 0.95, generator))
-        b, r = (float(uniform((), 0.5, 3.0, generator)) for _ in range(2))
-        eb, eo = normal((2, 200_000), generator)
-        measured = float(((1 - k) * b * eb + k * r * eo).square().mean())
-        got = number(call(answer, k, b * b, r * r))
-        if abs(got - measured) > 0.03 * measured:
-            case = f"weight {k:.2f}, variances {b * b:.2f}, {r * r:.2f}: measured {measured:.3f}, you have {got:.3f}"
-            require(
-                abs(got - (1 - k) * b * b) > 1e-9,
-                f"{case}. (1 - k) times the variance holds only for the best weight, and this one is not",
-            )
-            raise Wrong(f"{case}. The error is (1 - k) e_b + k e_o: square it, and let the mean of e_b e_o vanish")
-    best = uniform((), 0.5, 3.0, generator)
-    return f"right for any weight; at the best one it is (1 - k) times that of the forecast (say, {float(best):.2f})"
+@exercise("window-gradient", wants="function")
+def _grade_window(answer, generator: torch.Generator) -> str:
+    """a function gradient(x, xb, B, M, H, R, ys) -> dJ/dx (n,): background xb, linear model M, ys (T, m) at steps 0 to
+    T - 1"""
+    n, m, T = 5, 2, 4
+    B, R, H = _covariance(n, generator), _covariance(m, generator), normal((m, n), generator)
+    M = 0.4 * normal((n, n), generator)
+    xb, ys = normal((n,), generator), normal((T, m), generator)
+    x = xb + B @ normal((n,), generator)  # both parts of the cost count
+    out = same_shape(call(answer, x, xb, B, M, H, R, ys), (n,), "the gradient")
+
+    def cost(x: Tensor, background: bool = True, first: int = 0) -> Tensor:
+        J = 0.5 * (x - xb) @ torch.linalg.solve(B, x - xb) if background else x.new_zeros(())
+        for k, y in enumerate(ys):
+            if k >= first:
+                J = J + 0.5 * (y - H @ x) @ torch.linalg.solve(R, y - H @ x)
+            x = M @ x
+        return J
+
+    def slope(**options) -> Tensor:
+        z = x.clone().requires_grad_(True)
+        return torch.autograd.grad(cost(z, **options), z)[0]
+
+    right = slope()
+    size = float(right.norm())
+    if float((out - right).norm()) > 1e-3 * size:
+        require(
+            float((out + right).norm()) > 1e-3 * size,
+            "the sign: a descent would climb. The derivative of (y - H x) by x is minus H",
+        )
+        require(
+            float((out - slope(background=False)).norm()) > 1e-3 * size,
+            "the background is missing: without it directions that nobody observes are free",
+        )
+        require(
+            float((out - slope(first=T - 1)).norm()) > 1e-3 * size,
+            "only the last observation is in it: every time of the window adds its misfit on the way back",
+        )
+        step = 1e-5 * normal((n,), generator)
+        shaken = float(cost(x + step) - cost(x - step)) / 2
+        raise Wrong(
+            f"shaking the start changes J by {shaken:.3e}, your gradient says {float(out @ step):.3e}: what "
+            "is seen at step k was caused through M k times, and goes back through the transpose of M k times"
+        )
+    return "the same as shaking the start: each misfit went back through the adjoint to what caused it"
 
 
 # ---- bug hunt -------------------------------------------------------------------------------------------------------

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from physlab.assimilate import Scores
-from physlab.teach.assimilation.small import bayes_by_hand, sampled, taper
-
-# ---- two numbers ----------------------------------------------------------------------------------------------------
-
-
-def draw_bayes(xb: float, sb: float, y: float, so: float) -> Figure:
-    """Forecast, observation and analysis as bells."""
-    mean, std = bayes_by_hand(xb, sb, y, so)
-    x = np.linspace(min(xb - 3.5 * sb, y - 3.5 * so), max(xb + 3.5 * sb, y + 3.5 * so), 400)
-    fig, ax = plt.subplots(figsize=(6.5, 2.6), layout="constrained")
-    for name, m, s, colour in (("forecast", xb, sb, "C0"), ("thermometer", y, so, "C1"), ("analysis", mean, std, "k")):
-        bell = np.exp(-0.5 * ((x - m) / s) ** 2) / (s * np.sqrt(2 * np.pi))
-        ax.plot(x, bell, color=colour, label=f"{name}, {m:.1f} ± {s:.1f} °C")
-    ax.set(xlabel="temperature (°C)", yticks=[], ylim=(0, None))
-    ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
-
+from physlab.teach.assimilation.small import LORENZ, sampled, taper
 
 # ---- Lorenz-96 ------------------------------------------------------------------------------------------------------
 
@@ -66,6 +49,60 @@ def draw_sample(members: int) -> Figure:
     ax.axhspan(-((members - 1) ** -0.5), (members - 1) ** -0.5, color="C3", alpha=0.08, lw=0)
     ax.set(xlabel="point", ylabel="correlation with point 20", ylim=(-1, 1.05))
     ax.legend(fontsize=8, frameon=False, loc="upper left")
+    plt.close(fig)
+    return fig
+
+
+def by_taper(radius: float, members: int = 10) -> tuple[float, float]:
+    """Root mean square error of the members' correlations without and with a bell of so many points."""
+    true, small = sampled(members)
+    return tuple(float((x - true).square().mean().sqrt()) for x in (small, small * taper(radius)[20]))  # type: ignore[return-value]
+
+
+def draw_taper(radius: float, members: int = 10) -> Figure:
+    """Correlations of one small sample under a bell, and the error over all samples."""
+    true, small = sampled(members)
+    raw, kept = by_taper(radius, members)
+    fig, ax = plt.subplots(figsize=(7.5, 2.8), layout="constrained")
+    ax.plot(true, color="k", label="12,800 states")
+    ax.plot(small[0], color="C3", lw=1, alpha=0.5, label=f"{members} members, error {raw:.2f}")
+    ax.plot(small[0] * taper(radius)[20], color="C0", label=f"under the bell, error {kept:.2f}")
+    ax.plot(taper(radius)[20], color="C2", lw=1, ls="--", label="the bell")
+    ax.set(xlabel="point", ylabel="correlation with point 20", ylim=(-1, 1.05))
+    ax.legend(fontsize=8, frameon=False, loc="upper left")
+    plt.close(fig)
+    return fig
+
+
+def valley(days: float, points: int = 121, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cost of a 4D-Var window along one direction of the start, observations exact and dense, without background.
+
+    Returns
+    -------
+    (torch.Tensor, torch.Tensor)
+        Distance from the true start (points,), in units of the climate's spread, and misfit per number, (points,).
+    """
+    dice = torch.Generator().manual_seed(seed)
+    start = LORENZ.model.start(generator=dice)
+    direction = torch.randn(40, generator=dice, dtype=torch.float64)
+    direction = 3.6 * direction / direction.square().mean().sqrt()  # the spread of the climate
+    along = torch.linspace(-0.6, 0.6, points, dtype=torch.float64)
+    states, true = start + along[:, None] * direction, start[None]
+    total, steps = torch.zeros(points, dtype=torch.float64), max(1, round(4 * days))
+    for _ in range(steps):  # six hours each
+        states, true = LORENZ.model(states, 1), LORENZ.model(true, 1)
+        total += 0.5 * (states - true).square().mean(1)
+    return along, total / steps
+
+
+def draw_valley(days: float) -> Figure:
+    """The cost along a line through the truth, for a window of so many days."""
+    along, cost = valley(days)
+    fig, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
+    ax.plot(along, cost, color="C0")
+    ax.axvline(0, color="0.4", ls=":", lw=1)
+    ax.set(xlabel="distance of the start from the truth (spreads of the climate)", ylabel="misfit", ylim=(0, None))
+    ax.set_title(f"window of {days:g} days", fontsize=9)
     plt.close(fig)
     return fig
 

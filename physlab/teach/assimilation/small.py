@@ -1,11 +1,11 @@
-"""The chapter on data assimilation, its small worlds: two numbers that meet, and Lorenz-96 in all its filters."""
+"""The chapter on data assimilation, its small worlds: Lorenz-96 in all its filters."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -25,17 +25,6 @@ VAR4D = Experiment(
     lambda c: Var4D(0.005 * c.covariance, model=LORENZ.model, lead=1, outer=1, inner=12),
     None, (float("nan"), float("nan")), "", window=8,
 )  # fmt: skip
-
-
-# ---- two numbers ----------------------------------------------------------------------------------------------------
-
-
-def bayes_by_hand(xb: float, sb: float, y: float, so: float, points: int = 20_001) -> tuple[float, float]:
-    """Mean and standard deviation of the product of two Gaussians, summed up on a line: no formula of the gain."""
-    x = np.linspace(min(xb - 8 * sb, y - 8 * so), max(xb + 8 * sb, y + 8 * so), points)
-    p = np.exp(-0.5 * ((x - xb) / sb) ** 2 - 0.5 * ((y - x) / so) ** 2)
-    mean = (x * p).sum() / p.sum()
-    return float(mean), float(np.sqrt(((x - mean) ** 2 * p).sum() / p.sum()))
 
 
 # ---- Lorenz-96 ------------------------------------------------------------------------------------------------------
@@ -91,6 +80,7 @@ def by_radius(radii: Sequence[float] = (1, 2, 4, 8, 12), members: int = 7, infla
     return pd.DataFrame(rows)
 
 
+@lru_cache(maxsize=8)
 def sampled(members: int, draws: int = 200, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Correlations of point 20 with all points of Lorenz-96: of 12,800 states, and of `draws` small samples."""
     states = LORENZ.model.start(64, generator=torch.Generator().manual_seed(seed))

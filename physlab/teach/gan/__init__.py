@@ -1,4 +1,4 @@
-"""The chapter on GANs and time: ensembles, a missing hour, a judge that knows a law, and the exercises."""
+"""The chapter on GANs: what errors pay for, a game by hand, ensembles; and what the chapter on sequences computes."""
 
 from __future__ import annotations
 
@@ -13,5 +13,6 @@ from physlab.teach.gan.analysis import (
     two_outcomes,
 )
 from physlab.teach.gan.budget import closure, relative_residuals, rms
+from physlab.teach.gan.byhand import draw_scores, draw_state, fair, little, possible, slope_penalty
 from physlab.teach.gan.exercises import ten_copies
 from physlab.teach.gan.figures import draw_filament, draw_ranks

@@ -121,33 +121,6 @@ def _grade_generator(loss, generator: torch.Generator) -> str:
     return "ln 2 at chance, a full gradient for clear fakes, finite for a logit of -1000"
 
 
-@exercise("middle-frame", wants="function")
-def _grade_middle(middle, generator: torch.Generator) -> str:
-    """a function middle(first, last, moved): two fields (H, W), periodic in longitude; the pattern moved by the even
-    number `moved` of cells to the right"""
-    for moved in (8, -6, 4):
-        first = uniform((6, 32), 0.0, 10.0, generator) ** 2
-        growth = float(uniform((), 1.2, 1.6, generator))
-        last = growth * torch.roll(first, moved, -1)
-        out = same_shape(call(middle, first, last, moved), first.shape, "the middle frame")
-        half, level = torch.roll(first, moved // 2, -1), 0.5 * (1 + growth)
-        hints = {
-            "two ghosts: the mean of two frames shows everything at both places, at half its height": 0.5
-            * (first + last),
-            "the wrong way: the pattern moved to the right, so the first frame must be rolled by +moved / 2": 0.5
-            * (torch.roll(first, -(moved // 2), -1) + torch.roll(last, moved // 2, -1)),
-            "the whole way: half of the time, half of the distance": 0.5
-            * (torch.roll(first, moved, -1) + torch.roll(last, -moved, -1)),
-            "one of the hours is not used: the pattern also grew in the meantime, so take both hours": half,
-            "one of the hours is not used: the pattern also shrinks backwards in time, so take both hours": growth
-            * half,
-        }
-        unlike(out, hints)
-        worst = float((out - level * half).abs().max())
-        require(worst < 1e-3, f"misses the moved pattern, half-way in amplitude, by up to {worst:.3g}")
-    return "a pattern that moves and grows is half-way in place and in strength, eastward and westward"
-
-
 # ---- derivation -----------------------------------------------------------------------------------------------------
 
 
