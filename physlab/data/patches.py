@@ -29,6 +29,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ from physlab.cf import VARIABLES
 from physlab.data import splits as splitting
 from physlab.data.frames import TASKS, Frames, field_frames
 from physlab.data.stream import HELD, SHARE, FieldStream, Statistics, Told, is_lazy, memory
-from physlab.errors import FieldError
+from physlab.errors import FieldError, PhysLabError
 from physlab.fields import Scaling, check_divisible, check_finite, standardise
 from physlab.grid import Grid, check_coarsening, coarsen
 
@@ -120,6 +121,28 @@ class SRData:
         return (
             self.coarse[split] if self.step is None else _coarsen_exactly(self.fine[split], self.factor, self.weights)
         )
+
+    def at(self, factor: int) -> Self:
+        """The same coarse fields with fine ones that are averaged to a smaller factor, a divisor of this one.
+
+        Raises
+        ------
+        PhysLabError : not a divisor, or a training block that is streamed.
+        """
+        ratio, left = divmod(self.factor, factor) if factor > 0 else (0, 1)
+        if left or self.stream is not None:
+            came = "pairs that are streamed" if self.stream is not None else f"factor {factor}"
+            raise PhysLabError(f"{came}: pairs in memory can be averaged to the divisors of {self.factor}")
+        if ratio == 1:
+            return self
+        rows = self.latitude.reshape(-1, ratio).mean(1)
+        columns = {split: x.reshape(*x.shape[:-1], -1, ratio).mean(-1) for split, x in self.longitude.items()}
+        fine = {split: coarsen(x, ratio, self.weights) for split, x in self.fine.items()}
+        digest = hashlib.sha256(f"{self.data_hash} at x{factor}".encode()).hexdigest()
+        return dataclasses.replace(
+            self, factor=factor, fine=fine, weights=coarsen(self.weights, ratio), latitude=rows, longitude=columns,
+            data_hash=digest,
+        )  # fmt: skip
 
     def grid(self, split: str, index: int) -> Grid:
         """Grid of one fine sample."""

@@ -4,7 +4,8 @@ r"""DeepSD: a stack of SRCNNs, each x2, each with the elevation beside the field
 
 with bicubic interpolation :math:`B_2`, an SRCNN 64-32-1 with kernels 9-3-5 as :math:`s_k`, and the elevation
 :math:`z_k` averaged to the resolution of the stage. Vandal et al. train the stages one by one, each against the
-observations averaged to its resolution; here the stack is trained end to end, which needs the finest field only.
+observations averaged to its resolution (:mod:`physlab.train.stagewise`, recipe "deepsd-staged"); the recipe "deepsd"
+trains the stack from end to end.
 With `residual` the stages add to the interpolated field, :math:`x_k = B x_0 + c_k` and
 :math:`c_{k+1} = B_2 c_k + s_k(x_k, z_k)`, and the network returns :math:`c`: the form for skip="bicubic".
 """
@@ -49,9 +50,17 @@ class DeepSD(Upscaler):
         if factor < 2 or 2**stages != factor:
             raise PhysLabError(f"DeepSD has factor {factor}: its stages double the grid, so pass 2, 4, 8 or 16")
         self.residual = residual
+        self.sizes, self.frame = (tuple(channels), tuple(kernels)), frame
         self.stages = nn.ModuleList(
             srcnn_layers(2, channels, kernels, self.zero_start and (residual or k == stages - 1)) for k in range(stages)
         )
+
+    def up_to(self, stages: int) -> DeepSD:
+        """The first stages alone, as a network of the factor 2^stages that shares their weights."""
+        part = DeepSD(2**stages, *self.sizes, residual=self.residual, **self.frame)
+        part.shift, part.spread, part.gain, part.floor = self.shift, self.spread, self.gain, self.floor
+        part.stages = self.stages[:stages]
+        return part
 
     def trunk(self, x: Tensor, static: Tensor) -> Tensor:
         """`static` (B, 1, h*N, w*N): elevation in km, of order one as it is."""

@@ -1,5 +1,7 @@
 """The first networks: SRCNN (Dong et al. 2014), DeepSD with elevation (Vandal et al. 2017), ESPCN (Shi et al. 2016)."""
 
+from dataclasses import replace
+
 from physlab.recipes._presets import SKIP, large, small
 from physlab.train.recipe import Recipe
 
@@ -21,6 +23,17 @@ RECIPES = [
         },
         ("none",),
         label="deepsd",
+    ),
+    Recipe(  # as published: each stage against the truth averaged to its resolution
+        "tcw",
+        4,
+        {
+            "cpu": replace(small("DeepSD", {"residual": True, **SKIP}, steps=150), stagewise=True),
+            "full": replace(large("DeepSD", {"residual": True, **SKIP}), stagewise=True),
+        },
+        ("none",),
+        label="deepsd-staged",
+        title="DeepSD, staged",
     ),
     Recipe(
         "tcw",

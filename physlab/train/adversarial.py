@@ -1,13 +1,15 @@
 r"""The adversarial stage: a generator that was trained by pixels goes on against a discriminator.
 
-.. math:: L_G = L_\mathrm{pixel} + \lambda L_\mathrm{adv}, \qquad
+.. math:: L_G = L_\mathrm{pixel} + \mu L_\mathrm{content} + \lambda L_\mathrm{adv}, \qquad
           L_D = \mathrm{BCE}(D(y), 1) + \mathrm{BCE}(D(G(x, z)), 0) + \tfrac{\gamma}{2} |\nabla_y D(y)|^2
 
 with the logistic loss of Goodfellow et al. (2014) in its non-saturating form, or the relativistic average of
 ESRGAN (Wang et al. 2018, eqs. 1 to 3), and the gradient penalty R1 of Mescheder et al. (2018) on every second step.
 The pixel loss is the one of the settings, the soft penalty included, so that "GAN + soft" is what its name says. Which
 pixel loss decides whether there is an ensemble at all: the mean square error is least for the mean and teaches the
-generator to ignore its noise; the fair CRPS of two draws is least for the right distribution.
+generator to ignore its noise; the fair CRPS of two draws is least for the right distribution. The content loss is the
+same error of features instead of values at points: Ledig et al. (2017, eq. 5) and Wang et al. (2018) take them from a
+network for photographs, here they are learned on the training block (:mod:`physlab.nn.features`).
 
 The discriminator sees the fine field and, if `conditional`, the interpolated coarse one; with `physics` also the
 residual of a law (PID-GAN: Daw et al. 2021; Yin et al.), so that fakes that break it are easy to tell. Its health is
@@ -34,10 +36,11 @@ from physlab.grid import refine
 from physlab.nn import DISCRIMINATORS, bicubic
 from physlab.nn.parts import lay_out
 from physlab.nn.share import mean
+from physlab.train.features import detail_of, learn_features
 from physlab.train.law import WaterBudget
 from physlab.train.loop import Report, optimise
 from physlab.train.objective import adamw
-from physlab.train.pixels import Pixels
+from physlab.train.pixels import Pixels, pointwise
 from physlab.train.settings import Settings
 from physlab.train.streamed import Streamed
 
@@ -50,6 +53,7 @@ class Adversarial:
     ----------
     steps : of generator and discriminator each;  rate, rate_d : peak learning rates.
     weight : lambda, of the adversarial term beside the pixel loss (which is 1 for nearest neighbour).
+    features : mu, of the content loss, whose unit is the standard deviation of each feature; 0 for none.
     discriminator : a key of :data:`physlab.nn.DISCRIMINATORS`;  arguments : of it.
     loss : "logistic" or "relativistic".
     conditional : the discriminator sees the coarse field too.
@@ -72,10 +76,13 @@ class Adversarial:
     best: str = "last"
     beta1: float = 0.5
     beta2: float = 0.99
+    features: float = 0.0
 
     def __post_init__(self) -> None:
         if self.loss not in ("logistic", "relativistic") or self.best not in ("rmse", "last"):
             raise PhysLabError(f"loss {self.loss!r}, best {self.best!r}: choose logistic or relativistic, rmse or last")
+        if not self.features >= 0:
+            raise PhysLabError(f"the weight of the features is {self.features}: pass a number of at least 0")
         if self.discriminator not in DISCRIMINATORS:
             raise PhysLabError(f"discriminator {self.discriminator!r}: choose one of {', '.join(DISCRIMINATORS)}")
 
@@ -158,6 +165,9 @@ class Duel(Pixels):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1000)
             self.judge = Judge(model, data, plan, self.unit).to(self.device)
+        self.features = None
+        if plan.features > 0:
+            self.features = learn_features(detail_of(data, self.unit * model.scale), seed, self.device)
         self.title += " (adversarial)"
         self.fingerprint |= {"plan": asdict(plan), "settings": asdict(settings)}
 
@@ -182,7 +192,7 @@ class Duel(Pixels):
         ]
 
     def modules(self) -> dict[str, nn.Module]:
-        return {"judge": self.judge}
+        return {"judge": self.judge} | ({} if self.features is None else {"features": self.features})
 
     def begin(self, step: int) -> None:
         self.penalised = self.plan.penalty > 0 and step % 2 == 0
@@ -214,7 +224,19 @@ class Duel(Pixels):
         with torch.autocast(x.device.type, enabled=False):
             pixel = self.pixel(drawn, x, truth, w)
         self.terms = {"train_loss": pixel, "d_loss": d_loss, "g_adversarial": g_adv, "d_right": right}
-        yield pixel + self.plan.weight * g_adv
+        loss = pixel + self.plan.weight * g_adv
+        if self.features is not None:
+            content = self.content(drawn, truth, given[0])
+            self.terms["content"] = content
+            loss = loss + self.plan.features * content
+        yield loss
+
+    def content(self, drawn: Tensor, truth: Tensor, full: Tensor) -> Tensor:
+        """The error of the features of draws (members, B, T, H, W); `full` are the coarse frames (B, T, h, w)."""
+        assert self.features is not None
+        base = bicubic(full, self.data.factor)
+        made, real = (self.features((fields - base) / self.unit) for fields in (drawn, truth))
+        return pointwise(made.float(), real.float(), self.settings.loss).mean()
 
     def verdict(self, logits: Tensor, other: Tensor, real: bool) -> Tensor:
         """What is lost where these logits are not of real fields, or not of others; relative to the mean of others."""

@@ -158,12 +158,7 @@ class Pixels(Objective):
 
     def error(self, drawn: Tensor, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """The part that knows the truth."""
-        difference = (drawn - y) / self.unit
-        error = difference.square() if self.settings.loss == "mse" else difference.abs()
-        if self.settings.loss == "crps":
-            members = len(drawn)
-            apart = (drawn[:, None] - drawn[None]).abs().sum((0, 1)) / (2 * members * (members - 1) * self.unit)
-            error = error - apart
+        error = pointwise(drawn, y, self.settings.loss, self.unit)
         if self.settings.extreme > 1:
             error = error * extreme_weights(y, self.threshold, self.settings.extreme)
         if self.model.constraint != "soft":
@@ -180,6 +175,19 @@ class Pixels(Objective):
     def note(self, entry: Mapping[str, float]) -> str:
         units = "of nearest" if isinstance(self.model.scale, Tensor) else self.data.units
         return f"val RMSE {entry['val_rmse']:.4g} {units}"
+
+
+def pointwise(drawn: Tensor, truth: Tensor, loss: str, unit: Tensor | float = 1.0) -> Tensor:
+    """Error of draws (members, ...) against the truth (...) at each point, in units of `unit`: "mse", "mae" or "crps".
+
+    The mean over members of the last is the fair CRPS of Ferro (2014, QJRMS 140, eq. 4).
+    """
+    difference = (drawn - truth) / unit
+    error = difference.square() if loss == "mse" else difference.abs()
+    if loss == "crps":
+        members = len(drawn)
+        error = error - (drawn[:, None] - drawn[None]).abs().sum((0, 1)) / (2 * members * (members - 1) * unit)
+    return error
 
 
 @torch.no_grad()

@@ -29,17 +29,20 @@ from physlab.train.settings import Settings
 class Preset:
     """Network and settings; `arguments` lack what is measured on the training block.
 
-    With `adversarial` the training by pixels is followed by a stage against a discriminator.
+    With `adversarial` the training by pixels is followed by a stage against a discriminator; with `stagewise` the
+    stages of the network are trained one by one (:mod:`physlab.train.stagewise`).
     """
 
     network: str
     arguments: Mapping
     settings: Settings
     adversarial: Adversarial | None = None
+    stagewise: bool = False
 
     def plan(self) -> dict:
         """All numbers that decide the result, for the card."""
-        return asdict(self.settings) | ({"adversarial": asdict(self.adversarial)} if self.adversarial else {})
+        further = {"adversarial": asdict(self.adversarial)} if self.adversarial else {}
+        return asdict(self.settings) | further | ({"stagewise": True} if self.stagewise else {})
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from physlab.train.parallel import Task, collect, results
 from physlab.train.pixels import fit
 from physlab.train.recipe import Preset, Recipe, checkpoint_name, choose_preset, get_recipe, list_recipes, make_model
 from physlab.train.settings import Settings
+from physlab.train.stagewise import fit_stagewise
 from physlab.train.state import state_file
 
 MEMBERS_VAL = 4  # of an ensemble on the validation split
@@ -175,6 +176,8 @@ def fit_in_stages(
     model: CNN, data: SRData, preset: Preset, seed: int, device: torch.device, state: Path, progress: bool = False
 ) -> Report:
     """The pixel stage, and the adversarial one if the preset has it; each is resumed where it was interrupted."""
+    if preset.stagewise:
+        return fit_stagewise(model, data, preset.settings, seed, device, state, progress)
     if preset.adversarial is None:
         return fit(model, data, preset.settings, seed, device, state, progress)
     second = state.with_name(state.name.replace(".pt", "-adversarial.pt"))

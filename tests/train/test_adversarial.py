@@ -12,7 +12,9 @@ from physlab.downscale import GAN
 from physlab.errors import PhysLabError
 from physlab.train import Preset, Settings, evaluate, fit, make_model, predict_members
 from physlab.train.adversarial import Adversarial, fit_adversarial
+from physlab.train.features import learn_features
 from physlab.train.pixels import Pixels
+from physlab.train.settings import Steps
 
 SIZE = {"channels": 16, "blocks": 1, "upsample": "shuffle", "skip": "bicubic"}
 SETTINGS = Settings(
@@ -78,8 +80,16 @@ def test_soft_penalty_is_in_the_generators_loss(recipe, pairs) -> None:
     assert torch.cosine_similarity(*gradients, 0) < 0.99
 
 
-def test_an_interrupted_stage_ends_with_the_same_weights(recipe, pairs, tmp_path) -> None:
-    settings, plan = dataclasses.replace(SETTINGS, validate_every=5), dataclasses.replace(PLAN, steps=10)
+@pytest.fixture
+def quickly(monkeypatch) -> None:
+    """Features that learn for a few steps only."""
+    monkeypatch.setattr("physlab.train.features.STEPS", Steps(steps=3, batch=4))
+
+
+@pytest.mark.parametrize("features", [0.0, 0.3])
+def test_an_interrupted_stage_ends_with_the_same_weights(recipe, pairs, tmp_path, features, quickly) -> None:
+    settings = dataclasses.replace(SETTINGS, validate_every=5)
+    plan = dataclasses.replace(PLAN, steps=10, features=features)
     straight = generator_of(recipe, pairs)
     fit_adversarial(straight, pairs, settings, plan, seed=3)
     state = tmp_path / "state.pt"
@@ -93,11 +103,41 @@ def test_an_interrupted_stage_ends_with_the_same_weights(recipe, pairs, tmp_path
     assert not state.exists()
 
 
+def test_learned_features_tell_structure_from_noise() -> None:
+    """The denoiser of waves beats the best factor for each point alone, s^2 / (s^2 + 1) (Wiener), on fields that it has
+    not seen; its code has unit spread, and tells a wave from the same wave weakened or turned over."""
+    x, generator = torch.arange(16.0), torch.Generator().manual_seed(0)
+    phase = 6.28 * torch.rand((96, 2, 1, 1), generator=generator)
+    waves = torch.sin(x[:, None] / 1.5 + phase[:, 0]) + torch.sin(x / 2.0 + phase[:, 1])
+    features = learn_features(waves[:64], settings=Steps(steps=120, batch=16, rate=1e-2))
+    unseen, noise = waves[64:], torch.randn((32, 16, 16), generator=generator)
+    variance = float(unseen.square().mean())
+    assert float(features.loss(unseen, noise)) < 0.7 * variance / (variance + 1)
+    assert not any(p.requires_grad for p in features.parameters())
+    code = features(waves[:64])
+    torch.testing.assert_close(code.std((0, 2, 3)), torch.ones(code.shape[1]), atol=1e-4, rtol=1e-4)
+    for factor in (0.3, -1.0):
+        assert float((features(factor * unseen) - features(unseen)).square().mean()) > 0.2
+
+
+def test_the_content_loss_reaches_the_generator(recipe, pairs, quickly) -> None:
+    plan = dataclasses.replace(PLAN, steps=4, features=0.5)
+    made = {}
+    for name, chosen in (("with", plan), ("without", dataclasses.replace(plan, features=0.0))):
+        model = generator_of(recipe, pairs)
+        report = fit_adversarial(model, pairs, dataclasses.replace(SETTINGS, validate_every=4), chosen)
+        made[name] = torch.cat([p.detach().flatten() for p in model.parameters()])
+        assert ("content" in report.history[-1]) == (name == "with")
+    assert float((made["with"] - made["without"]).abs().max()) > 1e-4
+
+
 def test_settings_are_checked(recipe, pairs) -> None:
     with pytest.raises(PhysLabError, match="choose logistic or relativistic"):
         Adversarial(loss="hinge")
     with pytest.raises(PhysLabError, match="PatchDiscriminator"):
         Adversarial(discriminator="Nobody")
+    with pytest.raises(PhysLabError, match="weight of the features"):
+        Adversarial(features=-1.0)
     with pytest.raises(PhysLabError, match="water budget"):
         fit_adversarial(
             generator_of(recipe, pairs), pairs, dataclasses.replace(SETTINGS, crop=None, flips=""),

@@ -78,6 +78,12 @@ class OwnData(SRData):
         count = len(self.fine[split])
         return torch.stack([self.ground[n][split].expand(count, -1, -1) for n in names], 1)
 
+    def at(self, factor: int) -> OwnData:
+        """See :meth:`SRData.at`; static fields are averaged along."""
+        made, ratio = super().at(factor), self.factor // factor
+        ground = {n: {split: coarsen(x, ratio) for split, x in fields.items()} for n, fields in self.ground.items()}
+        return replace(made, ground=ground)
+
     def one(self, number: int = 0) -> OwnData:
         """The pairs of one variable alone, without predictors: what baselines and statistical methods take."""
         at = slice(number, number + 1)
