@@ -57,7 +57,7 @@ def schematic(
         ax.annotate("", end, start, arrowprops=style | {"patchA": drawn[arrow[0]], "patchB": drawn[arrow[1]]})
         if len(arrow) > 2:
             across = (end[1] - start[1], start[0] - end[0])  # the arc passes the middle at half the bend to this side
-            middle = [(a + b + bend * c) / 2 for a, b, c in zip(start, end, across, strict=True)]
-            ax.annotate(arrow[2], middle, (0, 4), textcoords="offset points", ha="center", fontsize=7, color="#333333")
+            x, y = ((start[k] + end[k] + bend * across[k]) / 2 for k in (0, 1))
+            ax.annotate(arrow[2], (x, y), (0, 4), textcoords="offset points", ha="center", fontsize=7, color="#333333")
     plt.close(fig)
     return fig

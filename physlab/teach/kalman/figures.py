@@ -57,7 +57,12 @@ def draw_plane(correlation: float) -> Figure:
     ax.axvline(1.5, color="C1", label="observed, town 1")
     ax.plot(*_ellipse(torch.zeros(2, dtype=torch.float64), made["B"]), color="C0", label="forecast")
     ax.plot(*_ellipse(made["analysis"], made["A"]), color="k", label="analysis")
-    ax.annotate("", made["analysis"].tolist(), (0, 0), arrowprops={"arrowstyle": "-|>", "color": "k"})
+    ax.annotate(
+        "",
+        (float(made["analysis"][0]), float(made["analysis"][1])),
+        (0, 0),
+        arrowprops={"arrowstyle": "-|>", "color": "k"},
+    )
     ax.set(
         xlim=(-2.4, 2.6), ylim=(-2, 2), aspect="equal", xlabel="town 1 minus forecast", ylabel="town 2 minus forecast"
     )
