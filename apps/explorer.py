@@ -37,7 +37,7 @@ def page() -> pmui.Page:
     document, location = pn.state.curdoc, pn.state.location
     dark = dress.dark(pn.state.cookies)
     if dark:
-        pn.config.theme = "dark"  # of this session
+        pn.config.theme = "dark"  # type: ignore[misc]  # of this session; Panel takes it, its property says not
     drawing = Drawing(document.add_next_tick_callback) if document and document.session_context else None
     search = (location.search or "") if location else ""
     session = Session(store, pool, background, drawing or (lambda draw: draw()), search=search)

@@ -80,9 +80,12 @@ class LinkedMaps:
         empty = {"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0.0], "y": [0.0], "dw": [1.0], "dh": [1.0]}
         union, self._all, self._scale = UnionRenderers(), AllIndices(), LinearScale()
         self.images = {name: ColumnDataSource({**empty}, selection_policy=union) for name in quantities}
-        self.coast = like.coast if like else ColumnDataSource({"x": [], "y": []}, selection_policy=union)
+        self.coast: ColumnDataSource = (
+            like.coast if like else ColumnDataSource({"x": [], "y": []}, selection_policy=union)
+        )
         look: dict[str, Any] = {"line_color": theme.INK, "line_alpha": 0.35, "line_width": 1}
-        self.cross = like.cross if like else (Span(dimension="width", **look), Span(dimension="height", **look))
+        spans = (Span(dimension="width", **look), Span(dimension="height", **look))
+        self.cross: tuple[Span, Span] = like.cross if like else spans
         self.lines: list = []
         self.hovers: dict[str, HoverTool] = {}
         self._make_shared()
@@ -164,10 +167,11 @@ class LinkedMaps:
     def _words(self, fig) -> ColumnDataSource:
         """What stands in a figure that has no image."""
         source = ColumnDataSource({"x": [], "y": [], "text": []})
-        style = {"text_color": theme.QUIET, "text_font_size": "12px", "text_font": value(theme.FONT)}
+        style: dict[str, Any] = {"text_color": theme.QUIET, "text_font_size": "12px", "text_font": value(theme.FONT)}
+        style |= {"padding": 4}
         glyph = Text(
             text_align="center", text_baseline="middle", background_fill_color=theme.PAPER, background_fill_alpha=0.9,
-            padding=4, **style,
+            **style,
         )  # fmt: skip
         self._draw(fig, source, glyph, level="overlay")
         return source
@@ -211,7 +215,7 @@ class LinkedMaps:
         )
         fig.add_tools(*self._tools, self.hovers[name])
         fig.toolbar.active_scroll = self._tools[1]
-        bar = {"ticker": self._colour_ticker, "major_label_policy": self._colour_labels}
+        bar: dict[str, Any] = {"ticker": self._colour_ticker, "major_label_policy": self._colour_labels}
         fig.add_layout(ColorBar(color_mapper=mapper, height=7, padding=0, margin=0, **bar), "below")
         for axis, key in ((fig.xaxis, "x"), (fig.yaxis, "y")):
             axis.formatter, axis.ticker = self._degrees[key], self._ticker

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import panel as pn
@@ -32,7 +33,7 @@ class Said(pn.pane.HTML):
     """Words that a screen reader says when they change: how far the work is, and what did not go as asked."""
 
     def _get_model(self, doc, root=None, parent=None, comm=None):
-        model = super()._get_model(doc, root, parent, comm)
+        model: Any = super()._get_model(doc, root, parent, comm)
         model.html_attributes = {"role": "status", "aria-live": "polite"}
         return model
 

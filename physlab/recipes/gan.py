@@ -8,6 +8,7 @@ published content losses compare features of photographs, which weather does not
 """
 
 from dataclasses import replace
+from typing import Any
 
 from physlab.recipes._presets import PLAIN, SKIP, as_reported, large, small
 from physlab.train.adversarial import Adversarial
@@ -19,7 +20,7 @@ REPORT = Adversarial(
 SHARE = {4: 0.0353, 8: 0.0134}
 """1e-4 beside the mean square error of fields scaled to 0 to 1, as in the report, in the units of the loss here (1 for
 nearest neighbour, whose error is 3.763 and 6.114 of 70.76 kg m-2)."""
-ADAM = {"beta1": 0.9, "beta2": 0.999, "best": "rmse"}  # and the report kept what validated best
+ADAM: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "best": "rmse"}  # and the report kept what validated best
 TUNED = Adversarial(steps=200, weight=3e-3, rate=3e-4, rate_d=5e-4)
 LONG = 3200  # steps
 CONTENT = 0.3  # weight of learned features

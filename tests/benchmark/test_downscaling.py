@@ -83,7 +83,7 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path) -> None:
 
 
 def test_unknown_preset(tmp_path) -> None:
-    with pytest.raises(PhysLabError, match="paper, full, quick"):
+    with pytest.raises(PhysLabError, match="paper, full, report, quick"):
         benchmark_downscaling("everything", tmp_path)
 
 
