@@ -26,6 +26,11 @@ class Cache:
                 return self._values[key]
         return None
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._guard:
+            self._values.clear()
+
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value, made on first use; others who ask meanwhile wait for it."""
         value = self.peek(key)
@@ -33,14 +38,16 @@ class Cache:
             return value
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            value = self.peek(key)
-            if value is None:
-                value = make()
-                with self._guard:
-                    self._values[key] = value
-                    while len(self._values) > self.size:
-                        self._values.popitem(last=False)
-        with self._guard:
-            self._locks.pop(key, None)
+        try:
+            with lock:
+                value = self.peek(key)
+                if value is None:
+                    value = make()
+                    with self._guard:
+                        self._values[key] = value
+                        while len(self._values) > self.size:
+                            self._values.popitem(last=False)
+        finally:
+            with self._guard:
+                self._locks.pop(key, None)
         return value

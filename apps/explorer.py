@@ -28,7 +28,7 @@ from apps import dress, theme  # noqa: E402
 from apps.address import Address  # noqa: E402
 from apps.drawing import Drawing  # noqa: E402
 from apps.session import Session  # noqa: E402
-from apps.workers import shared  # noqa: E402
+from apps.workers import shared, tidy  # noqa: E402
 
 
 def page() -> pmui.Page:
@@ -40,7 +40,7 @@ def page() -> pmui.Page:
         pn.config.theme = "dark"  # type: ignore[misc]  # of this session; Panel takes it, its property says not
     drawing = Drawing(document.add_next_tick_callback) if document and document.session_context else None
     search = (location.search or "") if location else ""
-    session = Session(store, pool, background, drawing or (lambda draw: draw()), search=search)
+    session = Session(store.for_session(object()), pool, background, drawing or (lambda draw: draw()), search=search)
     if document:
         document.theme = theme.BOKEH_THEME
     if drawing:
@@ -52,7 +52,13 @@ def page() -> pmui.Page:
             Address(session.state, location, later, session.notes.extend)
 
         pn.state.onload(follow)
-    pn.state.on_session_destroyed(lambda _: session.close())
+    afterwards = tidy.soon  # the names of this module are gone when a session ends
+
+    def leave(_) -> None:
+        session.close()
+        afterwards()
+
+    pn.state.on_session_destroyed(leave)
     whole = pmui.Page(
         title="PhysLab · Explorer",
         sidebar=[session.sidebar],

@@ -13,6 +13,10 @@ class Unavailable(ValueError):
     """A data set or checkpoint that is not there: one sentence for the page."""
 
 
+class Lost(Unavailable):
+    """The process that made it is gone, or took too long: one sentence for the page."""
+
+
 class Overtaken(Exception):
     """Nobody waits for this panel any more."""
 

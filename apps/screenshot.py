@@ -60,6 +60,8 @@ def serve(timeout: float = 120.0) -> Iterator[str]:
         str(port),
         "--address",
         "localhost",
+        "--plugins",
+        "apps.serving",
     ]
     said = tempfile.TemporaryFile("w+", encoding="utf-8")  # not a pipe: a full one that nobody reads stops the server
     server = subprocess.Popen(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import html
 import io
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import panel as pn
 import panel_material_ui as pmui
@@ -36,10 +37,11 @@ from apps.problems import sentence
 from apps.second import Second
 from apps.sides import of_panel
 from apps.state import CHOICE_NAMES, Choice, State, parse_query
-from apps.store import Overtaken, Panel, Store, Unavailable
+from apps.store import Overtaken, Panel, Store
 
 log = logging.getLogger("physlab.explorer")
 SETTLE = 10  # tenths of a second
+LONGEST = {"downscale": 90.0, "assimilate": 330.0, "ensemble": 330.0}  # s until a page no longer waits for an answer
 View = TypeVar("View", Continuous, Assimilate, Ensemble)
 
 
@@ -57,12 +59,16 @@ class Session:
         self.state = State()
         self.state.apply(choice, hide)
         self.panels = Latest(pool, store.panel, self._deliver_panel, schedule)
+        self.tables = Latest(
+            pool, lambda c, over: store.benchmark(c.dataset, c.factor), self._deliver_benchmark, schedule
+        )
         self.tests = Latest(background, self._test_scores, self._deliver_tests, schedule)
         chapter = lambda choice, over: store.chapter(choice.study, over)  # noqa: E731
         self.chapters = Latest(pool, chapter, self._deliver_chapter, schedule)
         self.pairs = Latest(background, self._paired, self._deliver_paired, schedule)
         self.benchmark = Benchmark()
-        self._workers, self._background = (pool, schedule), background
+        self._workers, self._background, self._schedule = (pool, schedule), background, schedule
+        self._watch, self._now = threading.Timer(0, print), (Choice(), "")
         self._hooks = self.state, self._announce, self._status
         self._others: dict[str, Panes] = {}  # views that somebody has looked at, besides Downscale and Benchmark
         self.shown: Panel | None = None
@@ -127,6 +133,8 @@ class Session:
 
     def _build_page(self) -> None:
         """The main area: words on top, maps and spectra on the left, scores and provenance on the right."""
+        self._again = pmui.Button(label="Try again", icon="refresh", size="small", variant="outlined", margin=4,
+                                  visible=False, on_click=lambda _: self._changed())  # fmt: skip
         self.messages, self.prompt = views.said_pane(), views.text_pane("", margin=(0, 4))
         self.scores, self.tests_pane, self.card, self.code = (views.text_pane("", margin=(0, 10)) for _ in range(4))
         self.file = pmui.FileDownload(
@@ -240,7 +248,7 @@ class Session:
         if state.view in ("continuous", "assimilate", "ensemble"):
             getattr(self, state.view)  # made now
         self._arrange([name for name in TITLES if name not in hidden])
-        views_ = {"benchmark": self.benchmark.view}
+        views_: dict[str, pn.viewable.Viewable] = {"benchmark": self.benchmark.view}
         if state.view == "downscale" or "frame" in vars(self):
             views_["downscale"] = self.downscale
             for name, cell in {**self.cells, "prompt": self.prompt}.items():
@@ -309,6 +317,7 @@ class Session:
             there = self._others.get(choice.view)
             there.request(choice) if there else self._show_benchmark(choice)
             return
+        self.tables.cancel()
         film = self._newest is not None and choice == self._newest.with_(frame=choice.frame)
         self._newest, known = choice, self.store.cached(choice)
         if known is not None:
@@ -326,14 +335,18 @@ class Session:
             elif not self.chapters.request(choice).done():
                 self._status(choice, "computing", "computing …")
             return
+        if not self.tables.request(choice).done():
+            self._status(choice, "computing", "computing …")
+
+    def _deliver_benchmark(self, choice: Choice, value: Any) -> None:
         title = f"{DATASETS[choice.dataset]}, × {choice.factor}"
         with pn.io.hold():
             self._announce([])
-            try:
-                found = self.store.benchmark(choice.dataset, choice.factor)
-                self.benchmark.update(*found, title, choice.against, (choice.dataset, choice.factor))
-            except Unavailable as error:
-                self.benchmark.say(str(error))
+            if isinstance(value, Exception):
+                self.benchmark.say(sentence(value, f"benchmark {choice}"))
+            else:
+                summary, units = value
+                self.benchmark.update(summary, units, title, choice.against, (choice.dataset, choice.factor))
             self._status(choice, "ready")
 
     def _deliver_chapter(self, choice: Choice, value: str | Exception) -> None:
@@ -473,12 +486,37 @@ class Session:
         self.second.beside.show_test(differences, words, units)
 
     def _status(self, choice: Choice, state: str, words: str = "") -> None:
+        """How far a selection is; what failed can be tried again, and nothing computes for ever."""
+        self._watch.cancel()
+        if state == "computing":
+            limit = LONGEST.get(choice.view, LONGEST["downscale"])
+            self._watch = threading.Timer(limit, lambda: self._schedule(lambda: self._late(choice, limit)))
+            self._watch.daemon = True
+            self._watch.start()
+        self._again.visible = state == "failed"
+        if state == "failed" and self._again not in self.main:
+            self.main.insert(1, self._again)
+        self._now = choice, state
         self.status.object = (
             f'<span class="quiet" data-status="{state}" data-key="{choice.key()}">{html.escape(words)}</span>'
         )
 
+    def _late(self, choice: Choice, limit: float) -> None:
+        """No answer has come: say so instead of computing on."""
+        if self._now != (choice, "computing"):
+            return
+        self.panels.cancel()
+        for view in self._others.values():
+            view.cancel()
+        self.say(
+            [f"No answer came within {limit:.0f} s: the server is busy, or the request was lost. Try again."], "error"
+        )
+        self._status(choice, "failed")
+
     def close(self) -> None:
         """The browser tab is gone."""
+        self._watch.cancel()
+        self.tables.cancel()
         self.panels.cancel()
         self.tests.cancel()
         self.pairs.cancel()

@@ -139,8 +139,19 @@ class Slow(Panes):
         def tell(done: int, steps: int) -> None:
             self.schedule(lambda: None if cancelled() else self._progress(choice, done, steps))
 
+        def waits(before: int, seconds: float) -> None:
+            self.schedule(lambda: None if cancelled() else self._wait(choice, before, seconds))
+
         tell(0, 0)
-        return self.store.picture(self.wanted(choice), cancelled, now_and_then(tell, cancelled))
+        report: Any = now_and_then(tell, cancelled)
+        report.waits = waits
+        return self.store.picture(self.wanted(choice), cancelled, report)
+
+    def _wait(self, choice: Choice, before: int, seconds: float) -> None:
+        """How many are served before, and about how long that takes; none once it has begun."""
+        if choice == self._asked and self.strip.stop.visible:
+            place = f"place {before + 1} in the queue, begins in about {seconds:.0f} s" if before else "computing …"
+            self.strip.say(f"{self.title(choice)}: {place}", busy=True)
 
     def _progress(self, choice: Choice, done: int, steps: int) -> None:
         if choice == self._asked and self.strip.stop.visible:

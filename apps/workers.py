@@ -1,4 +1,4 @@
-"""What all sessions of a server share: the store and the threads that work for them.
+"""What all sessions of a server share: the store, the queue, and the processes that work for them.
 
 In a module of its own, because Panel runs `apps/explorer.py` anew for each session and empties its names when that
 session ends: a thread that starts later would not find them.
@@ -6,22 +6,109 @@ session ends: a thread that starts later would not find them.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import ctypes
+import gc
+import logging
+import multiprocessing as mp
 import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
-from apps.store import Store
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
+
+from apps.calls import Calls
+from apps.front import Front
+from apps.line import Line
+from apps.process import Slot, Worker
+
+log = logging.getLogger("physlab.explorer")
+WAITING = 128  # threads that wait for a worker: they do nothing else
+SPARE = 4  # cores from which on panels have two processes
+TIDY = 2.0  # s after a page was closed
 
 
-def shared() -> tuple[Store, ThreadPoolExecutor, ThreadPoolExecutor]:
-    """The store, the workers for panels and one worker for test-set scores; the store has one that samples."""
-    store = Store(threads=1)
-    store.analyses.pool = store.ensembles.pool = ThreadPoolExecutor(1, "sampling")
-    return store, ThreadPoolExecutor(2, "panel"), ThreadPoolExecutor(1, "test-set", step_back)
+class Workers:
+    """The processes of a server.
+
+    Panels, sampling, and scores of whole test sets have processes of their own; new pictures of what was sampled come
+    from the one that remembers it. What nobody looks at steps back.
+    """
+
+    def __init__(self, make=Calls, cores: int | None = None) -> None:
+        self.line = Line()
+        panels = 2 if (cores or os.cpu_count() or 1) >= SPARE else 1
+        self.all = [Worker([Slot(("panel",))], self.line, make) for _ in range(panels)]
+        self.all.append(Worker([Slot(("sampling",)), Slot(("redraw",))], self.line, make, nice=3))
+        self.all.append(Worker([Slot(("tests",))], self.line, make, nice=10))
+
+    def start(self) -> None:
+        """All of them, so that nobody waits for it."""
+        for worker in self.all:
+            with contextlib.suppress(OSError, EOFError):  # said to whoever asks for something
+                worker.start()
+
+    def close(self) -> None:
+        """End all of them."""
+        for worker in self.all:
+            worker.close()
 
 
-def step_back() -> None:
-    """Test-set scores yield to panels that somebody is waiting for: on Linux a thread has its own priority."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+@cache
+def working() -> Workers:
+    """The processes of this server."""
+    mp.get_context("forkserver").set_forkserver_preload(["apps.calls"])
+    return Workers()
+
+
+def shared() -> tuple[Front, ThreadPoolExecutor, ThreadPoolExecutor]:
+    """The store and the threads that wait for its workers, for panels and for what is less urgent."""
+    workers, pool = working(), ThreadPoolExecutor(WAITING, "waits")
+    threading.Thread(target=workers.start, daemon=True).start()
+    front = Front(workers.line, pool)
+    with contextlib.suppress(RuntimeError):  # without a server there is no loop
+        asyncio.get_running_loop().set_exception_handler(unheard)
+    gc.collect()
+    gc.freeze()  # what is here stays: looking it through again at each closed page takes half a second
+    return front, pool, ThreadPoolExecutor(WAITING, "waits-long")
+
+
+def unheard(loop: asyncio.AbstractEventLoop, context: dict) -> None:
+    """Errors of the event loop that nobody waits for: a closed tab cannot be written to, and that is all."""
+    error = context.get("exception")
+    if isinstance(error, StreamClosedError | WebSocketClosedError):
+        log.debug("a tab was closed while it was written to")
+    else:
+        loop.default_exception_handler(context)
+
+
+class Tidy:
+    """Gives memory back once pages were closed, a moment later and all at once."""
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+        self._guard = threading.Lock()
+
+    def soon(self) -> None:
+        """A page was closed."""
+        with self._guard:
+            if self._timer is None:
+                self._timer = threading.Timer(TIDY, self.now)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def now(self) -> None:
+        """Collect, and hand free memory to the system where its library can."""
+        with self._guard:
+            self._timer = None
+        gc.collect()
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError, AttributeError):
+                ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+tidy = Tidy()

@@ -86,6 +86,11 @@ class Analyses:
         with needed("The twin experiment is not available"):
             return self._twin.get("twin", Twin.open)
 
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Latitudes and longitudes of the grid points, degrees."""
+        space = self.twin().space
+        return np.asarray(space.latitude), np.asarray(space.longitude)
+
     def offers(self) -> dict[str, str]:
         """Method -> its name in the zoo, for those that are installed; looked up anew every few seconds."""
 

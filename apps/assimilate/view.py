@@ -89,11 +89,11 @@ class Assimilate(Slow):
 
     def place(self, east: float, north: float) -> None:
         """A click on a map: a station at the grid point next to it, or none there any more."""
-        space = self.store.twin().space
+        latitudes, longitudes = self.store.grid()
         if not abs(north) <= 90:
             return
-        row = int(np.abs(space.latitude - north).argmin())
-        apart = np.abs((space.longitude - east + 180.0) % 360.0 - 180.0)
+        row = int(np.abs(latitudes - north).argmin())
+        apart = np.abs((longitudes - east + 180.0) % 360.0 - 180.0)
         point, points = row * GRID[1] + int(apart.argmin()), self.state.choice().points
         if point not in points and len(points) >= OWN:
             self.say([f"There are {OWN} stations: take one away first."], "note")

@@ -15,6 +15,7 @@ from apps.address import Address
 from apps.drawing import Drawing
 from apps.latest import Latest
 from apps.state import Choice, State, parse_query
+from apps.workers import Workers
 from physlab.benchmark.downscaling import COSTS, SCORES
 from tests.apps.pages import AtOnce, session
 
@@ -253,8 +254,11 @@ def test_a_frame_beyond_the_end_is_said(store, search):
     assert "showing the last one" in page.messages.object
 
 
-def test_workers_outlive_the_session_that_made_them(lab, repository):
+def test_workers_outlive_the_session_that_made_them(lab, repository, monkeypatch):
     """Panel empties the names of the script when a session ends, and a thread may start after that."""
+    monkeypatch.setattr("sys.argv", ["explorer.py"])
+    monkeypatch.setattr("apps.workers.working", Workers)  # of which nobody asks anything
+    monkeypatch.setattr("apps.workers.Workers.start", lambda self: None)
     script = runpy.run_path(str(repository / "apps" / "explorer.py"))
     _, pool, background = script["shared"]()
     script["page"].__globals__.clear()
