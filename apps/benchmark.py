@@ -64,9 +64,10 @@ class Benchmark:
         self.figures: list[figure] = []
         self.source = ColumnDataSource()
         self.summary, self.drawn, self.units, self.data = pd.DataFrame(), pd.DataFrame(), "", ("tcw", 4)
+        self._build()
 
     def _build(self) -> None:
-        """Make the figures: half a second, which a page that never shows this view does not wait."""
+        """Make the figures, so that they come with the view: a browser takes no changes of what it is still building."""
         drawn = BokehRenderer.instance().get_plot(linked_scatters()).state
         points: list[Any] = sorted(drawn.select({"type": GlyphRenderer}), key=lambda mark: mark.glyph.x)  # x, x2
         self.figures = [next(f for f in drawn.select({"type": figure}) if mark in f.renderers) for mark in points]
@@ -122,8 +123,6 @@ class Benchmark:
         self, summary: pd.DataFrame, units: str, title: str, against: str, data: tuple[str, int] = ("tcw", 4)
     ) -> None:
         """Draw one row of the summary as one point; rows without the horizontal quantity are left out and counted."""
-        if not self.figures:
-            self._build()
         beside = BESIDE[against]
         rows = summary[np.isfinite(summary["rmse"]) & np.isfinite(summary[against])]
         x, y = rows[against].to_numpy(float), rows["rmse"].to_numpy(float)
