@@ -67,7 +67,7 @@ class Benchmark:
         self._build()
 
     def _build(self) -> None:
-        """Make the figures, so that they come with the view: a browser takes no changes of what it is still building."""
+        """Make the figures, which come with the view: a browser takes no changes of what it is still building."""
         drawn = BokehRenderer.instance().get_plot(linked_scatters()).state
         points: list[Any] = sorted(drawn.select({"type": GlyphRenderer}), key=lambda mark: mark.glyph.x)  # x, x2
         self.figures = [next(f for f in drawn.select({"type": figure}) if mark in f.renderers) for mark in points]

@@ -183,7 +183,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", run_here())
 def test_command_runs(command: str, folder: Path, tmp_path, monkeypatch, capsys) -> None:
-    if command.startswith("physlab fetch") and not os.environ.get("PHYSLAB_DATA"):
+    if command.startswith(("physlab fetch", "physlab benchmark climate")) and not os.environ.get("PHYSLAB_DATA"):
         pytest.skip("PHYSLAB_DATA is not set, and a test does not use the network")
     for long, short in REDUCED.items():
         command = command.replace(long, short)

@@ -31,7 +31,8 @@ MOVE = (
     "box.querySelector('output').textContent=said;this.setAttribute('aria-valuetext',said)"
 )
 WITHOUT = (
-    "<noscript><style>.physlab-slider img[hidden]{display:block!important}.physlab-slider label{display:none}</style>"
+    "<noscript><style>.physlab-slider img[hidden]{display:block!important}"
+    ".physlab-slider label{display:none!important}</style>"
     "<p>All positions, since scripts are off:</p></noscript>"
 )
 
