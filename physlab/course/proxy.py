@@ -170,6 +170,7 @@ class Session:
         late = why == "time"
         if not late:  # it closes its socket a moment before it is gone
             time.sleep(0.05)
+        _, spent = used(self.pid)
         self.end.close()
         code = self._reap(late)
         names = {
@@ -182,7 +183,7 @@ class Session:
             self.gone = f"time limit: no answer within {self.limits.wall:g} s"
         elif why:
             self.gone = why
-        elif code == -24:
+        elif code == -24 or (code == -9 and spent > self.limits.cpu - 0.5):  # the system kills at the limit
             self.gone = f"time limit: {self.limits.cpu} s of processor time"
         elif code < 0:
             self.gone = names.get(code, f"the process ended with signal {-code}")
