@@ -57,16 +57,17 @@ def processor_seconds(repository: Path, first: str, count: int, repeats: int = 2
     not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < CORES, reason="needs two cores of Linux"
 )
 def test_two_processes_at_once_cost_at_most_a_third_more_than_one(repository: Path) -> None:
-    """The least of some attempts each, since whatever else runs on the machine only ever adds."""
-    one = two = float("inf")
-    for _ in range(5):
-        one = min(one, processor_seconds(repository, "import physlab", 1))
-        two = min(two, processor_seconds(repository, "import physlab", 2))
-        if two <= 1.3 * one:
+    """The least ratio of some attempts, one right after the other, since other work on the machine hits either."""
+    ratio = float("inf")
+    for _ in range(10):
+        one = processor_seconds(repository, "import physlab", 1)
+        two = processor_seconds(repository, "import physlab", 2)
+        ratio = min(ratio, two / one)
+        if ratio <= 1.3:
             break
     spinning = processor_seconds(repository, "", 2)
-    print(f"two at once / one alone: {two / one:.2f}, without the policy {spinning / one:.2f}")
-    assert two <= 1.3 * one
+    print(f"two at once / one alone: {ratio:.2f}, without the policy {spinning / one:.2f}")
+    assert ratio <= 1.3
     assert two < spinning
 
 
