@@ -12,7 +12,7 @@ from typing import Any
 from physlab.course.outcomes import outcomes_table
 from physlab.course.points import RUBRIC, worth
 from physlab.course.projects import projects_page
-from physlab.course.source import Task, book_folder, book_module, chapters, reference, tasks
+from physlab.course.source import Task, book_folder, book_module, chosen_chapters, reference, tasks
 from physlab.course.syllabus import PLANS, syllabus, workshop
 from physlab.errors import PhysLabError
 from physlab.teach.answers import load_answers
@@ -170,11 +170,7 @@ def build(output: str | Path, names: Sequence[str] = (), book: str | Path | None
         The folder.
     """
     source, out = book_folder(Path(book) if book is not None else None), Path(output)
-    known = chapters(source)
-    for name in names:
-        if name not in known:
-            raise PhysLabError(f"no chapter {name!r}; the chapters are: {', '.join(known)}")
-    chosen = [name for name in known if not names or name in names]
+    chosen = chosen_chapters(names, source)
     if out.exists() and any(out.iterdir()) and not (out / "points.csv").is_file():
         raise PhysLabError(f"{out} holds other files; name a new folder for the assignments")
     out.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from physlab.course.deck import Slide, inline, markdown, page
 from physlab.course.points import WORTH, worth
-from physlab.course.source import book_folder, book_module, chapters, tasks
+from physlab.course.source import book_folder, book_module, chosen_chapters, tasks
 from physlab.errors import PhysLabError
 
 LONGEST = 330
@@ -233,16 +233,13 @@ def slides(
         The folder.
     """
     source, out = book_folder(Path(book) if book is not None else None), Path(output)
-    known = chapters(source)
-    for name in names:
-        if name not in known:
-            raise PhysLabError(f"no chapter {name!r}; the chapters are: {', '.join(known)}")
+    chosen = chosen_chapters(names, source)
     if out.exists() and any(out.iterdir()) and not (out / "reveal").is_dir():
         raise PhysLabError(f"{out} holds other files; name a new folder for the slides")
     out.mkdir(parents=True, exist_ok=True)
     for part in ("reveal", "mathjax"):
         shutil.copytree(source / "_vendor" / part, out / part, dirs_exist_ok=True)
-    for name in [name for name in known if not names or name in names]:
+    for name in chosen:
         made = deck(name, source, executed(name, source, progress))
         (out / f"{name}.html").write_text(page(made[0].heading, made), encoding="utf-8")
         progress(f"{name}: {len(made)} slides")

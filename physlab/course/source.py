@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -58,6 +59,21 @@ def book_folder(book: Path | None = None) -> Path:
 def chapters(book: Path) -> list[str]:
     """The chapters that have exercises, in the order of the book."""
     return [name for name in ORDER if (book / f"{name}.md").is_file()]
+
+
+def chosen_chapters(names: Sequence[str], book: Path) -> list[str]:
+    """The named chapters in the order of the book, all of them without a name.
+
+    Raises
+    ------
+    PhysLabError
+        If a name is that of no chapter.
+    """
+    known = chapters(book)
+    for name in names:
+        if name not in known:
+            raise PhysLabError(f"no chapter {name!r}; the chapters are: {', '.join(known)}")
+    return [name for name in known if not names or name in names]
 
 
 def book_module(book: Path) -> ModuleType:
