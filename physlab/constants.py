@@ -23,6 +23,18 @@ R_VAPOUR: float = 461.525
 CP_DRY: float = 1004.709
 """c_p, specific heat capacity of dry air at constant pressure, 7/2 R_d, J kg-1 K-1 [IFS]."""
 
+CP_VAPOUR: float = 1846.1
+"""c_pv, specific heat capacity of water vapour at constant pressure, 4 R_v, J kg-1 K-1 [IFS]."""
+
+CP_WATER: float = 4218.0
+"""c_l, specific heat capacity of liquid water, J kg-1 K-1 [IFS]."""
+
+LATENT_HEAT: float = 2.5008e6
+"""L_0, latent heat of vaporisation at 0 degrees Celsius, J kg-1 [IFS]."""
+
+MELTING: float = 273.15
+"""T_0, 0 degrees Celsius, K [IFS: 273.16, the triple point]."""
+
 KAPPA: float = 2.0 / 7.0
 """kappa = R_d / c_p of a diatomic ideal gas, dimensionless."""
 

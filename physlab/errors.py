@@ -31,3 +31,8 @@ class StoreError(PhysLabError):
 
 class Cancelled(PhysLabError):
     """Work that takes long was stopped because its caller asked for it."""
+
+
+def one_line(error: object, most: int | None = 160) -> str:
+    """What an error of somebody else says, on one line of so many characters at most."""
+    return " ".join(str(error).split())[:most]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -26,9 +26,13 @@ Array = np.ndarray | torch.Tensor
 A = TypeVar("A", np.ndarray, torch.Tensor)  # what goes in comes out
 
 
-def _check_factor(shape: tuple[int, ...], factor: int) -> None:
+def _check_whole(factor: int) -> None:
     if isinstance(factor, bool) or int(factor) != factor or factor < 1:
         raise CoarseningError(f"factor {factor!r} is not a whole number >= 1: pass 2, 4 or 8, for example")
+
+
+def _check_factor(shape: tuple[int, ...], factor: int) -> None:
+    _check_whole(factor)
     if len(shape) < 2:
         raise CoarseningError(f"field has shape {tuple(shape)}: pass (..., H, W) with latitude and longitude last")
     height, width = shape[-2:]
@@ -150,8 +154,7 @@ def refine(x: A, factor: int) -> A:
 
     (..., h, w) -> (..., h*N, w*N), tensor or numpy array.
     """
-    if isinstance(factor, bool) or int(factor) != factor or factor < 1:
-        raise CoarseningError(f"factor {factor!r} is not a whole number >= 1: pass 2, 4 or 8, for example")
+    _check_whole(factor)
     if isinstance(x, torch.Tensor):
         blocks = x[..., :, None, :, None].expand(*x.shape[:-1], factor, x.shape[-1], factor)
         return blocks.reshape(*x.shape[:-2], x.shape[-2] * factor, x.shape[-1] * factor)
@@ -350,6 +353,11 @@ class Grid:
         return area / area.mean()
 
     @property
+    def row_weights(self) -> torch.Tensor:
+        """(H, 1) the same for grids whose areas depend on the row alone."""
+        return torch.from_numpy(self.area_weights[:, :1].copy())
+
+    @property
     def coriolis(self) -> np.ndarray:
         """(H, 1) Coriolis parameter f = 2 Omega sin(lat) in s-1; zero on a plane."""
         if self.is_plane:
@@ -367,7 +375,7 @@ class Grid:
             edges=self.edges[::factor],
         )
 
-    def crop(self, rows: slice = slice(None), columns: slice = slice(None)) -> Grid:
+    def crop(self, rows: slice = slice(None), columns: slice = slice(None)) -> Self:
         """The part of consecutive `rows` and `columns` (slices without a step); a cut plane is not periodic."""
         if rows.step not in (None, 1) or columns.step not in (None, 1):
             raise FieldError("crop takes consecutive rows and columns: pass slices without a step, or coarsen(factor)")
@@ -376,8 +384,12 @@ class Grid:
         whole = (lat.size, lon.size) == self.shape
         return dataclasses.replace(
             self, latitude=lat, longitude=lon, edges=self.edges[first : last + 1],
-            doubly_periodic=self.doubly_periodic and whole,
+            doubly_periodic=self.doubly_periodic and whole, **self._cropped(rows, columns),
         )  # fmt: skip
+
+    def _cropped(self, rows: slice, columns: slice) -> dict[str, Any]:
+        """What else of a grid is cut with its rows and columns."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -498,15 +510,8 @@ class ProjectedGrid(Grid):
             areas=_blocks(self.areas, factor).sum((-3, -1)),
         )  # fmt: skip
 
-    def crop(self, rows: slice = slice(None), columns: slice = slice(None)) -> ProjectedGrid:
-        """The part of consecutive `rows` and `columns` (slices without a step)."""
-        if rows.step not in (None, 1) or columns.step not in (None, 1):
-            raise FieldError("crop takes consecutive rows and columns: pass slices without a step, or coarsen(factor)")
-        first, last, _ = rows.indices(self.latitude.size)
-        return dataclasses.replace(
-            self, latitude=self.latitude[rows], longitude=self.longitude[columns], edges=self.edges[first : last + 1],
-            places=self.places[:, rows, columns], areas=self.areas[rows, columns],
-        )  # fmt: skip
+    def _cropped(self, rows: slice, columns: slice) -> dict[str, Any]:
+        return {"places": self.places[:, rows, columns], "areas": self.areas[rows, columns]}
 
     def coordinates(self) -> dict:
         """The coordinates of a data set on this grid, for xarray: y, x, latitude, longitude, crs, cell_area."""

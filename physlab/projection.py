@@ -14,7 +14,7 @@ import numpy as np
 import pyproj
 
 from physlab.constants import EARTH_RADIUS
-from physlab.errors import FieldError
+from physlab.errors import FieldError, one_line
 
 ROTATED = "rotated_latitude_longitude"
 
@@ -36,7 +36,7 @@ def crs_of(mapping: Mapping) -> pyproj.CRS:
     except KeyError as error:
         reason = f"the attribute {error.args[0]} is missing"
     except (pyproj.exceptions.CRSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
     name = attrs.get("grid_mapping_name", "without a name")
     raise FieldError(
         f"grid mapping {name} is not understood ({reason}): add what is missing, or say which map it is, as in "
@@ -59,7 +59,7 @@ def named(text: str) -> dict:
     try:
         return attributes(_parsed(text))
     except (pyproj.exceptions.CRSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise FieldError(f"'{text}' names no map ({reason}): write EPSG:3035, for example") from None
 
 

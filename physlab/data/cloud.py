@@ -20,7 +20,7 @@ import xarray as xr
 from physlab import registry
 from physlab.constants import GRAVITY
 from physlab.data.readers import tidy
-from physlab.errors import DownloadError
+from physlab.errors import DownloadError, one_line
 from physlab.fields import standardise
 
 NAMES = {
@@ -78,7 +78,7 @@ def open_cloud(name: str, mapping: Mapping[str, str] | None = None) -> xr.Datase
     try:
         return open_store(url, mapping, storage_options={"token": "anon"})
     except (OSError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)
         raise DownloadError(
             f"'{name}': {url} cannot be opened ({type(error).__name__}: {reason}): try again later"
         ) from None

@@ -118,13 +118,14 @@ def _tidy(lines: np.ndarray) -> np.ndarray:
 def _uk_shore(spacing: int = 5) -> np.ndarray:
     """The 50 % line of the land fraction in blocks of ``spacing`` arc minutes around the British Isles, (2, P)."""
     from contourpy import contour_generator
-    from global_land_mask import globe
+
+    from physlab.data.landmask import sea_at
 
     west, east, south, north = UK_WINDOW
     minute = 1.0 / 60.0
     longitude = np.arange(west, east, minute) + minute / 2
     latitude = np.arange(south, north, minute) + minute / 2
-    land = globe.is_land(*np.meshgrid(latitude, longitude, indexing="ij")).astype(np.float64)
+    land = 1.0 - sea_at(latitude, longitude)
     rows, columns = len(latitude) // spacing, len(longitude) // spacing
     fraction = land.reshape(rows, spacing, columns, spacing).mean(axis=(1, 3))
     x = longitude.reshape(columns, spacing).mean(axis=1)

@@ -12,6 +12,7 @@ from xarray.backends import NetCDF4BackendEntrypoint
 
 from physlab.cf import VARIABLES
 from physlab.data.assets import asset
+from physlab.data.differences import open_shipped
 from physlab.data.splits import Split, check_gaps
 from physlab.fields import Scaling, crop_to_multiple
 
@@ -83,7 +84,7 @@ def tcw_t2_frames(splits: tuple[str, ...]) -> Frames:
 
 
 def _nature_frames(task: str, file: str, splits: tuple[str, ...], **sequence) -> Frames:
-    with xr.open_dataset(asset(f"data/{file}"), engine=NETCDF) as ds:
+    with open_shipped(asset(f"data/{file}")) as ds:
         label, sample = ds["split"].values.astype(str), ds["split"].dims[0]
         wanted = {name: np.flatnonzero(label == name) for name in dict.fromkeys((*splits, "train"))}
         values = {name: ds["tcw"].isel({sample: index}).values.astype(np.float32) for name, index in wanted.items()}

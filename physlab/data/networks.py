@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from physlab.constants import EARTH_RADIUS, OMEGA
+from physlab.data.landmask import is_sea
 from physlab.data.stations.table import table
 from physlab.errors import PhysLabError
 
@@ -64,9 +65,7 @@ def scattered(
 
 def on_land(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
     """Density of stations that stand on land."""
-    from global_land_mask import globe
-
-    return globe.is_land(lat, (np.asarray(lon) + 180) % 360 - 180).astype(float)
+    return 1.0 - is_sea(lat, (np.asarray(lon) + 180) % 360 - 180)
 
 
 def uneven(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:

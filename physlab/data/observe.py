@@ -89,6 +89,21 @@ def observe(
     return xr.concat(parts, "observation")
 
 
+def check_table(observations: xr.Dataset) -> None:
+    """Refuse what is no table of observations.
+
+    Raises
+    ------
+    FieldError : naming the columns that it lacks.
+    """
+    absent = [c for c in COLUMNS if c not in observations]
+    if absent or observations["value"].ndim != 1:
+        raise FieldError(
+            f"observations lack {', '.join(absent) or 'one dimension'}: make them by physlab.data.observe or "
+            "read_stations"
+        )
+
+
 def checked(observations: xr.Dataset, state: xr.Dataset) -> xr.Dataset:
     """Observations that the state can be compared with.
 
@@ -101,12 +116,7 @@ def checked(observations: xr.Dataset, state: xr.Dataset) -> xr.Dataset:
     FieldError : not a table of observations, a variable or level that the state does not have, or a station outside it.
     PhysLabError : an error that is not a positive number.
     """
-    absent = [c for c in COLUMNS if c not in observations]
-    if absent or observations["value"].ndim != 1:
-        raise FieldError(
-            f"observations lack {', '.join(absent) or 'one dimension'}: make them by physlab.data.observe or "
-            "read_stations"
-        )
+    check_table(observations)
     kept = [k for k in ("time", "line") if k in observations and observations[k].ndim == 1]
     frame = observations[[*COLUMNS, *kept]].to_dataframe().reset_index(drop=True)
     missing = int(frame["value"].isna().sum())

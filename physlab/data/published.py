@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from physlab.data.registry import RemoteFile
 from physlab.data.sources import Resumable, cache_folder
-from physlab.errors import CheckpointError, DownloadError
+from physlab.errors import CheckpointError, DownloadError, one_line
 from physlab.store import CARD, MANIFEST, WEIGHTS, lock, recover, verify, write_file
 from physlab.store.manifest import LARGEST as MANIFEST_LARGEST
 from physlab.store.manifest import digest
@@ -252,7 +252,7 @@ def from_hub(address: str, largest: int = LARGEST) -> Path:
     except (DownloadError, CheckpointError):
         raise
     except Exception as error:  # the client raises its own
-        line = " ".join(str(error).split())[:160]
+        line = one_line(error)
         raise DownloadError(f"{address}: the hub gave no model ({type(error).__name__}: {line})") from None
     disguised(first.parent / WEIGHTS)
     verify(first.parent, (CARD, WEIGHTS))

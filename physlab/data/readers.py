@@ -19,7 +19,7 @@ import xarray as xr
 from physlab.cf import VARIABLES
 from physlab.constants import GRAVITY, WATER_DENSITY
 from physlab.data.ingest.door import open_path as open_path
-from physlab.errors import FieldError
+from physlab.errors import FieldError, one_line
 from physlab.fields import standardise
 
 GRIB_SUFFIXES = (".grib", ".grib1", ".grib2", ".grb", ".grb2")
@@ -42,7 +42,7 @@ def merge_files(paths: Sequence[Path]) -> xr.Dataset:
             compat="no_conflicts",
         )
     except ValueError as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)
         raise FieldError(
             f"the files in '{paths[0].parent}' do not fit together ({reason}): open them one by one"
         ) from None

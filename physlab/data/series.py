@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 
 from physlab import cf
 from physlab.data.catalog import open_dataset
+from physlab.data.ingest.units import factors, plain
 from physlab.errors import FieldError
-
-WATER = 1000.0  # kg m-3: a millimetre of rain is a kilogram on a square metre
-CELSIUS = {"c", "°c", "celsius", "degree_celsius", "degrees_celsius", "deg_c", "deg c"}
 
 
 def open_series(name: str | Path, mapping: Mapping[str, str] | None = None) -> xr.Dataset:
@@ -56,25 +52,6 @@ def _stations(path: Path) -> xr.Dataset | None:
     return None
 
 
-@functools.cache
-def _registry():
-    import pint
-    from cf_xarray.units import units
-
-    def mass(ureg: Any, value: Any, **_: Any) -> Any:
-        return value * WATER * ureg("kilogram / meter ** 3")
-
-    def depth(ureg: Any, value: Any, **_: Any) -> Any:
-        return value / (WATER * ureg("kilogram / meter ** 3"))
-
-    context = pint.Context("rain")
-    for power in ("", " / [time]"):
-        context.add_transformation(f"[length]{power}", f"[mass] / [length] ** 2{power}", mass)
-        context.add_transformation(f"[mass] / [length] ** 2{power}", f"[length]{power}", depth)
-    units.add_context(context)
-    return units
-
-
 def converted(da: xr.DataArray, units: str) -> xr.DataArray:
     """A field in other units; a depth of water and its mass on an area are the same.
 
@@ -88,26 +65,12 @@ def converted(da: xr.DataArray, units: str) -> xr.DataArray:
     if not own or not units:
         have, lack = ("the other", da.name) if not own else (da.name, "the other")
         raise FieldError(f"'{da.name}': {lack} has no units and {have} has '{own or units}': write them into the file")
-    try:
-        ureg = _registry()
-        factor, offset = _line(ureg, _plain(own), _plain(units))
-    except Exception as error:  # pint has many
-        reason = " ".join(str(error).split())[:120]
-        raise FieldError(
-            f"'{da.name}' is in '{own}', which cannot become '{units}' ({reason}): correct the units"
-        ) from None
+    line = factors(plain(own), plain(units), water=True)
+    if line is None:
+        reason = "they do not measure the same"
+        raise FieldError(f"'{da.name}' is in '{own}', which cannot become '{units}' ({reason}): correct the units")
     dtype = da.dtype if da.dtype.kind == "f" else float
-    return (da * factor + offset).astype(dtype).assign_attrs({**da.attrs, "units": units})
-
-
-def _plain(units: str) -> str:
-    return "degC" if units.strip().lower() in CELSIUS else units
-
-
-def _line(ureg, own: str, units: str) -> tuple[float, float]:
-    """Factor and offset from one unit to the other."""
-    zero, one = (ureg.Quantity(value, own).to(units, "rain").magnitude for value in (0.0, 1.0))
-    return float(one - zero), float(zero)
+    return (da * line[0] + line[1]).astype(dtype).assign_attrs({**da.attrs, "units": units})
 
 
 def amount(text: str, units: str) -> float:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import time
 import warnings
@@ -26,6 +25,7 @@ from typing import Any
 from physlab.data.registry import FILES, HOST, RemoteFile
 from physlab.errors import DownloadError
 from physlab.store import lock, recover
+from physlab.store.manifest import digest
 
 ATTEMPTS = 3
 TIMEOUT = 20.0
@@ -50,26 +50,20 @@ def address(file: RemoteFile) -> str:
     return f"{os.environ.get('PHYSLAB_MIRROR', HOST).rstrip('/')}/{file.path}"
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, lower case hex."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def local_copy(name: str, file: RemoteFile) -> Path | None:
     """Path of a file that is here already with the right checksum, else None."""
     own = os.environ.get("PHYSLAB_DATA")
     if own:
         path = Path(own).expanduser() / name / file.name
         if path.is_file():
-            if sha256(path) == file.sha256:
+            if digest(path) == file.sha256:
                 return path
             warnings.warn(
                 f"{path} has another checksum than the catalogue: not used; replace it or remove it", stacklevel=3
             )
     path = cache_folder() / name / file.name
     recover(path)
-    return path if path.is_file() and sha256(path) == file.sha256 else None
+    return path if path.is_file() and digest(path) == file.sha256 else None
 
 
 def is_cached(name: str) -> bool:
@@ -106,7 +100,7 @@ def download(name: str, file: RemoteFile, progress: bool = True) -> Path:
     path, part = folder / file.name, folder / f".{file.name}.part"
     try:
         with lock(path, LONGEST), _freed(part):
-            if path.is_file() and sha256(path) == file.sha256:
+            if path.is_file() and digest(path) == file.sha256:
                 return path
             for _ in range(2):
                 arriving = Resumable(file, part, progress)
@@ -192,7 +186,7 @@ class Resumable:
                             f"to the network and try again, or {advice}"
                         ) from None
                     time.sleep(0.5 * (attempt + 1))
-        self.received, self.digest = self.part.stat().st_size, sha256(self.part)
+        self.received, self.digest = self.part.stat().st_size, digest(self.part)
 
     def _stream(self, url: str, advance) -> None:
         """Append the missing bytes to the part file."""

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from physlab.errors import FieldError
 from physlab.grid import coarsen
+from physlab.registry import watched
 
 SHARE = 0.25
 """Of the memory of the machine: a training block that needs more is read as it is needed."""
@@ -231,13 +232,11 @@ class FieldStream:
     def statistics(self, progress: Told | None = None) -> Statistics:
         """Of the training block, in one pass."""
         moments, parts = Moments(), list(self.blocks())
-        for done, part in enumerate(parts):
+        for part in watched(parts, progress):
             fine, coarse = self.read(part)
             moments.add(fine.numpy())
             if coarse is not None:
                 moments.hash.update(coarse.numpy().tobytes())
-            if progress is not None:
-                progress(done + 1, len(parts))
         return moments.result()
 
     def some(self, size: int = HELD, most: int = 256) -> np.ndarray:

@@ -6,8 +6,8 @@ from physlab.score.deterministic import bias, lat_weighted_rmse, mae, mse, pears
 from physlab.score.ensemble import crps, ensemble_mean_rmse, ensemble_spread, rank_histogram, spread_skill
 from physlab.score.extremes import extreme_table, extreme_threshold, extreme_weights, fractions_skill_score
 from physlab.score.physics import conservation_error, negative_count, relative_residual
-from physlab.score.spectra import radial_spectrum, spectral_divergence
-from physlab.score.structure import ms_ssim, ssim
+from physlab.score.spectra import radial_spectrum, spectral_divergence, spectral_divergences
+from physlab.score.structure import ms_ssim, similarities, ssim
 from physlab.score.weights import latitude_weights
 
 __all__ = [
@@ -50,28 +50,31 @@ def table(pred, truth, coarse, factor: int, data_range: float, weights=None) -> 
     weights : (H, W) or (H, 1) cell areas: used for rmse, mae, bias, psnr and the block means; the other scores treat
         the field as an image.
     """
+    similar = similarities(pred, truth, data_range)
+    divergence = spectral_divergences(pred, truth)
     return {
         "mse": float(mse(pred, truth, weights)),
         "rmse": float(rmse(pred, truth, weights)),
         "mae": float(mae(pred, truth, weights)),
         "bias": float(bias(pred, truth, weights)),
         "psnr": float(psnr(pred, truth, data_range, weights)),
-        "ssim": float(ssim(pred, truth, data_range)),
-        "ms_ssim": float(ms_ssim(pred, truth, data_range)),
+        "ssim": float(similar[0]),
+        "ms_ssim": float(similar[1]),
         "pearson": float(pearson(pred, truth)),
         "conservation_error": float(conservation_error(pred, coarse, factor, weights)),
         "negative_count": int(negative_count(pred)),
-        "spectral_divergence": float(spectral_divergence(pred, truth)),
-        "spectral_divergence_top": float(spectral_divergence(pred, truth, top_decile=True)),
+        "spectral_divergence": float(divergence[0]),
+        "spectral_divergence_top": float(divergence[1]),
     }
 
 
 def member_table(member, truth, coarse, factor: int, weights=None) -> dict[str, float]:
     """What belongs to one member of an ensemble, and would change if members were averaged first; see :func:`table`."""
+    divergence = spectral_divergences(member, truth)
     return {
         "member_rmse": float(rmse(member, truth, weights)),
         "conservation_error": float(conservation_error(member, coarse, factor, weights)),
         "negative_count": int(negative_count(member)),
-        "spectral_divergence": float(spectral_divergence(member, truth)),
-        "spectral_divergence_top": float(spectral_divergence(member, truth, top_decile=True)),
+        "spectral_divergence": float(divergence[0]),
+        "spectral_divergence_top": float(divergence[1]),
     }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 
-import torch
 from torch import Tensor
 
 from physlab.equations.surface_temperature import EffectiveBalance
@@ -48,7 +47,7 @@ def detail_scores(
     conservation : root mean square of coarsened member minus coarse field, K.
     """
     members, truth, coarse = members.double(), truth.double(), coarse.double()
-    area = torch.from_numpy(grid.area_weights[:, :1].copy())
+    area = grid.row_weights
     error, each = members.mean(0) - truth, truth.expand_as(members)
     several = len(members) > 1
     globe = grid.periodic

@@ -56,3 +56,19 @@ def block_bootstrap(
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(statistic(means), (tail, 100 - tail), axis=0)
     return np.asarray(statistic(scores.mean(0))), low, high
+
+
+def gains(
+    errors: np.ndarray, blocks: np.ndarray, draws: int = DRAWS, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the first method gains over each other one, 1 - RMSE / RMSE of the other, and its interval.
+
+    Parameters
+    ----------
+    errors : (N, k) mean square errors of N states.  Others as in :func:`block_bootstrap`.
+
+    Returns
+    -------
+    value, low, high : (k - 1,).
+    """
+    return block_bootstrap(errors, blocks, lambda m: 1 - np.sqrt(m[..., :1] / m[..., 1:]), draws, seed=seed)

@@ -67,7 +67,8 @@ def radial_spectrum(
         raise PhysLabError(f"window {window!r} is not known: pass 'hann' or None")
     ring, nyquist = _rings(height, width)
     ring = ring.to(x.device)
-    power = (torch.fft.fft2(x).abs() / (height * width)).square().flatten(-2)
+    waves = torch.view_as_real(torch.fft.fft2(x) / (height * width))
+    power = waves.square().sum(-1).flatten(-2)
     last = int(ring.max()) if corners else nyquist
     result = power.new_zeros(*power.shape[:-1], int(ring.max()) + 1).index_add(-1, ring, power)
     if not total:
@@ -88,16 +89,30 @@ def spectral_divergence(
     largest : leaves out the wavenumbers above it, e.g. the truncation of a spectral model.
     window : "hann" for a field that is not periodic, see :func:`radial_spectrum`.
     """
+    found = _divergence(*_spectra(pred, truth, largest, window), top_decile)
+    return found.mean() if mean else found
+
+
+def spectral_divergences(pred, truth) -> tuple[torch.Tensor, torch.Tensor]:
+    """The means of :func:`spectral_divergence` over all wavenumbers and over the top decile, from the same spectra."""
+    spectra = _spectra(pred, truth, None, None)
+    return _divergence(*spectra, False).mean(), _divergence(*spectra, True).mean()
+
+
+def _spectra(pred, truth, largest: int | None, window: str | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Wavenumbers and the spectra of both."""
     pred, truth = pair(pred, truth)
     k, p = radial_spectrum(pred, window=window)
     _, t = radial_spectrum(truth, window=window)
-    k, p, t = k[:largest], p[..., :largest], t[..., :largest]
+    return k[:largest], p[..., :largest], t[..., :largest]
+
+
+def _divergence(k: torch.Tensor, p: torch.Tensor, t: torch.Tensor, top_decile: bool) -> torch.Tensor:
     if top_decile:
         keep = k >= torch.quantile(k.double(), 0.9)
         p, t = p[..., keep], t[..., keep]
     p, t = (s / s.sum(-1, keepdim=True).clamp_min(torch.finfo(s.dtype).tiny) for s in (p, t))
-    divergence = (torch.xlogy(t, t.clamp_min(_FLOOR)) - torch.xlogy(t, p.clamp_min(_FLOOR))).sum(-1)
-    return divergence.mean() if mean else divergence
+    return (torch.xlogy(t, t.clamp_min(_FLOOR)) - torch.xlogy(t, p.clamp_min(_FLOOR))).sum(-1)
 
 
 def spectral_slope(x, first: float, last: float, window: str | None = None) -> torch.Tensor:

@@ -25,6 +25,8 @@ from physlab.score.weights import pair
 
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+TOGETHER = 8
+"""Images at a time on a CPU: what stays in its cache while the window passes."""
 
 
 def _smooth(x: torch.Tensor) -> torch.Tensor:
@@ -62,6 +64,32 @@ def _images(pred, truth) -> tuple[torch.Tensor, torch.Tensor, torch.Size]:
     return pred.reshape(-1, 1, *size), truth.reshape(-1, 1, *size), lead
 
 
+def _terms(x: torch.Tensor, y: torch.Tensor, data_range: float, count: int) -> torch.Tensor:
+    """(2, scales, B): the mean contrast-structure of (B, 1, H, W) images, and the mean of it times the luminance."""
+    size = TOGETHER if x.device.type == "cpu" else max(1, len(x))
+    parts = []
+    for a, b in zip(x.split(size), y.split(size), strict=True):
+        found = []
+        for scale in range(count):
+            if scale:
+                a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+            luminance, contrast = _maps(a, b, data_range)
+            found.append(torch.stack([contrast.mean((1, 2, 3)), (luminance * contrast).mean((1, 2, 3))]))
+        parts.append(torch.stack(found, 1))
+    return torch.cat(parts, -1)
+
+
+def _many(terms: torch.Tensor) -> torch.Tensor:
+    """MS-SSIM (B,) of the terms of all scales."""
+    count = terms.shape[1]
+    total = sum(SCALE_WEIGHTS[:count])
+    value = torch.ones((), dtype=terms.dtype, device=terms.device)
+    for scale in range(count):
+        term = terms[int(scale == count - 1), scale]
+        value = value * term.clamp_min(0.0) ** (SCALE_WEIGHTS[scale] / total)
+    return value
+
+
 def ssim(pred, truth, data_range: float, mean: bool = True) -> torch.Tensor:
     """Structural similarity of (..., H, W) images, 1 for identical ones.
 
@@ -71,8 +99,7 @@ def ssim(pred, truth, data_range: float, mean: bool = True) -> torch.Tensor:
     mean : average over the images (0-dim); False for one value per image (...).
     """
     x, y, lead = _images(pred, truth)
-    luminance, contrast = _maps(x, y, check_range(data_range))
-    value = (luminance * contrast).mean((1, 2, 3)).reshape(lead)
+    value = _terms(x, y, check_range(data_range), 1)[1, 0].reshape(lead)
     return value.mean() if mean else value
 
 
@@ -92,15 +119,12 @@ def ms_ssim(pred, truth, data_range: float, mean: bool = True) -> torch.Tensor:
     count as zero.
     """
     x, y, lead = _images(pred, truth)
-    data_range = check_range(data_range)
-    count = scales(*x.shape[-2:])
-    total = sum(SCALE_WEIGHTS[:count])
-    value = torch.ones((), dtype=x.dtype, device=x.device)
-    for scale in range(count):
-        if scale:
-            x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
-        luminance, contrast = _maps(x, y, data_range)
-        term = (luminance * contrast if scale == count - 1 else contrast).mean((1, 2, 3))
-        value = value * term.clamp_min(0.0) ** (SCALE_WEIGHTS[scale] / total)
-    value = value.reshape(lead)
+    value = _many(_terms(x, y, check_range(data_range), scales(*x.shape[-2:]))).reshape(lead)
     return value.mean() if mean else value
+
+
+def similarities(pred, truth, data_range: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The means of :func:`ssim` and :func:`ms_ssim`, whose finest scale is the same."""
+    x, y, _ = _images(pred, truth)
+    terms = _terms(x, y, check_range(data_range), scales(*x.shape[-2:]))
+    return terms[1, 0].mean(), _many(terms).mean()

@@ -85,7 +85,7 @@ def _triplets(surface: xr.Dataset, split: str, count: int, rng: np.random.Genera
     if len(starts) * 2 < count:
         raise PhysLabError(f"{split}: {len(starts)} triplets in the run, {count} wanted from its halves: run longer")
     chosen = np.sort(rng.permutation(np.repeat(starts, 2))[:count])
-    weights = torch.from_numpy(Grid(surface.latitude.values, surface.longitude.values).area_weights[:, :1].copy())
+    weights = Grid(surface.latitude.values, surface.longitude.values).row_weights
     columns, patches = [], []
     coarse: dict[str, list[np.ndarray]] = {name: [] for name in FLUXES}
     for i in chosen:

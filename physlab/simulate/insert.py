@@ -84,17 +84,16 @@ def insert(
 
 def _towards(atmosphere: Atmosphere, dynamics, fields: Mapping[str, np.ndarray], levels: np.ndarray, above: bool):
     """One correction of all columns, cut at the truncation."""
-    grid = atmosphere.coords.horizontal
     own = dict(zip(("u", "v", "t", "q", "sp"), _nodal(atmosphere)(dynamics), strict=True))
     own = {name: np.asarray(x, np.float64) for name, x in own.items()}
     log_pressure = dynamics.log_surface_pressure
     if "sp" in fields:
         ratio = np.log(fields["sp"] / own["sp"]).astype(np.float32)
-        log_pressure = log_pressure + grid.clip_wavenumbers(grid.to_modal(jnp.asarray(ratio[None])))
-    pressure = np.exp(np.asarray(grid.to_nodal(log_pressure), np.float64)[0]) * atmosphere.pressure_unit
+        log_pressure = log_pressure + _cut(atmosphere, jnp.asarray(ratio[None]))
+    nodal = np.asarray(atmosphere.coords.horizontal.to_nodal(log_pressure), np.float64)[0]
+    pressure = np.exp(nodal) * atmosphere.pressure_unit
     rows = _interpolation(atmosphere, pressure, levels)
-    lowest = np.zeros((1, *rows.shape[1:]))
-    lowest[:, -1] = 1.0
+    lowest = lowest_layer(rows)
     change = {name: jnp.zeros(atmosphere.coords.nodal_shape) for name in LEVELLED}
     for name, low in LEVELLED.items():
         given = [(rows, fields[name])] if name in fields else []
@@ -105,9 +104,15 @@ def _towards(atmosphere: Atmosphere, dynamics, fields: Mapping[str, np.ndarray],
             wanted = wanted if above else np.where(unseen(operator), 0.0, wanted)
             wanted = np.maximum(own[name] + wanted, 0.0) - own[name] if name == "q" else wanted
             change[name] = jnp.asarray(wanted, jnp.float32)
+    return changed(atmosphere, dynamics, change, log_pressure)
+
+
+def changed(atmosphere: Atmosphere, dynamics, change: Mapping, log_pressure):
+    """The dynamics with another surface pressure, and changes (layers, longitude, latitude) of u and v in m s-1, t in K
+    and q, all cut at the truncation."""
     wind = (change[name] / atmosphere.speed_unit for name in ("u", "v"))
-    vorticity, divergence = spherical_harmonic.uv_nodal_to_vor_div_modal(grid, *wind)
-    temperature, humidity = (grid.clip_wavenumbers(grid.to_modal(change[name])) for name in ("t", "q"))
+    vorticity, divergence = spherical_harmonic.uv_nodal_to_vor_div_modal(atmosphere.coords.horizontal, *wind)
+    temperature, humidity = (_cut(atmosphere, change[name]) for name in ("t", "q"))
     return dynamics.replace(
         vorticity=dynamics.vorticity + vorticity,
         divergence=dynamics.divergence + divergence,
@@ -115,6 +120,19 @@ def _towards(atmosphere: Atmosphere, dynamics, fields: Mapping[str, np.ndarray],
         log_surface_pressure=log_pressure,
         tracers={"q": dynamics.tracers["q"] + humidity},
     )
+
+
+def _cut(atmosphere: Atmosphere, field):
+    """The spectrum of a field, cut at the truncation."""
+    grid = atmosphere.coords.horizontal
+    return grid.clip_wavenumbers(grid.to_modal(field))
+
+
+def lowest_layer(rows: np.ndarray) -> np.ndarray:
+    """(1, layers, longitude, latitude) the operator of the lowest layer, beside those of levels."""
+    lowest = np.zeros((1, *rows.shape[1:]))
+    lowest[:, -1] = 1.0
+    return lowest
 
 
 def forecast_from(
@@ -222,13 +240,18 @@ def _interpolation(atmosphere: Atmosphere, pressure: np.ndarray, levels: np.ndar
 
 def _smallest(atmosphere: Atmosphere, operator: np.ndarray, wanted: np.ndarray, nugget: float = NUGGET) -> np.ndarray:
     """C A^T (A C A^T + nugget)^-1 of what is wanted: (layers, longitude, latitude)."""
+    spread, gram = covariances(atmosphere, operator, nugget)
+    weights = np.linalg.solve(gram, wanted.transpose(1, 2, 0)[..., None])
+    return (spread.swapaxes(-1, -2) @ weights)[..., 0].transpose(2, 0, 1)
+
+
+def covariances(atmosphere: Atmosphere, operator: np.ndarray, nugget: float = NUGGET) -> tuple[np.ndarray, np.ndarray]:
+    """A C (longitude, latitude, levels, layers) and A C A^T + nugget (longitude, latitude, levels, levels)."""
     sigma = atmosphere.sigma
     covariance = np.exp(-0.5 * ((sigma[:, None] - sigma) / LENGTH) ** 2)
     A = operator.transpose(2, 3, 0, 1)
     spread = A @ covariance
-    gram = spread @ A.swapaxes(-1, -2) + nugget * np.eye(A.shape[-2])
-    weights = np.linalg.solve(gram, wanted.transpose(1, 2, 0)[..., None])
-    return (spread.swapaxes(-1, -2) @ weights)[..., 0].transpose(2, 0, 1)
+    return spread, spread @ A.swapaxes(-1, -2) + nugget * np.eye(A.shape[-2])
 
 
 def unseen(operator: np.ndarray) -> np.ndarray:

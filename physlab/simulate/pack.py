@@ -24,6 +24,7 @@ import xarray as xr
 from physlab.cf import VARIABLES
 from physlab.data.writer import write_dataset
 from physlab.errors import PhysLabError
+from physlab.simulate.differences import store_differences
 
 # split -> (run, first and last day as fractions of that run), for one run and for two
 BLOCKS = {
@@ -45,6 +46,11 @@ SMOOTH = ("tcw", "sp", "t", "t_low", "q", "z")
 SZIP = {"compression": "szip", "compression_opts": ("nn", 16)}
 DEFLATE = {"zlib": True, "complevel": 9, "shuffle": True}
 CHUNK = 2**20  # bytes of a chunk of szip, about
+#: Dims along which fields are stored as differences (:mod:`physlab.data.differences`): the largest files alone.
+DIFFERENCES: dict[str, dict[str, tuple[str, ...]]] = {
+    "nature-tcw.nc": {"tcw": ("y", "x")},
+    "nature-sequences.nc": {"tcw": ("frame", "y", "x"), "ivt_u_x4": ("frame",), "ivt_v_x4": ("frame",)},
+}
 
 
 def blocks(runs: list[tuple[np.datetime64, int]]) -> dict[str, tuple[np.datetime64, np.datetime64]]:
@@ -94,7 +100,7 @@ def ship(dataset: xr.Dataset, path: Path, history: str, steps: dict[str, float] 
     """Write a sample that says its licence and how it was made; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write(dataset.assign_attrs(attrs, licence="MIT, the PhysLab developers", history=history), path, steps)
-    return path
+    return store_differences(path, DIFFERENCES[path.name]) if path.name in DIFFERENCES else path
 
 
 def window(field: np.ndarray, first: int) -> np.ndarray:

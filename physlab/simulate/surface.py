@@ -7,8 +7,11 @@ water evaporates, is that of the package ``global-land-mask``.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
+
+from physlab.data.landmask import sea_at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +57,16 @@ def sea_fraction(latitude: np.ndarray, longitude: np.ndarray, samples: int = 5) 
     latitude, longitude : (H,), (W,)
         Cell centres (degrees), longitude evenly spaced, of the globe or of a region.
     """
-    from global_land_mask import globe
+    return _sea_fraction(tuple(map(float, latitude)), tuple(map(float, longitude)), samples).copy()
 
-    d_lat, d_lon = np.abs(np.gradient(latitude)), abs(longitude[-1] - longitude[0]) / (len(longitude) - 1)
+
+@functools.lru_cache(maxsize=8)
+def _sea_fraction(latitude: tuple[float, ...], longitude: tuple[float, ...], samples: int) -> np.ndarray:
+    """Kept for the last grids, because the mask is read anew for each."""
+    y, x = np.asarray(latitude), np.asarray(longitude)
+    d_lat, d_lon = np.abs(np.gradient(y)), abs(x[-1] - x[0]) / (len(x) - 1)
     offsets = (np.arange(samples) + 0.5) / samples - 0.5
-    total = np.zeros((len(latitude), len(longitude)))
-    for a in offsets:
-        for b in offsets:
-            lat = np.clip(latitude + a * d_lat, -89.99, 89.99)
-            lon = (longitude + b * d_lon + 180) % 360 - 180
-            total += globe.is_ocean(*np.broadcast_arrays(lat[:, None], lon[None, :]))
-    return total / samples**2
+    lat = np.clip(y[:, None] + offsets * d_lat[:, None], -89.99, 89.99)
+    lon = (x[:, None] + offsets * d_lon + 180) % 360 - 180
+    sea = sea_at(lat.ravel(), lon.ravel()).reshape(len(y), samples, len(x), samples)
+    return sea.sum((1, 3)) / samples**2

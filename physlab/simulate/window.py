@@ -17,11 +17,10 @@ from functools import cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from dinosaur import spherical_harmonic
 
 from physlab.errors import PhysLabError
 from physlab.simulate import diagnostics
-from physlab.simulate.insert import LENGTH, LEVELLED, NUGGET, _interpolation, unseen
+from physlab.simulate.insert import LEVELLED, _cut, _interpolation, changed, covariances, lowest_layer, unseen
 from physlab.simulate.nature import HOUR, Atmosphere
 
 Channels = tuple[tuple[str, float | None], ...]
@@ -74,21 +73,16 @@ class Window:
         a = self.atmosphere
         *_, sp = diagnostics.layers(a, self.start["dynamics"])
         pressure = np.asarray(sp, np.float64)
-        covariance = np.exp(-0.5 * ((a.sigma[:, None] - a.sigma) / LENGTH) ** 2)
         made = {"pressure": pressure}
         for name, low in LEVELLED.items():
             levels = np.array([p for n, p in self.channels if n == name])
             A = _interpolation(a, pressure, levels) if len(levels) else np.zeros((0, len(a.sigma), *pressure.shape))
             if any(n == low for n, _ in self.channels):
-                lowest = np.zeros((1, *A.shape[1:]))
-                lowest[:, -1] = 1.0
-                A = np.concatenate([A, lowest])
+                A = np.concatenate([A, lowest_layer(A)])
             if len(A):
-                A = A.transpose(2, 3, 0, 1)
-                spread = A @ covariance
-                gram = spread @ A.swapaxes(-1, -2) + NUGGET * np.eye(A.shape[-2])
+                spread, gram = covariances(a, A)
                 gain = np.linalg.solve(gram, spread).transpose(3, 2, 0, 1)
-                made[name] = np.where(unseen(A.transpose(2, 3, 0, 1))[:, None], 0.0, gain)
+                made[name] = np.where(unseen(A)[:, None], 0.0, gain)
         return made
 
     def predict(self, e: np.ndarray) -> np.ndarray:
@@ -117,7 +111,6 @@ class Window:
 def _compiled(atmosphere: Atmosphere, channels: Channels, steps: int):
     """Predict, tangent, adjoint and insertion; compiled once for a model, a layout and a length."""
     one = jax.checkpoint(atmosphere._step)
-    grid = atmosphere.coords.horizontal
     levels = tuple(int(p) for p in sorted({p for _, p in channels if p is not None}))
 
     def rows(name: str) -> list[int]:
@@ -130,18 +123,11 @@ def _compiled(atmosphere: Atmosphere, channels: Channels, steps: int):
         zero = jnp.zeros(atmosphere.coords.nodal_shape, e.dtype)
         change = {name: jnp.einsum("ljxy,jxy->lxy", gains[name], e[jnp.array(rows(name))]) if name in gains else zero
                   for name in LEVELLED}  # fmt: skip
-        u, v = change["u"] / atmosphere.speed_unit, change["v"] / atmosphere.speed_unit
-        vorticity, divergence = spherical_harmonic.uv_nodal_to_vor_div_modal(grid, u, v)
-        t, q = (grid.clip_wavenumbers(grid.to_modal(change[name])) for name in ("t", "q"))
         log_pressure = s.log_surface_pressure
         if rows("sp"):
             ratio = e[rows("sp")[0]][None] / gains["pressure"]
-            log_pressure = log_pressure + grid.clip_wavenumbers(grid.to_modal(ratio))
-        return s.replace(
-            vorticity=s.vorticity + vorticity, divergence=s.divergence + divergence,
-            temperature_variation=s.temperature_variation + t, log_surface_pressure=log_pressure,
-            tracers={"q": s.tracers["q"] + q},
-        )  # fmt: skip
+            log_pressure = log_pressure + _cut(atmosphere, ratio)
+        return changed(atmosphere, s, change, log_pressure)
 
     def show(state, error):
         fields = diagnostics.surface_fields(atmosphere, state)

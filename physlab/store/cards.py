@@ -7,7 +7,7 @@ import math
 import re
 from pathlib import Path
 
-from physlab.errors import CheckpointError
+from physlab.errors import CheckpointError, one_line
 from physlab.store.files import recover
 from physlab.store.manifest import CARD
 
@@ -59,7 +59,7 @@ def read_card(folder: str | Path) -> dict:
             f"checkpoint {folder.name} has no {CARD}: it says which constraint the weights need; restore it"
         ) from None
     except (OSError, ValueError) as error:
-        line = " ".join(str(error).split())[:160]
+        line = one_line(error)
         raise CheckpointError(f"checkpoint {folder.name}: {CARD} cannot be read ({line}): restore it") from None
 
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from physlab.errors import CheckpointError
+from physlab.errors import CheckpointError, one_line
 from physlab.store.cards import parse_card
 from physlab.store.files import new_folder, recover
 from physlab.store.manifest import CARD, WEIGHTS, read_manifest, verify, write_manifest
@@ -182,11 +183,21 @@ def refuse_sizes(arguments: Any) -> None:
             )
 
 
-def refusal(title: str, folder: str | Path, error: Exception, advice: str) -> CheckpointError:
-    """The one line in which a folder is refused, whatever went wrong inside."""
-    kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
-    line = " ".join(str(error).split())[:200]
-    return CheckpointError(f"no {title} in {folder} ({kind}{line}): {advice}")
+@contextmanager
+def reading(title: str, folder: str | Path, made: str = "train") -> Iterator[None]:
+    """Refuse a folder in one line, whatever goes wrong inside: safetensors, JSON, torch and the system raise their own.
+
+    Raises
+    ------
+    CheckpointError : what went wrong, and that one should `made` it again.
+    """
+    try:
+        yield
+    except Exception as error:
+        kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
+        raise CheckpointError(
+            f"no {title} in {folder} ({kind}{one_line(error, 200)}): {made} it and save it again"
+        ) from None
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from physlab.errors import CheckpointError, StoreError
+from physlab.errors import CheckpointError, StoreError, one_line
 from physlab.store.cards import parse_card, read_card
 from physlab.store.files import new_folder, write_file
 from physlab.store.manifest import (
@@ -159,7 +159,7 @@ def listing(content: bytes, largest: int) -> tuple[Entry, ...]:
     except StoreError as error:
         raise CheckpointError(f"refused: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        line = " ".join(str(error).split())[:100]
+        line = one_line(error, 100)
         raise CheckpointError(
             f"{MANIFEST} is not that of a published model ({type(error).__name__}: {line}): publish it by physlab "
             "publish"

@@ -31,7 +31,7 @@ def sweep(parent: Path, acquire: Callable[[Path, Path, float], int]) -> None:
     with contextlib.suppress(OSError), os.scandir(parent) as found:
         for entry in found:
             stray = STRAY.fullmatch(entry.name)
-            if stray and not _alive(int(stray[1])):
+            if stray and not alive(int(stray[1])):
                 remove(Path(entry.path))
             elif entry.name.startswith(PREFIX) and entry.name.endswith(".part"):
                 _forget(Path(entry.path), acquire)
@@ -69,7 +69,8 @@ def _wanted(folder: Path) -> bool:
         return False
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Whether a process of this number runs, of whoever it is."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -215,3 +215,17 @@ def test_other_formats_are_refused(tmp_path: Path) -> None:
         write_dataset(fields(), tmp_path / "x.zarr", zarr_format=4)
     with pytest.raises(PhysLabError, match=r"must end in \.nc"):
         write_dataset(fields(), tmp_path / "x.grib")
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_words_come_back_as_words(name, tmp_path) -> None:
+    when = np.array(["forecast", "analysis, as it came"])
+    names = xr.DataArray(["Zürich", "Oslo", ""], dims="station", attrs={"long_name": "name of the station"})
+    z = xr.DataArray(np.zeros((2, 3)), dims=("when", "station"), coords={"when": when}, attrs={"units": "m2 s-2"})
+    path = write_dataset(xr.Dataset({"z": z}, {"name": names}), tmp_path / name)
+    opened = xr.open_zarr if name.endswith("zarr") else xr.open_dataset
+    with opened(path or tmp_path / name) as found:
+        assert found["when"].values.tolist() == when.tolist()
+        assert found["z"].sel(when="forecast").shape == (3,)
+        assert found["name"].values.tolist() == names.values.tolist()
+        assert not [key for key in found["when"].attrs if "Encoding" in key]

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import scoringrules
 import torch
 
 from physlab import score
@@ -31,8 +30,11 @@ def test_crps_of_stored_numbers(reference, fair):
     assert np.allclose(each, reference["crps"]["fair" if fair else "standard"], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 5, 50])
 def test_crps_against_scoringrules(count):
+    import scoringrules  # compiles for seconds
+
     rng = np.random.default_rng(count)
     members, truth = rng.normal(size=(count, 6, 8)), rng.normal(size=(6, 8))
     for fair, estimator in ((False, "nrg"), (True, "fair")):

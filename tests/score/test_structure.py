@@ -80,3 +80,18 @@ def test_anticorrelated_fields_are_negative_and_ms_ssim_stays_real():
 def test_too_small_fields_are_refused():
     with pytest.raises(PhysLabError, match="window 11 x 11"):
         score.ssim(torch.zeros(8, 8), torch.zeros(8, 8), 1.0)
+
+
+def test_both_at_once_are_those_of_each():
+    """Whatever is computed together, and in groups of images."""
+    rng = torch.Generator().manual_seed(3)
+    truth = torch.rand(19, 40, 48, generator=rng)
+    pred = truth + 0.2 * torch.rand(19, 40, 48, generator=rng)
+    both = score.structure.similarities(pred, truth, 1.0)
+    each = [score.ssim(p, t, 1.0) for p, t in zip(pred, truth, strict=True)]
+    many = [score.ms_ssim(p, t, 1.0) for p, t in zip(pred, truth, strict=True)]
+    assert float(both[0]) == pytest.approx(float(torch.stack(each).mean()), abs=1e-12)
+    assert float(both[1]) == pytest.approx(float(torch.stack(many).mean()), abs=1e-12)
+    found = score.spectral_divergences(pred, truth)
+    assert float(found[0]) == float(score.spectral_divergence(pred, truth))
+    assert float(found[1]) == float(score.spectral_divergence(pred, truth, top_decile=True)) != float(found[0])

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from physlab.cf import VARIABLES
+from physlab.data.differences import open_shipped
 from physlab.errors import PhysLabError
 from physlab.grid import Grid
 from physlab.simulate import hourly
@@ -38,7 +39,7 @@ def packed(tmp_path_factory):
     paths = hourly.pack_hourly(
         [parent / "run1", parent / "run2"], parent / "out", sequences={"train": 4, "val": 2, "test": 2}
     )
-    return runs, {path.stem: xr.open_dataset(path) for path in paths}
+    return runs, {path.stem: open_shipped(path) for path in paths}
 
 
 def test_triplets_are_hourly_and_true(packed):

@@ -68,10 +68,11 @@ def create(
     if variable.ndim and (chunks is not None or (floats and variable.size > 64)):
         options |= {"compression": "gzip", "compression_opts": LEVEL, "shuffle": True, "chunks": chunks}
     made = file.create_variable(name, tuple(map(str, variable.dims)), variable.dtype, **options)
-    for key, value in of_characters(
-        {**variable.attrs, **({"coordinates": coordinates} if coordinates else {})}
-    ).items():
+    own = {key: value for key, value in variable.attrs.items() if key != "_Encoding"}
+    for key, value in of_characters(own | ({"coordinates": coordinates} if coordinates else {})).items():
         made.attrs[key] = value
+    if variable.dtype == "S1" and "_Encoding" in variable.attrs:  # with it readers join the characters to text again
+        made.attrs["_Encoding"] = np.bytes_(variable.attrs["_Encoding"].encode())
     return made
 
 

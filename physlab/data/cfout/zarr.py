@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,24 @@ def encodings(ds: xr.Dataset, plans: dict[str, Plan]) -> dict[str, dict]:
     return made
 
 
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """If one of the writers of zarr fails, wait for the others: they would make a folder anew that was removed."""
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(Exception):
+            from zarr.core.sync import loop
+
+            if loop[0] is not None:
+                asyncio.run_coroutine_threadsafe(_others(), loop[0]).result(60)
+        raise
+
+
+async def _others() -> None:
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+
 def start(folder: Path, ds: xr.Dataset, plans: dict[str, Plan], zarr_format: int) -> None:
     """The store with all metadata and what is small; the large variables stay empty."""
     import dask.array
@@ -54,7 +75,7 @@ def start(folder: Path, ds: xr.Dataset, plans: dict[str, Plan], zarr_format: int
             dask.array.zeros(variable.shape, variable.dtype, chunks=plan.chunks),
             variable.attrs,
         )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), together():
         # all metadata in one file are an agreement of version 3, not yet part of it; readers warn where it is missing
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         lazy.to_zarr(
@@ -67,9 +88,10 @@ def put(folder: Path, name: str, block: tuple[slice, ...], values: np.ndarray) -
     """Write a block into its chunks."""
     import zarr
 
-    array = zarr.open_group(folder, mode="r+")[name]
-    assert isinstance(array, zarr.Array)
-    array[block] = values
+    with together():
+        array = zarr.open_group(folder, mode="r+")[name]
+        assert isinstance(array, zarr.Array)
+        array[block] = values
 
 
 def files_of(folder: Path, name: str, plan: Plan, block: tuple[slice, ...], zarr_format: int) -> tuple[Path, ...]:

@@ -16,7 +16,7 @@ from physlab.data.ingest import horizontal, maps, time, vertical
 from physlab.data.ingest.account import Account
 from physlab.data.ingest.fields import understood
 from physlab.data.ingest.select import choose
-from physlab.errors import FieldError
+from physlab.errors import FieldError, one_line
 
 LEAD_DIMS = ("member", "time")
 GRID_DIMS = ("latitude", "longitude", "y", "x")
@@ -197,7 +197,7 @@ def decode(ds: xr.Dataset, note: Account) -> xr.Dataset:
             ds = xr.decode_cf(ds, decode_times=False, decode_timedelta=False, decode_coords="all")
         except Exception as error:  # whatever an attribute makes of it
             raise FieldError(
-                f"'{note.file}' cannot be decoded ({type(error).__name__}: {' '.join(str(error).split())[:120]}): "
+                f"'{note.file}' cannot be decoded ({type(error).__name__}: {one_line(error, 120)}): "
                 f"correct its attributes"
             ) from None
     for name, (low, high) in ranges.items():

@@ -10,7 +10,7 @@ import xarray as xr
 from physlab.data.ingest import fields, files, folder
 from physlab.data.ingest.account import Account
 from physlab.data.ingest.contract import understand
-from physlab.errors import FieldError
+from physlab.errors import FieldError, one_line
 from physlab.store import recover
 
 HIDDEN = (".", "_")
@@ -91,7 +91,7 @@ def _read(raw, place: Path, note: Account, mapping, wanted, decoded: bool, small
         raise
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
         raw.close()
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise FieldError(
             f"cannot read '{place}' as NetCDF, Zarr or GRIB ({reason}): it is damaged or cut off, {files.GET_AGAIN}, "
             f"or convert it to "

@@ -7,11 +7,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from physlab.data.ingest.account import Account
-from physlab.errors import FieldError
+from physlab.errors import FieldError, one_line
 
 GET_AGAIN = "get it again, whole"
 PACKED = {
@@ -146,7 +145,7 @@ def open_raw(path: Path, kind: str, wanted: dict[str, str], note: Account) -> tu
     except MemoryError:
         raise
     except Exception as error:  # each backend raises its own kinds
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         advice = f"it is damaged or cut off, {GET_AGAIN}"
         if group is not None:
             advice = f"is there a group '{group}' in it?"
@@ -215,10 +214,3 @@ def _whole(path: Path) -> None:
             f"cannot read '{path}': it is cut off, {path.stat().st_size} bytes are too few for what it says it "
             f"holds: {GET_AGAIN}"
         ) from None
-
-
-def values_whole(ds: xr.Dataset) -> None:
-    """Read one value of each variable, so that a file that is cut off says so at once."""
-    for name in ds.variables:
-        if ds[name].size:
-            np.asarray(ds[name].isel({d: slice(-1, None) for d in ds[name].dims}).values)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from physlab.data.ingest.account import Account
-from physlab.errors import FieldError
+from physlab.errors import FieldError, one_line
 
 TINY = 1e-5  # degrees: what single precision makes of 0.01 near 360
 
@@ -103,7 +103,7 @@ def period(ds: xr.Dataset, first: str, last: str) -> xr.Dataset:
     try:
         part = whole.sel(time=slice(first, last))
     except (ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:100]
+        reason = one_line(error, 100)
         raise FieldError(
             f"period {first} {last} is not understood ({reason}): write 2019-03-01 2019-03-31; {covered}"
         ) from None

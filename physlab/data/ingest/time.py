@@ -11,7 +11,7 @@ import xarray as xr
 
 from physlab.data.ingest import units
 from physlab.data.ingest.account import Account
-from physlab.errors import FieldError
+from physlab.errors import FieldError, one_line
 
 VALID = ("time", "valid_time", "date", "datetime", "t", "times", "forecast_time", "initial_time0_hours", "valid")
 BASE = ("forecast_reference_time", "reference_time", "reftime", "init_time", "initial_time", "init",
@@ -68,7 +68,7 @@ def _since(da: xr.DataArray, note: Account) -> xr.DataArray:
         coder = xr.coders.CFDatetimeCoder()
         return _cf(da, coder)
     except (ValueError, OverflowError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise FieldError(
             f"'{note.file}': '{da.name}' has units '{unit}' and calendar '{calendar}', which are not understood "
             f"({reason}): "

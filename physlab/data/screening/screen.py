@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from physlab.data.observe import COLUMNS, Interpolation, table, wrapped
+from physlab.data.observe import COLUMNS, Interpolation, check_table, table, wrapped
 from physlab.data.screening import derive, heights, match, pressures, when
 from physlab.data.screening.checks import Checks
 from physlab.data.screening.match import Known
@@ -85,12 +85,7 @@ def screen(
 
 def _frame(observations: xr.Dataset) -> pd.DataFrame:
     """The table with all columns that it may have."""
-    absent = [c for c in COLUMNS if c not in observations]
-    if absent or observations["value"].ndim != 1:
-        raise FieldError(
-            f"observations lack {', '.join(absent) or 'one dimension'}: make them by physlab.data.observe or "
-            "read_stations"
-        )
+    check_table(observations)
     n = observations["value"].size
     given = {k: observations[k].values for k in COLUMNS}
     for name, empty in (("elevation", np.nan), ("station", ""), ("units", ""), ("line", 0)):

@@ -5,19 +5,20 @@ from __future__ import annotations
 import xarray as xr
 
 from physlab.data.assets import asset
+from physlab.data.differences import open_shipped
 from physlab.registry import register
 
 
 @register("nature-tcw", kind="shipped", order=1, variables="tcw", terms="MIT", path="data/nature-tcw.nc")
 def nature_tcw() -> xr.Dataset:
     """Laboratory atmosphere: column water, 128 x 128 patches, train/val/test."""
-    return xr.open_dataset(asset("data/nature-tcw.nc"))
+    return open_shipped(asset("data/nature-tcw.nc"))
 
 
 @register("nature-sequences", kind="shipped", order=2, variables="tcw", terms="MIT", path="data/nature-sequences.nc")
 def nature_sequences() -> xr.Dataset:
     """Laboratory atmosphere: column water, three hourly frames."""
-    return xr.open_dataset(asset("data/nature-sequences.nc"))
+    return open_shipped(asset("data/nature-sequences.nc"))
 
 
 @register(

@@ -12,7 +12,7 @@ import xarray as xr
 
 from physlab.data.stations.text import Raw
 from physlab.data.stations.words import heading, key
-from physlab.errors import FieldError
+from physlab.errors import FieldError, one_line
 
 LARGEST = 50_000_000
 """Rows of a table at most."""
@@ -42,11 +42,9 @@ def read_netcdf(path: Path) -> Raw:
         ds = xr.open_dataset(path, decode_timedelta=False)
     except Exception as error:
         if ("units" in str(error) and "since" in str(error)) or "calendar" in str(error):
-            raise FieldError(
-                f"{path.name}: its time cannot be decoded ({' '.join(str(error).split())[:120]})"
-            ) from None
+            raise FieldError(f"{path.name}: its time cannot be decoded ({one_line(error, 120)})") from None
         raise FieldError(
-            f"cannot read '{path}' as NetCDF ({type(error).__name__}: {' '.join(str(error).split())[:120]}): "
+            f"cannot read '{path}' as NetCDF ({type(error).__name__}: {one_line(error, 120)}): "
             "pass a CSV or NetCDF file of stations"
         ) from None
     with ds:

@@ -188,14 +188,15 @@ class _Reader:
         if self.kinds[column].variable == "wind_direction" and text.dtype.kind == "O":
             text = text.where(~cells.text_of(text).str.upper().isin(NOWHERE).to_numpy(), "")
         values, _, wrong = cells.numbers(text, self.comma)
+        numbers = "level, latitude, longitude, value and error are numbers, and an empty cell or NaN is what is missing"
+        self._refuse(column, wrong, f"in column '{column}' is no number; {numbers}")
+        return values
+
+    def _refuse(self, column: str, wrong: np.ndarray, said: str) -> None:
+        """Raise if cells of a column are wrong, naming the first and its line."""
         if wrong.any():
             at = int(wrong.argmax())
-            raise FieldError(
-                f"{self.name}, line {self.lines[at]}: '{self.raw.frame[column].iloc[at]}' in column '{column}' is "
-                "no number; "
-                "level, latitude, longitude, value and error are numbers, and an empty cell or NaN is what is missing"
-            )
-        return values
+            raise FieldError(f"{self.name}, line {self.lines[at]}: '{self.raw.frame[column].iloc[at]}' {said}")
 
     def unit_of(self, column: str) -> str:
         """What heading or attributes say."""
@@ -235,13 +236,8 @@ class _Reader:
         for kind, column in place.items():
             assert column is not None
             values, wrong = cells.places(self.raw.frame[column], self.comma)
-            if wrong.any():
-                at = int(wrong.argmax())
-                raise FieldError(
-                    f"{self.name}, line {self.lines[at]}: '{self.raw.frame[column].iloc[at]}' is no {kind}; "
-                    "latitude and "
-                    "longitude are numbers in degrees, such as 54.25 or 2.1W"
-                )
+            degrees = "latitude and longitude are numbers in degrees, such as 54.25 or 2.1W"
+            self._refuse(column, wrong, f"is no {kind}; {degrees}")
             base[kind] = values
         base["level"] = self._levels(n)
         base["elevation"] = self._elevation(n)

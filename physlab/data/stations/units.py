@@ -14,24 +14,11 @@ from typing import Any
 import numpy as np
 
 from physlab.constants import GRAVITY, WATER_DENSITY
+from physlab.data.ingest.units import plain, unit_of
 from physlab.errors import FieldError
 
-SYNONYMS = {
-    "c": "degC", "°c": "degC", "deg c": "degC", "deg_c": "degC", "degrees_celsius": "degC", "degree_celsius": "degC",
-    "degrees celsius": "degC", "degree celsius": "degC", "grad c": "degC", "grad celsius": "degC", "grad": "degree",
-    "centigrade": "degC", "degree_c": "degC", "degrees_c": "degC", "degrees c": "degC", "degree c": "degC",
-    "º c": "degC", "ºc": "degC", "° c": "degC", "f": "degF", "°f": "degF", "deg f": "degF", "deg_f": "degF",
-    "fahrenheit": "degF", "degrees_fahrenheit": "degF", "degrees fahrenheit": "degF", "degree_fahrenheit": "degF",
-    "ºf": "degF", "° f": "degF", "degrees f": "degF", "degk": "K", "deg k": "K", "degrees_kelvin": "K", "°k": "K",
-    "degrees kelvin": "K", "k": "K", "mb": "hPa", "mbar": "hPa", "millibars": "hPa", "hpa": "hPa", "pa": "Pa",
-    "kpa": "kPa", "pascals": "Pa", "kt": "knot", "kts": "knot", "kn": "knot", "knoten": "knot", "kmh": "km/h",
-    "kph": "km/h", "km/hr": "km/h", "ms-1": "m s-1", "mps": "m s-1", "m/sec": "m s-1", "m/s": "m s-1",
-    "miles per hour": "mph", "mi/h": "mph", "gpm": "m", "geopotential meter": "m", "geopotential metres": "m",
-    "gpdm": "dam", "gpdam": "dam", "gpkm": "km", "mm h2o": "mm", "liter/m2": "kg m-2", "l/m2": "kg m-2",
-    "l/m²": "kg m-2", "inches": "inch", "in": "inch", "in hg": "inHg", "inches of mercury": "inHg", "%": "percent",
-    "prozent": "percent", "pct": "percent", "": "", "-": "1", "none": "", "unitless": "1", "fraction": "1",
-"m above sea level": "m", "m asl": "m", "m ue nn": "m", }  # fmt: skip
-"""Spellings, in lower case, that pint reads otherwise or not at all: C is a coulomb, mb a millibarn."""
+OWN = {"grad": "degree", "none": ""}
+"""What tables of stations mean by words that :mod:`physlab.data.ingest.units` reads otherwise."""
 OTHERS = {"K": ("degC", "degF"), "degC": ("K", "degF"), "Pa": ("hPa", "kPa", "inHg"), "hPa": ("Pa", "inHg"),
           "m2 s-2": ("m", "dam"), "m": ("m2 s-2", "dam"), "kg kg-1": ("g kg-1",), "1": ("percent",),
           "percent": ("1",), "kg m-2": ("m", "inch", "cm"), "m s-1": ("knot", "km/h")}  # fmt: skip
@@ -39,26 +26,15 @@ OTHERS = {"K": ("degC", "degF"), "degC": ("K", "degF"), "Pa": ("hPa", "kPa", "in
 
 
 @functools.cache
-def _registry() -> Any:
-    from cf_xarray.units import units
-
-    return units
-
-
-@functools.cache
 def parse(text: str) -> Any:
     """A unit of pint, or None where the text is no unit."""
-    text = " ".join(str(text).strip().split())
-    plain = text.lower()
-    found = SYNONYMS.get(plain, text)
-    if plain.startswith(("degrees_n", "degrees_e", "degree_n", "degree_e", "degrees_t")):
+    lower = " ".join(str(text).split()).lower()
+    found = OWN.get(lower, plain(text))
+    if lower.startswith(("degrees_n", "degrees_e", "degree_n", "degree_e", "degrees_t")):
         found = "degree"
     if not found or (re.fullmatch(r"[\d.]+", found) and found != "1"):
         return None
-    try:
-        return _registry().parse_units(found)
-    except Exception:  # pint raises many kinds
-        return None
+    return unit_of(found)
 
 
 def same(a: str, b: str) -> bool:
@@ -103,7 +79,7 @@ def _line(a: Any, b: Any, units: str, to: str) -> tuple[float, float]:
     """What 0 and 1 of unit a are in unit b: all conversions here are straight lines."""
     import pint
 
-    quantity = _registry().Quantity
+    quantity = a._REGISTRY.Quantity
     try:
         return tuple(float(quantity(x, a).to(b).magnitude) for x in (0.0, 1.0))  # type: ignore[return-value]
     except pint.DimensionalityError:
