@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what a type checker cannot see in __getattr__
     from physlab.data.catalog import list_datasets as list_datasets
     from physlab.data.catalog import open_dataset as open_dataset
+    from physlab.downscale.influence import explain as explain
     from physlab.zoo import list_models as list_models
     from physlab.zoo import load_model as load_model
     from physlab.zoo import publish as publish
@@ -47,6 +48,7 @@ if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os
         ctypes.CDLL(None).mallopt(_TRIM_THRESHOLD, 2**29)
 
 _FUNCTIONS = {
+    "explain": "physlab.downscale.influence",
     "open_dataset": "physlab.data",
     "list_datasets": "physlab.data",
     "list_models": "physlab.zoo",

@@ -27,23 +27,48 @@ import importlib
 import importlib.util
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from physlab.errors import PhysLabError
+from physlab.errors import Cancelled, PhysLabError, one_line
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
 Cancel = Callable[[], bool]
 """Asked between steps; True raises :class:`physlab.errors.Cancelled`."""
 Part = TypeVar("Part")
+Item = TypeVar("Item")
+
+
+def watched(
+    items: Sequence[Item], progress: Progress | None, cancel: Cancel | None = None, stopped: str = "stopped",
+    what: str = "steps",
+) -> Iterator[Item]:  # fmt: skip
+    """The items one by one: before each it is asked whether to stop, and after each told how far one is.
+
+    Parameters
+    ----------
+    stopped, what : of the error, "bicubic was cancelled" after 2 of 3 "parts".
+
+    Raises
+    ------
+    Cancelled : `cancel` returned True.
+    """
+    for done, item in enumerate(items):
+        if cancel is not None and cancel():
+            raise Cancelled(f"{stopped} after {done} of {len(items)} {what}")
+        yield item
+        if progress is not None:
+            progress(done + 1, len(items))
+
 
 #: Group -> folders of the package whose files register its parts. Entry points have the group ``physlab.GROUP``.
 FOLDERS: dict[str, tuple[str, ...]] = {
     "constraints": ("constrain",),
+    "couplings": ("constrain/coupled",),
     "networks": ("nn",),
     "methods": ("downscale", "assimilate"),
     "laws": ("equations",),
@@ -52,6 +77,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
 #: What a part of a group is called in messages.
 NOUNS = {
     "constraints": "constraint",
+    "couplings": "coupled constraint",
     "networks": "network",
     "methods": "method",
     "laws": "law",
@@ -218,7 +244,7 @@ def load(group: str, name: str) -> Any:
     except PhysLabError:
         raise
     except Exception as error:  # the file of somebody else
-        line = " ".join(str(error).split())[:160]
+        line = one_line(error)
         raise PhysLabError(
             f"{NOUNS[group]} {name!r} of {spec.place} cannot be loaded ({type(error).__name__}: {line})"
         ) from error
@@ -415,7 +441,7 @@ def _in_entry_points(group: str) -> dict[str, Spec]:
             read = {spec.name: spec for spec in read_source(_file_of(point.module), group, point.module)}
             found[name] = read.get(name, Spec(name, name, group, place=point.module))
         except Exception as error:  # the package of somebody else
-            line = " ".join(str(error).split())[:120]
+            line = one_line(error, 120)
             found[name] = Spec(name, name, group, place=point.module, problem=f"{type(error).__name__}: {line}")
     return found
 

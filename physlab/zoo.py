@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from physlab import registry
 from physlab.data.assets import asset_folders, missing_assets
 from physlab.data.published import fetch_model, is_address
-from physlab.errors import CheckpointError, PhysLabError
+from physlab.errors import CheckpointError, PhysLabError, one_line
 from physlab.store import CARD, WEIGHTS, published, read_card, recover, verify
 from physlab.store.published import Published
 
@@ -38,7 +38,7 @@ COLUMNS = (
 )  # fmt: skip
 BASELINE = re.compile(r"(nearest|bicubic)(?:\+([\w-]+))?-x([0-9]{1,2})")
 FACTORS = (2, 4, 8)  # of the baselines in the list; any other may be asked for
-PRESETS = "full|report"  # that stand in the names of checkpoints; "cpu" does not
+PRESETS = "full|report|published"  # that stand in the names of checkpoints; "cpu" does not
 METHODS = (
     "statistical",
     "field assimilation",
@@ -64,24 +64,9 @@ def checkpoint_folders() -> dict[str, Path]:
     return folders_of("network")
 
 
-def field_folders() -> dict[str, Path]:
-    """Name -> folder of the fitted continuous fields (:class:`physlab.phydl.PhyDL`)."""
-    return folders_of("continuous")
-
-
-def forecast_folders() -> dict[str, Path]:
-    """Name -> folder of the trained forecasters (:class:`physlab.phydl.Forecaster`)."""
-    return folders_of("forecast")
-
-
 def assimilator_folders() -> dict[str, Path]:
     """Name -> folder of the trained methods of data assimilation (:class:`physlab.assimilate.Learned`)."""
     return folders_of("assimilation")
-
-
-def ensemble_folders() -> dict[str, Path]:
-    """Name -> folder of the trained latent diffusion models (:class:`physlab.downscale.LatentDownscaler`)."""
-    return folders_of("latent diffusion")
 
 
 def parts(name: str) -> dict[str, str | None] | None:
@@ -140,7 +125,7 @@ def model_rows() -> list[dict[str, Any]]:
                 verify(folder, (CARD,))
                 rows.append(_checked(row))
             except (PhysLabError, TypeError, KeyError, AttributeError) as error:
-                line = " ".join(str(error).split())[:200]
+                line = one_line(error, 200)
                 rows.append({"name": name, "kind": f"unusable: {line}"})
     for name, factor, constraint in baselines():
         row = {"task": "any", "factor": factor, "constraint": constraint, "parameters": 0}

@@ -31,22 +31,22 @@ from torch import Tensor
 from physlab.compact.export import check_kind, describe, onnx_bytes
 from physlab.compact.session import OnnxDownscaler
 from physlab.downscale import CNN, FieldDownscaler
+from physlab.downscale.around import Around
 from physlab.downscale.base import BATCH, batched
 from physlab.errors import FieldError, PhysLabError
-from physlab.grid import Grid
 from physlab.nn.parts import lay_out
 
 WAYS = ("bf16", "int8")
 
 
-class Bf16Downscaler(FieldDownscaler):
+class Bf16Downscaler(Around):
     """A model whose network has bfloat16 weights; frame and constraint layer are those of the model, in float32."""
 
     def __init__(self, model: CNN) -> None:
         check_kind(model)
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         lay_out(self.model.network.to(torch.bfloat16), torch.channels_last)
-        self.name, self.factor, self.variable, self.domain = model.name, model.factor, model.variable, model.domain
+        super().__init__(self.model)
         self.constraint, self.card, self.scale = model.constraint, model.card, model.scale
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -59,19 +59,6 @@ class Bf16Downscaler(FieldDownscaler):
         with torch.inference_mode():
             fine = batched(lambda part: self._fine(part / self.scale, weights) * self.scale, x)
         return fine.reshape(*coarse.shape[:-2], *fine.shape[-2:]).to(coarse.device, coarse.dtype).clone()
-
-    @property
-    def bound_rows(self) -> np.ndarray | None:
-        """As those of the model."""
-        return self.model.bound_rows
-
-    def refine_grid(self, grid: Grid) -> Grid:
-        """As the model does."""
-        return self.model.refine_grid(grid)
-
-    def check_grid(self, grid: Grid) -> None:
-        """As the model does."""
-        self.model.check_grid(grid)
 
     def _fine(self, x: Tensor, weights: Tensor | None) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16):

@@ -3,7 +3,10 @@
 >>> layer = make_constraint("softmax", factor=4)
 >>> fine = layer(raw, coarse)          # (..., H, W), (..., H/4, W/4) -> (..., H, W); coarsen(fine, 4) equals coarse
 
-Each layer is one file in this folder, entered by :func:`physlab.registry.register`.
+Each layer is one file in this folder, entered by :func:`physlab.registry.register`. Those in `coupled` act on several
+variables at once, and are told their names:
+
+>>> make_constraint("column", 4, variables=("t_850", "q_850"))       # (..., 2, H, W), (..., 2, H/4, W/4)
 """
 
 from __future__ import annotations
@@ -21,10 +24,13 @@ from physlab.errors import PhysLabError
 
 #: Name -> class of the layers.
 LAYERS: registry.Registered[type[Constraint]] = registry.Registered("constraints", lambda s: s.facts.get("layer", True))
+#: The same of those that act on several variables at once.
+COUPLINGS: registry.Registered[type[Constraint]] = registry.Registered("couplings")
 
 __all__ = [
     "ALPHA",
     "CONSTRAINTS",
+    "COUPLINGS",
     "LAYERS",
     "Additive",
     "Constraint",
@@ -51,7 +57,7 @@ def make_constraint(name: str, factor: int, **options) -> Constraint:
 
     Parameters
     ----------
-    name : "none", "add", "scaled_add", "mult", "softmax", or another that is registered.
+    name : "none", "add", "scaled_add", "mult", "softmax", or another that is registered; of several variables "column".
     factor : block edge N.
     options : `weights` for all; others as the layer has them, such as `bounds`, `threshold` and `temperature`.
 
@@ -68,11 +74,12 @@ def make_constraint(name: str, factor: int, **options) -> Constraint:
             "'soft' is a penalty in the loss, not a layer: use physlab.constrain.conservation_penalty(fine, coarse, "
             "factor) in the loss, or train a recipe with constraint='soft'; layers: " + ", ".join(LAYERS)
         )
-    if name not in LAYERS:
+    if name not in LAYERS and name not in COUPLINGS:
         raise PhysLabError(
-            f"unknown constraint {name!r}: choose one of {', '.join(LAYERS)} (or train with the penalty 'soft')"
+            f"unknown constraint {name!r}: choose one of {', '.join(LAYERS)} (or train with the penalty 'soft'), or of "
+            f"several variables {', '.join(COUPLINGS)}"
         )
-    layer = LAYERS[name]
+    layer = (LAYERS if name in LAYERS else COUPLINGS)[name]
     known = ["weights", *(option.name for option in layer.entry.options)]
     if not set(options) <= set(known):
         raise PhysLabError(f"constraint {name!r} got options {sorted(options)}: it allows {', '.join(known)}")
@@ -81,7 +88,7 @@ def make_constraint(name: str, factor: int, **options) -> Constraint:
 
 def layer_name(constraint: str) -> str:
     """Name of the layer that a model trained with `constraint` holds: "soft" trains the layer "none" with a penalty."""
-    known = registry.names("constraints")
+    known = (*registry.names("constraints"), *COUPLINGS)
     if constraint not in known:
         raise PhysLabError(f"unknown constraint {constraint!r}: choose one of {', '.join(known)}")
-    return constraint if constraint in LAYERS else "none"
+    return constraint if constraint in LAYERS or constraint in COUPLINGS else "none"

@@ -33,6 +33,4 @@ class Additive(Constraint):
     hard = True
 
     def apply_constraint(self, raw: Tensor, coarse: Tensor, weights: Tensor | None) -> Tensor:
-        fine = raw + self.up(coarse - self.mean(raw, weights))
-        # a second pass removes the rounding of the first (large raw values, small coarse ones)
-        return fine + self.up(coarse - self.mean(fine, weights))
+        return self.shifted(raw, coarse, weights)  # twice: raw values can be large where the coarse ones are small

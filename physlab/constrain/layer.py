@@ -97,6 +97,11 @@ class Constraint(nn.Module):
         """Block replication, (..., H/N, W/N) -> (..., H, W)."""
         return refine(coarse, self.factor)
 
+    def shifted(self, raw: Tensor, coarse: Tensor, weights: Tensor | None) -> Tensor:
+        """The same correction for all cells of a block, y + U (x - P y), (..., H, W); twice, which removes rounding."""
+        fine = raw + self.up(coarse - self.mean(raw, weights))
+        return fine + self.up(coarse - self.mean(fine, weights))
+
     def block_max(self, fine: Tensor) -> Tensor:
         """Largest value of each block, (..., H, W) -> (..., H/N, W/N); carries no gradient (only used as a shift)."""
         n = self.factor

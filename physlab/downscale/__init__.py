@@ -10,6 +10,7 @@ from physlab.downscale.cnn import CNN
 from physlab.downscale.constrained import Constrained
 from physlab.downscale.gan import GAN, make_downscaler
 from physlab.downscale.generator import WeatherGenerator
+from physlab.downscale.influence import explain
 from physlab.downscale.interpolate import Bicubic, BicubicConstrained, Interpolate, Nearest
 from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.methods import STATISTICAL, make_statistical
@@ -58,6 +59,7 @@ __all__ = [
     "WeatherTypes",
     "adjusted",
     "cross_validate",
+    "explain",
     "make_downscaler",
     "make_statistical",
     "refine_grid",

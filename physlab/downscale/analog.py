@@ -9,10 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
-from sklearn.neighbors import KDTree
 
 from physlab.downscale.grouped import Grouped
 from physlab.downscale.statistical import Stochastic
@@ -44,11 +40,15 @@ class Analog(Stochastic, Grouped):
     standard: bool = False
 
     def _estimate(self, x: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        from sklearn.decomposition import PCA
+
         pca = PCA(min(self.leading, *x.shape), svd_solver="full").fit(x)
         return {"axes": pca.components_, "origin": pca.mean_, "library": pca.transform(x), "details": d}
 
     def _neighbours(self, arrays: dict, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions (m, k) in the library and weights (m, k) that sum to one."""
+        from sklearn.neighbors import KDTree
+
         tree = KDTree(arrays["library"])
         count = min(self.nearest, len(arrays["library"]))
         distance, index = tree.query((x - arrays["origin"]) @ arrays["axes"].T, k=count)
@@ -92,6 +92,10 @@ class WeatherTypes(Grouped):
     alpha: float = 1.0
 
     def _estimate(self, x: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        from sklearn.cluster import KMeans
+        from sklearn.decomposition import PCA
+        from sklearn.linear_model import Ridge
+
         pca = PCA(min(self.leading, *x.shape), svd_solver="full").fit(x)
         state = pca.transform(x)
         means = KMeans(min(self.types, len(x)), n_init=4, random_state=int(rng.integers(2**31))).fit(state)

@@ -18,6 +18,7 @@ import xarray as xr
 from torch import Tensor
 
 from physlab import cf
+from physlab.data.ingest.units import plain
 from physlab.downscale.masks import check_some, check_values, told, with_missing
 from physlab.downscale.place import arranged, fields_of, refined, space_of, weights_of, with_edges
 from physlab.errors import Cancelled, FieldError, PhysLabError
@@ -400,8 +401,7 @@ def refine_grid(grid: Grid, factor: int) -> Grid:
 
 def check_units(da: xr.DataArray) -> None:
     """Refuse a temperature in degrees Celsius: methods and constraints work in kelvin."""
-    units = str(da.attrs.get("units", "")).strip().lower()
-    celsius = units in {"c", "degc", "deg_c", "celsius", "degree_celsius", "degrees_celsius", "°c"}
+    celsius = plain(da.attrs.get("units")) == "degC"
     if da.chunks is not None:  # the first field says it, the others stay lazy
         da = da.isel({dim: slice(0, 1) for dim in da.dims if dim not in space_of(da)})
     if celsius or (str(da.name).startswith(("t2m", "t_low")) and 0 < _largest(da.values) < 150.0):

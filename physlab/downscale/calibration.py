@@ -10,7 +10,7 @@ import xarray as xr
 from physlab import registry
 from physlab.downscale.adjusters import Adjustment
 from physlab.downscale.seasons import decimal_years
-from physlab.errors import PhysLabError
+from physlab.errors import PhysLabError, one_line
 
 LARGE = 256e6
 """Bytes of a record that is read as a whole; larger ones are read in chunks."""
@@ -91,7 +91,7 @@ def between(ds: xr.Dataset, first: str, last: str, what: str = "record") -> xr.D
     try:
         part = ds.sel(time=slice(str(first), str(last)))
     except (ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:100]
+        reason = one_line(error, 100)
         raise PhysLabError(f"'{first}' to '{last}' is no period ({reason}): write years or dates, 1950 1980") from None
     if not part.sizes["time"]:
         times = [str(value)[:10] for value in ds["time"].values[[0, -1]]] if ds.sizes["time"] else ["nothing"] * 2

@@ -142,7 +142,8 @@ class CNN(nn.Module, FieldDownscaler):
         network, layer = (getattr(type(part), "entry", None) for part in (self.network, self.layer))
         title = network.title if network else type(self.network).__name__
         if self.constraint != "none" and layer:
-            title += f", {registry.specs('constraints')[self.constraint].title.lower()}"
+            known = {**registry.specs("couplings"), **registry.specs("constraints")}
+            title += f", {known[self.constraint].title.lower()}"
         return replace(
             super().spec, title=title, kind="network", statics=self.network.statics, frames=self.network.frames,
             reference=network.reference if network else "",

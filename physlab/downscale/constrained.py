@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from physlab.constrain import make_constraint
+from physlab.downscale.around import Around
 from physlab.downscale.base import FieldDownscaler
-from physlab.grid import Grid
 from physlab.registry import Spec
 
 FLOOR = 1e-6  # of a value before its logarithm, in the units of the layer
 
 
-class Constrained(FieldDownscaler):
+class Constrained(Around):
     """Any field-by-field method followed by a constraint layer.
 
     Parameters
@@ -33,8 +32,8 @@ class Constrained(FieldDownscaler):
     """
 
     def __init__(self, method: FieldDownscaler, constraint: str, scale: float = 1.0, **options) -> None:
+        super().__init__(method)
         self.method, self.constraint, self.scale = method, constraint, float(scale)
-        self.factor, self.variable, self.domain = method.factor, method.variable, method.domain
         self.layer = make_constraint(constraint, self.factor, **options)
         self.name = f"{method.name} then {constraint}"
 
@@ -56,16 +55,3 @@ class Constrained(FieldDownscaler):
         if self.layer.logarithmic:
             fine = torch.log(fine.clamp_min(FLOOR))
         return self.layer(fine, coarse / self.scale, weights) * self.scale
-
-    @property
-    def bound_rows(self) -> np.ndarray | None:
-        """As those of the method."""
-        return self.method.bound_rows
-
-    def refine_grid(self, grid: Grid) -> Grid:
-        """As the method does."""
-        return self.method.refine_grid(grid)
-
-    def check_grid(self, grid: Grid) -> None:
-        """As the method does."""
-        self.method.check_grid(grid)

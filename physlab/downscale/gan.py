@@ -14,8 +14,7 @@ from torch import Tensor
 
 from physlab.downscale.base import Cancel, Progress
 from physlab.downscale.cnn import CNN
-from physlab.downscale.members import MEMBERS, downscale_members
-from physlab.errors import PhysLabError
+from physlab.downscale.members import MEMBERS, downscale_members, drawn
 from physlab.registry import Spec
 
 
@@ -36,10 +35,7 @@ class GAN(CNN):
         ----------
         generator : of the noise, on the CPU; a new one of seed 0 by default, so that the same call gives the same.
         """
-        if members < 1:
-            raise PhysLabError(f"members is {members}: pass at least 1")
-        generator = torch.Generator().manual_seed(0) if generator is None else generator
-        return torch.stack([self._draw(coarse, weights, static, generator) for _ in range(members)])
+        return drawn(lambda noise: self._draw(coarse, weights, static, noise), members, generator)
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None, static: Tensor | None = None) -> Tensor:
         """The mean of ten members, physical units, (..., h, w) -> (..., h*N, w*N)."""

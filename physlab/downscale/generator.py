@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import GammaRegressor, LinearRegression, LogisticRegression
 
 from physlab.data.patches import SRData
 from physlab.downscale.layout import PER
@@ -131,6 +130,8 @@ class WeatherGenerator(Stochastic, Statistical):
         return self
 
     def _learn_occurrence(self, group: int, x: np.ndarray, before: np.ndarray, event: np.ndarray) -> None:
+        from sklearn.linear_model import LogisticRegression
+
         arrays, share = self.arrays, float(event.mean())
         if not 0 < event.sum() < len(event):  # always or never wet
             arrays["occur_0"][group] = np.log((share * len(event) + 0.5) / ((1 - share) * len(event) + 0.5))
@@ -142,6 +143,8 @@ class WeatherGenerator(Stochastic, Statistical):
 
     def _learn_amount(self, group: int, x: np.ndarray, excess: np.ndarray) -> None:
         """`amount` and `amount_0` give the logarithm of the mean; `spread` is sigma, or 1 / shape."""
+        from sklearn.linear_model import GammaRegressor, LinearRegression
+
         arrays = self.arrays
         if len(excess) < x.shape[1] + 3:  # too few wet steps: one distribution for all
             arrays["amount_0"][group] = np.log(max(excess.mean() if len(excess) else self.threshold, 1e-9))

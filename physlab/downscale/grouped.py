@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 
 from physlab.cluster import Runs, present
 from physlab.downscale.layout import Layout
@@ -78,6 +77,8 @@ class Grouped(Statistical):
 
     def _group(self, predictors: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """What is learned of one group."""
+        from sklearn.decomposition import PCA
+
         mean = predictors.mean(0)
         scale = predictors.std(0) if self.standard else np.ones_like(mean)
         arrays = {"mean": mean, "scale": np.where(scale > 1e-12, scale, 1.0)}

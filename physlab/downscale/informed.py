@@ -17,14 +17,14 @@ from torch import Tensor
 
 from physlab.downscale.base import Cancel, Progress
 from physlab.downscale.cnn import CNN
-from physlab.downscale.members import MEMBERS
+from physlab.downscale.members import MEMBERS, drawn
 from physlab.downscale.several import downscale_several
 from physlab.downscale.static import statics_on
 from physlab.errors import CheckpointError, PhysLabError
 from physlab.grid import Grid
 from physlab.nn.informed import InformedNetwork
 from physlab.registry import Spec
-from physlab.store import open_checkpoint, refusal, refuse_sizes, write_checkpoint
+from physlab.store import open_checkpoint, reading, refuse_sizes, write_checkpoint
 
 
 class Informed(CNN):
@@ -38,6 +38,7 @@ class Informed(CNN):
     ground : (K, H, W) static fields of the place that the method is bound to; None for those that are passed.
     """
 
+    lazy = gaps = False  # it takes several fields at once, which have a value everywhere
     scale: Tensor  # type: ignore[assignment]  # one number for each variable
     scale_of_all: Tensor
     ground: Tensor | None
@@ -80,11 +81,8 @@ class Informed(CNN):
         generator: torch.Generator | None = None, static: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Distinct members, (..., C, h, w) -> (members, ..., V, h*N, w*N)."""
-        if members < 1:
-            raise PhysLabError(f"members is {members}: pass at least 1")
         coarse, static = self._channels(coarse, static)
-        generator = torch.Generator().manual_seed(0) if generator is None else generator
-        return torch.stack([self._draw(coarse, weights, static, generator) for _ in range(members)])
+        return drawn(lambda noise: self._draw(coarse, weights, static, noise), members, generator)
 
     def _channels(self, coarse: Tensor, static: Tensor | None) -> tuple[Tensor, Tensor | None]:
         count = self.network.frames[0]
@@ -98,16 +96,6 @@ class Informed(CNN):
             return super()._draw(coarse, weights, static, generator)
         made = super()._draw(coarse[..., 0, :, :], weights, static, generator)  # one frame is no axis there
         return made.unsqueeze(-3)
-
-    @property
-    def lazy(self) -> bool:
-        """It takes several fields at once."""
-        return False
-
-    @property
-    def gaps(self) -> bool:
-        """Fields must have a value everywhere."""
-        return False
 
     @property
     def noisy(self) -> bool:
@@ -176,7 +164,7 @@ class Informed(CNN):
         ------
         CheckpointError : missing or damaged files, or weights that are not of the network on the card.
         """
-        try:
+        with reading("network", folder):
             found = open_checkpoint(folder)
             card, arguments = found.card, found.card["network"]["arguments"]
             refuse_sizes({k: v for k, v in arguments.items() if k in ("factor", "trunks", "statics")})
@@ -193,8 +181,6 @@ class Informed(CNN):
             own = {k: v for k, v in card.items() if k != "class"}
             model = cls(network, card["constraint"], card["variables"], card["predictors"], card["scales"],
                         card["name"], card["constraint_options"], card["grid"], own, ground)  # fmt: skip
-        except Exception as error:  # safetensors, JSON and torch raise their own
-            raise refusal("network", folder, error, "train it and save it again") from None
         model.network.requires_grad_(False)
         return model.eval()
 

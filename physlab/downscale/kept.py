@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from physlab.errors import CheckpointError, PhysLabError
-from physlab.store import open_checkpoint, refusal, write_checkpoint
+from physlab.store import open_checkpoint, reading, write_checkpoint
 
 SINCE = "microseconds since 1850-01-01"
 PARTS = ("observed", "modelled")
@@ -71,7 +71,7 @@ def load_adjustment(kind: type, folder: str | Path) -> Any:
     ------
     CheckpointError : missing or damaged files, or settings that the method does not have.
     """
-    try:
+    with reading("adjustment", folder, "fit"):
         found = open_checkpoint(folder)
         card, arrays = found.card, found.arrays()
         method = kind(**card["settings"])
@@ -82,8 +82,6 @@ def load_adjustment(kind: type, folder: str | Path) -> Any:
             coords = {name: made.pop(name) for name, entry in known.items() if entry["coord"]}
             records.append(xr.Dataset(made, coords, card[part]["attrs"]))
         method.fit(*records)
-    except Exception as error:  # safetensors, JSON and xarray raise their own
-        raise refusal("adjustment", folder, error, "fit it and save it again") from None
     method.card = {k: v for k, v in card.items() if k not in ("settings", *PARTS)}
     return method
 

@@ -38,10 +38,12 @@ from physlab import cf
 from physlab.constrain import make_constraint
 from physlab.diffusion import DDIM, MMPS, AdamsBashforth, Denoiser, Heun, NoiseSchedule, Observation, Sampler
 from physlab.diffusion.denoise import PosteriorMean
-from physlab.downscale.base import Cancel, GriddedDownscaler, Progress, check_units
+from physlab.downscale.base import Cancel, GriddedDownscaler, Progress
 from physlab.downscale.masks import masked, without_gaps
 from physlab.downscale.place import space_of, weights_of, with_edges
+from physlab.downscale.several import with_names
 from physlab.downscale.static import statics_on
+from physlab.downscale.tiles import HALO, TILE, in_tiles
 from physlab.errors import FieldError, PhysLabError
 from physlab.fields import standardise, to_dataset, to_tensor
 from physlab.grid import Grid, ProjectedGrid
@@ -54,7 +56,6 @@ from physlab.nn.vae import VAE
 from physlab.registry import Spec
 
 MEMBERS = 8
-TILE, HALO = 96, 24  # coarse cells; multiples of 8, so that strided convolutions meet the same cells in every tile
 TOGETHER = 16  # fields that go through a network at a time
 SAMPLERS: dict[str, type[Sampler]] = {"heun": Heun, "ddim": DDIM, "adams": AdamsBashforth}
 MIXING = ("convolution", "afno")
@@ -335,15 +336,7 @@ class LatentDownscaler(Stored, GriddedDownscaler):
                 f"{self.name} knows {known} by latitude and longitude, the field lies on a projected grid: train one "
                 f"on your map, or take a method such as bicubic+add-x{self.factor}"
             )
-        coarse = standardise(coarse)
-        absent = [name for name in self.drivers if name not in coarse]
-        if absent:
-            raise FieldError(
-                f"no {', '.join(absent)} in the coarse data: {self.name} takes {', '.join(self.drivers)}, "
-                f"found {', '.join(map(str, coarse.data_vars))}; rename yours"
-            )
-        for name in self.drivers:
-            check_units(coarse[name])
+        coarse = with_names(coarse, self.drivers, self.name)
         grid, rows = Grid.from_dataset(coarse), self.training_grid["latitude"]
         if northward(grid) != (rows[0] < rows[-1]):  # the networks know north from south
             turn = {space_of(coarse)[0]: slice(None, None, -1)}
@@ -415,45 +408,3 @@ class Tiled(PosteriorMean):
     def forward(self, x: Tensor, t: float | Tensor, condition: Tensor | None = None) -> Tensor:
         assert condition is not None  # the features
         return self.tiled(lambda a, c: self.denoiser(a, t, c), [x, condition], [1, 1])
-
-
-def in_tiles(
-    apply: Callable[..., Tensor], fields: Sequence[Tensor], scales: Sequence[int], tile: int = TILE,
-    periodic: bool = False, halo: int = HALO,
-) -> Tensor:  # fmt: skip
-    """``apply(*fields)`` on overlapping tiles: equal to the whole if it looks no further than `halo` coarse cells.
-
-    Parameters
-    ----------
-    apply : (B, C, s*h, s*w) each -> (B, C', r*h, r*w), r any whole number.
-    fields : at scales s times the coarse grid.
-    scales : s of each field.
-    tile : coarse cells along an edge, a multiple of 8.
-    periodic : columns wrap around.
-    halo : coarse cells of overlap on each side, a multiple of 8.
-
-    Raises
-    ------
-    PhysLabError : a tile that is no multiple of 8.
-    """
-    if tile < 8 or tile % 8:
-        raise PhysLabError(f"tiles of {tile} coarse cells: pass a multiple of 8")
-    height, width = (n // scales[0] for n in fields[0].shape[-2:])
-    if height <= tile and width <= tile:
-        return apply(*fields)
-    beyond = halo if periodic else 0
-    wide = [f[..., torch.arange(-beyond * s, (width + beyond) * s, device=f.device) % (width * s)] if beyond else f
-            for f, s in zip(fields, scales, strict=True)]  # fmt: skip
-    rows = []
-    for top in range(0, height, tile):
-        low, high, row = max(top - halo, 0), min(top + tile + halo, height), []
-        for left in range(0, width, tile):
-            first = max(left + beyond - halo, 0)
-            last = min(left + beyond + tile + halo, width + 2 * beyond)
-            windows = [f[..., s * low : s * high, s * first : s * last] for f, s in zip(wide, scales, strict=True)]
-            made = apply(*windows)
-            r = made.shape[-2] // (high - low)
-            y, x = r * (top - low), r * (left + beyond - first)
-            row.append(made[..., y : y + r * min(tile, height - top), x : x + r * min(tile, width - left)])
-        rows.append(torch.cat(row, dim=-1))
-    return torch.cat(rows, dim=-2)

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import rankdata
 
 from physlab.downscale.seasons import groups, spans
 from physlab.errors import PhysLabError
@@ -52,6 +51,8 @@ def quantiles(x: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 def ranks(x: np.ndarray) -> np.ndarray:
     """(T, S) -> in [0, 1], the mean rank of equal values; gaps stay gaps."""
+    from scipy.stats import rankdata
+
     rank = rankdata(x, axis=0, nan_policy="omit") / np.maximum(np.isfinite(x).sum(0), 1)
     low, high = np.fmin.reduce(rank, 0), np.fmax.reduce(rank, 0)
     return high * (rank - low) / np.where(high > low, high - low, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,10 +10,25 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.downscale.base import FieldDownscaler
+from physlab.downscale.around import Around
+from physlab.errors import PhysLabError
 from physlab.grid import Grid
 
 MEMBERS = 10
+
+
+def drawn(draw: Callable[[torch.Generator], Tensor], members: int, generator: torch.Generator | None) -> Tensor:
+    """(members, ...) what so many draws give; from a new generator of seed 0 by default, so that the same call gives
+    the same.
+
+    Raises
+    ------
+    PhysLabError : fewer than one.
+    """
+    if members < 1:
+        raise PhysLabError(f"members is {members}: pass at least 1")
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    return torch.stack([draw(generator) for _ in range(members)])
 
 
 class Draws(Protocol):
@@ -44,7 +60,7 @@ class Draws(Protocol):
         ...
 
 
-class Member(FieldDownscaler):
+class Member(Around):
     """One draw of a method at a time.
 
     Parameters
@@ -55,8 +71,8 @@ class Member(FieldDownscaler):
     """
 
     def __init__(self, model: Draws, generator: torch.Generator, key: tuple[int, ...] = ()) -> None:
+        super().__init__(model)
         self.model, self.generator, self.key = model, generator, key
-        self.name, self.factor, self.variable, self.domain = model.name, model.factor, model.variable, model.domain
 
     def predict(self, coarse: Tensor, weights: Tensor | None = None) -> Tensor:
         """The next draw."""
@@ -66,19 +82,6 @@ class Member(FieldDownscaler):
         """The draw of a chunk."""
         seed = int(np.random.SeedSequence([*self.key, *block]).generate_state(1, np.uint64)[0] >> 1)
         return Member(self.model, torch.Generator().manual_seed(seed), self.key)
-
-    def refine_grid(self, grid: Grid) -> Grid:
-        """As the model does."""
-        return self.model.refine_grid(grid)
-
-    @property
-    def bound_rows(self) -> np.ndarray | None:
-        """As those of the model."""
-        return self.model.bound_rows
-
-    def check_grid(self, grid: Grid) -> None:
-        """As the model does."""
-        self.model.check_grid(grid)
 
 
 def downscale_members(

@@ -12,10 +12,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression, QuantileRegressor, Ridge
-from sklearn.neural_network import MLPRegressor
-from sklearn.svm import SVR
 
 from physlab.downscale.grouped import Grouped
 from physlab.downscale.screening import screen
@@ -50,6 +46,8 @@ class MultipleRegression(Grouped):
     most: int = 9
 
     def _estimate(self, x: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        from sklearn.linear_model import LinearRegression, Ridge
+
         columns = screen(x, d, self.screening, self.most)
         model = (Ridge(self.alpha) if self.alpha else LinearRegression()).fit(x[:, columns], d)
         rows = rng.choice(len(x), min(KEPT, len(x)), replace=False)
@@ -122,6 +120,8 @@ class QuantileRegression(Stochastic, Grouped):
             raise PhysLabError(f"quantile levels {self.levels}: pass rising numbers between 0 and 1, 0.5 among them")
 
     def _estimate(self, x: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        from sklearn.linear_model import QuantileRegressor
+
         weights = np.empty((len(self.levels), x.shape[1], d.shape[1]))
         intercept = np.empty((len(self.levels), 1, d.shape[1]))
         for q, level in enumerate(self.levels):
@@ -166,6 +166,9 @@ class NeuralRegression(Grouped):
     decay: float = 1e-4
 
     def _estimate(self, x: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPRegressor
+
         middle, unit = d.mean(0), max(float(d.std()), 1e-12)
         model = MLPRegressor(
             hidden_layer_sizes=self.hidden, alpha=self.decay, max_iter=self.epochs, learning_rate_init=2e-3,
@@ -210,6 +213,8 @@ class SupportVector(Grouped):
     tube: float = 0.1
 
     def _estimate(self, x: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        from sklearn.svm import SVR
+
         gamma = 1.0 / x.shape[1]  # the predictors have unit variance
         duals, intercept = np.zeros((len(x), d.shape[1])), np.zeros(d.shape[1])
         unit = max(float(d.std()), 1e-12)

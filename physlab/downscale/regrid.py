@@ -71,21 +71,20 @@ class Regrid:
 
     def coarsen(self, fine: xr.DataArray) -> xr.DataArray:
         """Area means over coarse cells of the fine cells that are there; NaN where there is none."""
-        matrices = list(self.share.values())
-        sums = [
-            xr.dot(part, *matrices, dim=PLACES).rename({f"_{name}": name for name in PLACES})
-            for part in (fine.fillna(0.0), fine.notnull().astype(fine.dtype))
-        ]
-        return (sums[0] / sums[1].where(sums[1] > 1e-6)).transpose(*fine.dims)
+        return _mean(fine, self.share)
 
     def interpolate(self, coarse: xr.DataArray) -> xr.DataArray:
         """Linear between the centres of the coarse cells that are there; NaN where none is near."""
-        matrices = list(self.weight.values())
-        sums = [
-            xr.dot(part, *matrices, dim=PLACES).rename({f"_{name}": name for name in PLACES})
-            for part in (coarse.fillna(0.0), coarse.notnull().astype(coarse.dtype))
-        ]
-        return (sums[0] / sums[1].where(sums[1] > 1e-6)).transpose(*coarse.dims)
+        return _mean(coarse, self.weight)
+
+
+def _mean(field: xr.DataArray, matrices: dict[str, xr.DataArray]) -> xr.DataArray:
+    """The means of a field by matrices of latitude and of longitude, over what is there."""
+    total, share = (
+        xr.dot(part, *matrices.values(), dim=PLACES).rename({f"_{name}": name for name in PLACES})
+        for part in (field.fillna(0.0), field.notnull().astype(field.dtype))
+    )
+    return (total / share.where(share > 1e-6)).transpose(*field.dims)
 
 
 def edges(centres: np.ndarray, turn: float = 0.0) -> np.ndarray:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 import xarray as xr
 from torch import Tensor
 
 from physlab.downscale.base import GriddedDownscaler, check_units
-from physlab.errors import Cancelled, FieldError
+from physlab.downscale.tiles import in_tiles
+from physlab.errors import FieldError
 from physlab.fields import standardise, to_dataset, to_tensor
 from physlab.grid import Grid
-from physlab.registry import Cancel, Progress
+from physlab.registry import Cancel, Progress, watched
 
 TOGETHER = 16  # times that go through a method at once
 TILE, HALO = 256, 24  # coarse cells
@@ -46,16 +46,7 @@ def downscale_several(
     names = (*variables, *predictors)
     if isinstance(coarse, xr.DataArray):
         coarse = coarse.to_dataset(name=coarse.name if coarse.name in names else variables[0])
-    coarse = standardise(coarse)
-    missing = [name for name in names if name not in coarse]
-    if missing:
-        raise FieldError(
-            f"no {', '.join(missing)} in the coarse data: {method.name} takes {', '.join(names)}, found "
-            f"{', '.join(map(str, coarse.data_vars))}; rename yours"
-        )
-    for name in names:
-        check_units(coarse[name])
-    coarse = coarse[list(names)]
+    coarse = with_names(coarse, names, method.name)[list(names)]
     extra = [str(d) for d in coarse.dims if d not in ("time", "latitude", "longitude")]
     if extra:
         raise FieldError(f"the fields have the dimension {extra[0]}: {method.name} takes (time, latitude, longitude)")
@@ -64,18 +55,12 @@ def downscale_several(
     fine = method.refine_grid(grid)
     weights = torch.from_numpy(fine.area_weights.copy()).float()
     static, x = ground(fine), to_tensor(coarse, names)
-    total, draws, done = -(-len(x) // TOGETHER), max(1, members), 0
-    runs = []
-    for _ in range(draws):
-        parts = []
-        for part in x.split(TOGETHER):
-            if cancel is not None and cancel():
-                raise Cancelled(f"{method.name} was cancelled after {done} of {draws * total} parts")
-            parts.append(tiled(made, part, weights, static, method.factor, grid.periodic, method.domain is not None))
-            done += 1
-            if progress is not None:
-                progress(done, draws * total)
-        runs.append(torch.cat(parts))
+    parts = x.split(TOGETHER)
+    found = [
+        tiled(made, part, weights, static, method.factor, grid.periodic, method.domain is not None)
+        for part in watched(parts * max(1, members), progress, cancel, f"{method.name} was cancelled", "parts")
+    ]
+    runs = [torch.cat(found[k : k + len(parts)]) for k in range(0, len(found), len(parts))]
     like = coarse[list(variables)]
     results = [to_dataset(y, like, list(variables), grid=fine) for y in runs]
     out = results[0] if not members else xr.concat(results, dim="member").assign_coords(member=range(members))
@@ -83,27 +68,35 @@ def downscale_several(
     return out.assign_attrs({**coarse.attrs, "title": f"downscaled by {method.factor} with {method.name}"})
 
 
+def with_names(coarse: xr.Dataset, names: Sequence[str], method: str) -> xr.Dataset:
+    """Coarse fields in the names of the library, all of those that a method takes among them, in its units.
+
+    Raises
+    ------
+    FieldError : one that is not there, or in degrees Celsius.
+    """
+    coarse = standardise(coarse)
+    missing = [name for name in names if name not in coarse]
+    if missing:
+        raise FieldError(
+            f"no {', '.join(missing)} in the coarse data: {method} takes {', '.join(names)}, found "
+            f"{', '.join(map(str, coarse.data_vars))}; rename yours"
+        )
+    for name in names:
+        check_units(coarse[name])
+    return coarse
+
+
 def tiled(
     made: Callable[[Tensor, Tensor, Tensor | None], Tensor], x: Tensor, weights: Tensor, static: Tensor | None,
     factor: int, periodic: bool, whole: bool,
 ) -> Tensor:  # fmt: skip
     """A method on overlapping tiles of a large domain; global fields wrap around."""
-    n, (height, width) = factor, x.shape[-2:]
-    if whole or (height <= TILE and width <= TILE and not periodic):
+    if whole:
         return made(x, weights, static)
-    halo = min(HALO, width) if periodic else 0
-    around = torch.arange(-halo, width + halo) % width
-    cells = (around[:, None] * n + torch.arange(n)).flatten()
-    wide, ground = x[..., around], None if static is None else static[..., cells]
-    areas = weights[..., cells]
-    rows: list[Any] = []
-    for top in range(0, height, TILE):
-        low, high, row = max(top - HALO, 0), min(top + TILE + HALO, height), []
-        for left in range(0, width, TILE):
-            first, last = max(left + halo - HALO, 0), min(left + halo + TILE + HALO, width + 2 * halo)
-            fine = (slice(low * n, high * n), slice(first * n, last * n))
-            y = made(wide[..., low:high, first:last], areas[fine], None if ground is None else ground[(..., *fine)])
-            a, b = (top - low) * n, (left + halo - first) * n
-            row.append(y[..., a : a + n * min(TILE, height - top), b : b + n * min(TILE, width - left)])
-        rows.append(torch.cat(row, -1))
-    return torch.cat(rows, -2)
+    ground = [] if static is None else [static]
+
+    def apply(x: Tensor, areas: Tensor, *static: Tensor) -> Tensor:
+        return made(x, areas, *(static or (None,)))
+
+    return in_tiles(apply, [x, weights, *ground], (1, factor, factor), TILE, periodic, HALO, always=periodic)

@@ -24,7 +24,7 @@ from physlab.downscale.several import downscale_several
 from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid
 from physlab.registry import Spec
-from physlab.store import open_checkpoint, refusal, write_checkpoint
+from physlab.store import open_checkpoint, reading, write_checkpoint
 
 FRAMES = 64  # predicted at a time
 BLOCKS = 20  # of consecutive frames, of which a share is drawn for training
@@ -247,14 +247,12 @@ class Statistical(FieldDownscaler):
         ------
         CheckpointError : missing or damaged files, an unknown class.
         """
-        try:
+        with reading("statistical method", folder, "fit"):
             found = open_checkpoint(folder)
             card = dict(found.card)
             made = Statistical.kinds[card.pop("class")](**_tuples(card.pop("settings")))
             made.card, made.arrays = card, found.arrays()
             made._bind()
-        except Exception as error:  # safetensors, JSON and the system raise their own
-            raise refusal("statistical method", folder, error, "fit it and save it again") from None
         return made
 
 

@@ -18,6 +18,7 @@ import xarray as xr
 from torch import Tensor
 
 from physlab import cf
+from physlab.downscale.around import Around
 from physlab.downscale.base import Downscaler, FieldDownscaler
 from physlab.downscale.interpolate import METHODS, Interpolate
 from physlab.downscale.masks import filled
@@ -31,7 +32,7 @@ THRESHOLD = 1e-3
 LOOKED_AT = 8  # fields of a variable
 
 
-class Suited(FieldDownscaler):
+class Suited(Around):
     """A method, and others in its place for some variables.
 
     Parameters
@@ -41,8 +42,8 @@ class Suited(FieldDownscaler):
     """
 
     def __init__(self, method: FieldDownscaler, others: Mapping[str, FieldDownscaler]) -> None:
+        super().__init__(method)
         self.method, self.others = method, dict(others)
-        self.name, self.factor, self.variable, self.domain = method.name, method.factor, method.variable, method.domain
 
     @property
     def spec(self) -> Spec:

@@ -110,7 +110,7 @@ class TerrainFields:
         own = own if len(own) == len(drivers) else (variable,)
         truth = to_tensor(fine, own)
         if coarse is None:
-            weights = torch.from_numpy(grid.area_weights[:, :1].copy())
+            weights = grid.row_weights
             given = coarsen(truth.double(), factor, weights).float()
         else:
             coarse = standardise(coarse)
@@ -147,7 +147,7 @@ class TerrainFields:
     @cached_property
     def area(self) -> Tensor:
         """(H, 1) cell areas over their mean."""
-        return torch.from_numpy(self.grid.area_weights[:, :1].copy()).float()
+        return self.grid.row_weights.float()
 
     @property
     def truth(self) -> Tensor:
@@ -191,7 +191,7 @@ def _check_place(kind: str, yours: Grid, wanted: Grid) -> None:
 
 
 def _consistent(fine: Tensor, coarse: Tensor, factor: int, grid: Grid) -> bool:
-    weights = torch.from_numpy(grid.area_weights[:, :1].copy())
+    weights = grid.row_weights
     try:
         check_coarsening(fine[:, 0].double(), coarse[:, 0].double(), factor, weights)
     except CoarseningError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
 
 from physlab.downscale.grouped import Grouped
 from physlab.registry import register
@@ -36,6 +35,8 @@ class RandomForest(Grouped):
     standard: bool = False
 
     def _estimate(self, x: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        from sklearn.ensemble import RandomForestRegressor
+
         forest = RandomForestRegressor(
             n_estimators=self.trees, max_depth=self.depth, min_samples_leaf=self.leaf, max_features=self.features,
             random_state=int(rng.integers(2**31)), n_jobs=1,

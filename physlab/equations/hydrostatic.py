@@ -22,6 +22,22 @@ def virtual_temperature(t: torch.Tensor, q: torch.Tensor | None = None) -> torch
     return t if q is None else t * (1.0 + (1.0 / EPSILON - 1.0) * q)
 
 
+def pressures(level: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The levels (L,) of a field (..., L, H, W), in its dtype.
+
+    Raises
+    ------
+    PhysLabError : levels that do not fit the field, or fewer than two.
+    """
+    p = torch.as_tensor(level, dtype=x.dtype, device=x.device)
+    if p.ndim != 1 or x.ndim < 3 or p.numel() != x.shape[-3] or p.numel() < 2:
+        raise PhysLabError(
+            f"levels {tuple(p.shape)} do not fit the field {tuple(x.shape)}: pass (..., level, H, W) "
+            "and at least 2 pressures"
+        )
+    return p
+
+
 def thickness(t: torch.Tensor, level: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
     """Geopotential of each level minus that of the level before, from temperature: (..., L-1, H, W), J kg-1 (= m2 s-2).
 
@@ -30,12 +46,7 @@ def thickness(t: torch.Tensor, level: torch.Tensor, q: torch.Tensor | None = Non
     t : (..., L, H, W), K. q : same shape, kg kg-1, or None for dry air.
     level : (L,) pressure, any unit (only ratios matter), in the order of the field.
     """
-    p = torch.as_tensor(level, dtype=t.dtype, device=t.device)
-    if p.ndim != 1 or t.ndim < 3 or p.numel() != t.shape[-3] or p.numel() < 2:
-        raise PhysLabError(
-            f"levels {tuple(p.shape)} do not fit the field {tuple(t.shape)}: pass (..., level, H, W) "
-            "and at least 2 pressures"
-        )
+    p = pressures(level, t)
     tv = virtual_temperature(t, q)
     mean = 0.5 * (tv[..., 1:, :, :] + tv[..., :-1, :, :])
     return R_DRY * mean * torch.log(p[:-1] / p[1:])[:, None, None]

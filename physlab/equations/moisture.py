@@ -15,6 +15,7 @@ import torch
 
 from physlab.constants import GRAVITY
 from physlab.equations.advection import time_difference, time_mean
+from physlab.equations.hydrostatic import pressures
 from physlab.equations.operators import Order, divergence
 from physlab.errors import PhysLabError
 from physlab.grid import Grid
@@ -34,12 +35,7 @@ def column_integral(x: torch.Tensor, level: torch.Tensor, sp: torch.Tensor | Non
     ------
     PhysLabError : levels that do not fit the field, are not monotonic, or look like hPa.
     """
-    p = torch.as_tensor(level, dtype=x.dtype, device=x.device)
-    if p.ndim != 1 or x.ndim < 3 or p.numel() != x.shape[-3] or p.numel() < 2:
-        raise PhysLabError(
-            f"levels {tuple(p.shape)} do not fit the field {tuple(x.shape)}: pass (..., level, H, W) "
-            "and at least 2 pressures"
-        )
+    p = pressures(level, x)
     if p.max() < 2000.0:
         raise PhysLabError(f"levels reach {float(p.max()):g} Pa only: pass pressures in Pa (hPa times 100)")
     if p[0] > p[-1]:

@@ -132,7 +132,7 @@ class EffectiveBalance:
     def residual(self, t: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """R - S of temperature (K) and wind (m s-1), (..., H, W) each, K s-1; 0 in a row at a pole, without an east."""
         law = functools.partial(residual, diffusivity=self.diffusivity, lapse_rate=self.lapse_rate)
-        weights = torch.from_numpy(self.grid.area_weights)[:, :1].to(t)
+        weights = self.grid.row_weights.to(t)
         tc, uc, vc, height = (coarsen(x, self.factor, weights) for x in (t, u, v, self.height.to(t)))
         source = law(tc, uc, vc, height, self.grid.coarsen(self.factor))
         left = law(t, u, v, self.height, self.grid, source=self._interpolate(source))
@@ -141,7 +141,7 @@ class EffectiveBalance:
 
     def relative(self, t: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """(...) area-weighted mean square of R - S over that of the truth: 1 for a field as balanced as the truth."""
-        area = torch.from_numpy(self.grid.area_weights)[:, :1].to(t)
+        area = self.grid.row_weights.to(t)
         return ((self.residual(t, u, v) / self.scale).square() * area).mean((-2, -1))
 
     def _interpolate(self, x: torch.Tensor) -> torch.Tensor:

@@ -71,10 +71,12 @@ class CoordinateNetwork(nn.Module):
             raise PhysLabError("outputs, width, depth, features and inputs must be at least 1")
         self.activation = activation
         generator = torch.Generator().manual_seed(seed)
-        frequency = torch.as_tensor(omega, dtype=torch.float32).expand(inputs).clone()
+        frequency = torch.as_tensor(omega, dtype=torch.float32, device="cpu").expand(inputs).clone()
         first = inputs
         if activation == "fourier":
-            self.register_buffer("frequencies", torch.randn(features, inputs, generator=generator) * frequency)
+            self.register_buffer(
+                "frequencies", torch.randn(features, inputs, generator=generator, device="cpu") * frequency
+            )
             first = 2 * features
         sizes = [first, *[width] * depth, outputs]
         with torch.random.fork_rng(devices=[]):
@@ -89,7 +91,7 @@ class CoordinateNetwork(nn.Module):
                 layer.weight.uniform_(-weight, weight, generator=generator)
                 layer.bias.uniform_(-bias, bias, generator=generator)
                 if number == 0 and activation == "siren":
-                    layer.weight.mul_(frequency / math.sqrt(inputs))
+                    layer.weight.mul_((frequency / math.sqrt(inputs)).to(layer.weight))  # see LevelEmbedding
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, D) -> (N, V)."""

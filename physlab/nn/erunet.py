@@ -27,9 +27,9 @@ from torch.nn import functional
 from physlab.errors import PhysLabError
 from physlab.grid import coarsen
 from physlab.nn.compact import CompactBlock
-from physlab.nn.parts import pad_to, same, zero
+from physlab.nn.parts import pad_to, rise, same, zero
 from physlab.nn.upscaler import Upscaler
-from physlab.nn.voxelflow import between
+from physlab.nn.voxelflow import with_middle
 from physlab.registry import register
 
 
@@ -58,10 +58,7 @@ class ResidualUNet(nn.Module):
             skips.append(x)
             x = functional.avg_pool2d(x, 2)
         x = self.down[-1](x)
-        for layer, skip in zip(self.up, reversed(skips), strict=True):
-            x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = layer(torch.cat([x, skip], dim=1))
-        return self.last(x)[..., :h, :w]
+        return self.last(rise(x, self.up, skips))[..., :h, :w]
 
 
 def advection_residual(frames: Tensor, motion: Tensor) -> Tensor:
@@ -131,9 +128,7 @@ class ERUNet(Upscaler):
     def complete(self, coarse: Tensor) -> Tensor:
         """First, estimated middle and last coarse frame."""
         motion, share = self.motion(coarse)
-        first, last = coarse[:, :1], coarse[:, 1:]
-        middle = between(first, last, motion / 2, share)
-        return torch.cat([first.to(middle.dtype), middle, last.to(middle.dtype)], dim=1)
+        return with_middle(coarse, motion / 2, share)
 
     def penalty(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """a <(dW/dt + u.grad W)^2> + s spread^2 <|grad u|^2>; `fine` (B, 3, h*N, w*N) are the predicted frames."""

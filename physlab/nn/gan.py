@@ -76,6 +76,11 @@ class NoiseResNet(Upscaler):
             self.tail = same(channels, channels, padding=padding)
             self.last = zero(nn.Conv2d(channels, 1, 1), self.zero_start)
 
+    @property
+    def domain(self) -> tuple[int, int] | None:
+        """(h, w) of the coarse field that a map of noise binds the network to; None for a field of noise."""
+        return self.size
+
     def noise_shape(self, coarse: Tensor) -> tuple[int, ...]:
         """(B, 100, 1, 1) for a map, (B, noise_channels, h, w) for a field."""
         if self.size is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar
 
 import torch
@@ -61,6 +62,14 @@ def pad_to(x: Tensor, multiple: int) -> Tensor:
     """Replicate the lower and right edges until both axes are multiples; crop with ``[..., :h, :w]`` afterwards."""
     h, w = x.shape[-2:]
     return functional.pad(x, (0, -w % multiple, 0, -h % multiple), mode="replicate")
+
+
+def rise(x: Tensor, layers: Iterable[nn.Module], skips: Sequence[Tensor]) -> Tensor:
+    """The way up of a U-Net: doubled, joined with what was kept on the way down, the last first, and convolved."""
+    for layer, skip in zip(layers, reversed(skips), strict=True):
+        x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        x = layer(torch.cat([x, skip], dim=1))
+    return x
 
 
 def check_noise(noise: Tensor | None, shape: tuple[int, ...]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import ClassVar, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from physlab.store import open_checkpoint, refusal, refuse_sizes, write_checkpoint
+from physlab.store import open_checkpoint, reading, refuse_sizes, write_checkpoint
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Stored(nn.Module):
         ------
         CheckpointError : missing or damaged files, or weights that are not of the model on the card.
         """
-        try:
+        with reading(cls.title, folder):
             found = open_checkpoint(folder)
             card = found.card
             kind = {kind.__name__: kind for kind in (cls, *subclasses(cls))}[card["class"]]
@@ -72,8 +72,6 @@ class Stored(nn.Module):
             model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
             own = ("class", "parameters", *model.describe())
             model.card = {k: v for k, v in card.items() if k not in own}
-        except Exception as error:  # safetensors, JSON and torch raise their own
-            raise refusal(cls.title, folder, error, "train it and save it again") from None
         return model.eval()
 
 

@@ -123,7 +123,8 @@ class LevelEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("frequencies", 2 * math.pi * torch.logspace(-3, 2, 16, base=2.0), persistent=False)
+        octaves = torch.logspace(-3, 2, 16, base=2.0, device="cpu")  # on "meta" torch would load its compiler
+        self.register_buffer("frequencies", 2 * math.pi * octaves, persistent=False)
         self.layers = nn.Sequential(nn.Linear(32, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
     def forward(self, level: Tensor) -> Tensor:

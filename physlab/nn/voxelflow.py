@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from physlab.errors import PhysLabError
 from physlab.nn.convgru import ConvGRU
-from physlab.nn.parts import pad_to, same, zero
+from physlab.nn.parts import pad_to, rise, same, zero
 from physlab.nn.share import BatchNorm2d
 from physlab.registry import register
 
@@ -48,6 +48,13 @@ def between(first: Tensor, last: Tensor, displacement: Tensor, share: Tensor) ->
     early, late = warp(first, -displacement), warp(last, displacement)
     share = share.to(early.dtype)
     return share * early + (1 - share) * late
+
+
+def with_middle(coarse: Tensor, displacement: Tensor, share: Tensor) -> Tensor:
+    """(B, 3, h, w): the first, the estimated middle and the last of two frames (B, 2, h, w)."""
+    first, last = coarse[:, :1], coarse[:, 1:]
+    middle = between(first, last, displacement, share)
+    return torch.cat([first.to(middle.dtype), middle, last.to(middle.dtype)], dim=1)
 
 
 def layer(inputs: int, outputs: int, kernel: int, norm: bool) -> nn.Sequential:
@@ -92,10 +99,7 @@ class VoxelFlow(nn.Module):
             skips.append(x)
             x = functional.max_pool2d(x, 2)
         x = self.bottom(x)
-        for convolve, skip in zip(self.up, reversed(skips), strict=True):
-            x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = convolve(torch.cat([x, skip], dim=1))
-        x = self.last(x).tanh()[..., :h, :w]
+        x = self.last(rise(x, self.up, skips)).tanh()[..., :h, :w]
         return self.reach * x[:, :2], 0.5 + 0.5 * x[:, 2:]
 
 
@@ -134,7 +138,4 @@ class FlowConvGRU(ConvGRU):
         """First, estimated middle and last coarse frame; three given frames as they are."""
         if self.flow is None:
             return coarse
-        displacement, share = self.flow((coarse - self.shift) / self.spread)
-        first, last = coarse[:, :1], coarse[:, 1:]
-        middle = between(first, last, displacement, share)
-        return torch.cat([first.to(middle.dtype), middle, last.to(middle.dtype)], dim=1)
+        return with_middle(coarse, *self.flow((coarse - self.shift) / self.spread))

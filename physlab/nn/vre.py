@@ -78,6 +78,7 @@ class VirtualReconstruction(nn.Module):
         count = mask.sum((2, 3), keepdim=True).clamp(min=1.0)
         mean = innovation.sum((2, 3), keepdim=True) / count
         std = (((innovation - mean) * mask).square().sum((2, 3), keepdim=True) / count + 0.01).sqrt()
+        std = torch.where(mask.sum((2, 3), keepdim=True) > 1, std, 1.0)  # one column, or none, tells no spread
         known = self.background(background)
         seen = self.seen(torch.cat([(innovation - mean) / std * mask, mask, trust], 1))
         tokens, density = [functional.silu(seen)], functional.avg_pool2d(trust, 2)

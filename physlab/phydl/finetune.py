@@ -184,9 +184,6 @@ class ForecastSettings(Steps):
                                f"{', '.join(FORCES)}, >= 0, and at least 1")  # fmt: skip
 
 
-ForecastReport = Report
-
-
 class Windows:
     """Windows of a circle of latitude: history and future of a random hour at a random longitude.
 

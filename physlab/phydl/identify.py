@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 from physlab.errors import PhysLabError
@@ -121,7 +122,7 @@ def normal_equations(
         rows = index == block
         if rows.any():
             part = x[rows]
-            gram.append((part.T @ part).numpy())
+            gram.append(products(part))
             right.append((part.T @ y[rows]).numpy())
             square.append(float(y[rows].square().sum()))
             count.append(int(rows.sum()))
@@ -129,6 +130,12 @@ def normal_equations(
         equation, np.stack(gram), np.stack(right), np.array(square), np.array(count, float), scale.numpy(), tendency,
         force,
     )  # fmt: skip
+
+
+def products(columns: Tensor) -> np.ndarray:
+    """(P, P) inner products of (N, P) columns in double precision; the half below the diagonal is that above it."""
+    upper = dsyrk(1.0, columns.numpy().T)
+    return np.triu(upper) + np.triu(upper, 1).T
 
 
 def block_index(points: Tensor, domain: Domain, blocks: tuple[int, int, int]) -> Tensor:

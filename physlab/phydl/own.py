@@ -11,9 +11,7 @@ the control: the same network with the same budget, without equations.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -36,17 +34,15 @@ from physlab.phydl.fit import FitSettings
 from physlab.phydl.force import SmoothForce
 from physlab.phydl.library import atmosphere
 from physlab.phydl.surrogate import PhyDL
-from physlab.store import add_files
-from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.checkpoint import origin
 from physlab.train.devices import agreed, by_one, processes, rank
-from physlab.train.own.report import Draw, Picture, document, drawn, figures, lead, pairs_table, understood
+from physlab.train.own.report import Draw, Picture, add_report, document, figures, methods_table, opening, pairs_table
 from physlab.train.state import state_file
 
 WITHHELD = 5
 """Times from which on every second one is withheld."""
 LARGEST = 4_000_000
 """Coarse points that a field is fitted to at most, of all variables together."""
-REPORT, SCORES = "report.html", "scores.csv"
 CONTROL = "without equations"
 
 
@@ -272,7 +268,7 @@ def train_phydl(
         found = model.coefficients() if weight else None
         result = Fitted(model, out, data, rows, made, found, model.card["training"]["wall_time_s"])
         model.card |= {
-            "commit": commit(), "versions": versions(), "device": device_name(here), "task": "own",
+            **origin(here), "task": "own",
             "factor": request.factor, "start": str(start),
             "data": {"account": data.lines, "request": asdict(request), "given": data.given.tolist(),
                      "times": [str(t)[:19] for t in data.fine["time"].values], "pressure_pa": data.pressure,
@@ -283,7 +279,7 @@ def train_phydl(
         def keep() -> None:
             model.to("cpu")
             model.save(out)
-            add_files(out, {SCORES: table_of(result), REPORT: page(result, drawn(draw, result))})
+            add_report(out, result, page, lines_of, draw)
 
         by_one(keep)
     return result
@@ -348,33 +344,27 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def table_of(result: Fitted) -> str:
-    """The scores as CSV."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("method", "kind", "variable", "units", "rmse_given", "rmse_withheld"))
+def lines_of(result: Fitted) -> Iterator[tuple]:
+    """The scores."""
+    yield "method", "kind", "variable", "units", "rmse_given", "rmse_withheld"
     for row in result.rows:
         for name, pair in row.rmse.items():
             numbers = [f"{v:.6g}" if v == v else "" for v in pair]
-            writer.writerow((row.name, row.kind, name, units_of(result.data, name), *numbers))
-    return stream.getvalue()
+            yield row.name, row.kind, name, units_of(result.data, name), *numbers
 
 
 def page(result: Fitted, pictures: Sequence[Picture] = ()) -> str:
     """The report: one page that needs nothing else."""
     data = result.data
-    parts = [lead(verdicts(result.rows)), understood(data.lines)]
+    parts = [opening(verdicts(result.rows), data.lines)]
     parts.append("<h2>RMSE on the fine grid</h2><p class=note>Given: times that were fitted. Withheld: every "
                  "second time. Interpolations are linear in time. The control is the same network with the same "
                  "budget, without equations.</p>")  # fmt: skip
     for at, heading in enumerate(("Given times", "Withheld times")):
         if any(pair[at] == pair[at] for pair in result.rows[-1].rmse.values()):
-            head = "".join(f"<th>{escape(n)}<br>{escape(units_of(data, n))}</th>" for n in data.names)
-            parts.append(f"<h3>{heading}</h3><table><tr><th>method</th>{head}</tr>")
-            for row in result.rows:
-                cells = "".join(f"<td>{row.rmse[n][at]:.4g}</td>" for n in data.names)
-                parts.append(f"<tr class={row.kind}><td>{escape(row.name)}</td>{cells}</tr>")
-            parts.append("</table>")
+            heads = (f"{escape(n)}<br>{escape(units_of(data, n))}" for n in data.names)
+            rows = ((r.kind, r.name, [f"{r.rmse[n][at]:.4g}" for n in data.names]) for r in result.rows)
+            parts.append(f"<h3>{heading}</h3>{methods_table(heads, rows)}")
     if result.coefficients is not None:
         parts.append("<h2>Equations</h2>" + result.coefficients.to_html(index=False, border=0, float_format="%.4g"))
     parts.append(figures(pictures))

@@ -31,7 +31,7 @@ from physlab.phydl.fit import FitReport, FitSettings, fit, relative_residuals, s
 from physlab.phydl.force import SmoothForce
 from physlab.phydl.identify import coefficient_table, holdout
 from physlab.phydl.library import Equation, atmosphere
-from physlab.store import open_checkpoint, refusal, refuse_sizes, write_checkpoint
+from physlab.store import open_checkpoint, reading, refuse_sizes, write_checkpoint
 
 PRESSURE = 7e4
 
@@ -228,7 +228,7 @@ class PhyDL(ContinuousField):
         ------
         CheckpointError : missing or damaged files, or equations that differ from those on the card.
         """
-        try:
+        with reading("continuous field", folder, "fit"):
             found = open_checkpoint(folder)
             card = dict(found.card)
             if card["class"] != cls.__name__:
@@ -266,8 +266,6 @@ class PhyDL(ContinuousField):
             }  # fmt: skip
             model.tendency, model.attributes = card.pop("tendency"), card.pop("attributes")
             model.card, model.pressure = card, pressure
-        except Exception as error:  # safetensors, JSON and torch raise their own
-            raise refusal("continuous field", folder, error, "fit it and save it again") from None
         return model
 
 

@@ -10,7 +10,7 @@ published content losses compare features of photographs, which weather does not
 from dataclasses import replace
 from typing import Any
 
-from physlab.recipes._presets import PLAIN, SKIP, as_reported, large, small
+from physlab.recipes._presets import PLAIN, SKIP, as_reported, large, published, small
 from physlab.train.adversarial import Adversarial
 from physlab.train.recipe import Recipe
 
@@ -27,23 +27,15 @@ CONTENT = 0.3  # weight of learned features
 
 
 def report(factor: int, constraints: tuple[str, ...]) -> Recipe:
+    sizes = {"noise": "map", "channels": 64, "blocks": 4, **PLAIN}
+    duel = replace(REPORT, steps=319, weight=SHARE[factor], **ADAM)  # by pixels alone goes the first of 320 steps
     presets = {
         "cpu": small(
             "NoiseResNet", {"channels": 24, "blocks": 2, "upsample": "transposed", **PLAIN}, 200, REPORT, flips=""
         ),
-        "full": large(
-            "NoiseResNet",
-            {"noise": "map", "channels": 64, "blocks": 4, **PLAIN},
-            "",
-            adversarial=replace(REPORT, steps=LONG),
-        ),
-        "report": as_reported(  # generator and discriminator together: by pixels alone goes the first of 320 steps
-            "NoiseResNet",
-            {"noise": "map", "channels": 64, "blocks": 4, **PLAIN},
-            1,
-            replace(REPORT, steps=319, weight=SHARE[factor], **ADAM),
-            validate_every=16,
-        ),
+        "full": large("NoiseResNet", sizes, "", adversarial=replace(REPORT, steps=LONG)),
+        "report": as_reported("NoiseResNet", sizes, 1, duel, validate_every=16),  # both networks together
+        "published": published("NoiseResNet", sizes, 1, duel, crop=None, batch=4),  # the noise map has one size
     }
     return Recipe("tcw", factor, presets, constraints, label="gan-report", title="GAN as reported")
 

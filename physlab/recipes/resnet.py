@@ -4,7 +4,7 @@ Without the skip ("plain") an unconstrained network has to rebuild the coarse fi
 layer hands it over for free: most of the gain that published tables credit to the constraint is this gift.
 """
 
-from physlab.recipes._presets import PLAIN, SKIP, as_reported, large, small
+from physlab.recipes._presets import PLAIN, SKIP, as_reported, large, published, small
 from physlab.train.recipe import Recipe
 
 FULL = {"channels": 64, "blocks": 4}
@@ -18,6 +18,7 @@ def recipe(factor: int, label: str, size: dict, steps: int, constraints: tuple[s
     }
     if size["skip"] == "none":
         presets["report"] = as_reported("ResNet", {**FULL, **PLAIN})
+        presets["published"] = published("ResNet", {**FULL, **PLAIN})
     title = "SR-CNN as published" if size["skip"] == "none" else "SR-CNN"
     return Recipe("tcw", factor, presets, constraints, label=label, title=title)
 

@@ -6,7 +6,7 @@ in 20 epochs; here there are 160, and the number of steps is kept. "pid-gan" tra
 discriminator that sees the residual of the water budget.
 """
 
-from physlab.recipes._presets import PLAIN, SKIP, as_reported, large, small
+from physlab.recipes._presets import PLAIN, SKIP, as_reported, large, published, small
 from physlab.train.adversarial import Adversarial
 from physlab.train.recipe import Recipe
 
@@ -14,12 +14,11 @@ GRU = {"channels": 32, "blocks": 2, "state_blocks": 2, "upsample": "shuffle"}
 PUBLISHED = {"channels": 64, "blocks": 4}
 
 
-def recipe(
-    task: str, label: str, network: str, size: dict, published: dict, steps: int, constraints, **settings
-) -> Recipe:
-    presets = {"cpu": small(network, size, steps, **settings), "full": large(network, published, batch=16)}
+def recipe(task: str, label: str, network: str, size: dict, sizes: dict, steps: int, constraints, **settings) -> Recipe:
+    presets = {"cpu": small(network, size, steps, **settings), "full": large(network, sizes, batch=16)}
     if label in ("convgru-plain", "flowgru"):
-        presets["report"] = as_reported(network, {**published, **PLAIN}, 320 if task == "tcw" else 100)
+        chosen = {**sizes, **PLAIN}, 320 if task == "tcw" else 100
+        presets |= {"report": as_reported(network, *chosen), "published": published(network, *chosen)}
     return Recipe(
         task, 4, presets, constraints, label=label, title="ConvGRU as reported" if label == "convgru-plain" else ""
     )

@@ -30,7 +30,7 @@ from physlab.errors import PhysLabError
 from physlab.nn.share import Draws
 from physlab.store import write_file
 from physlab.train.batches import Drawn
-from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.checkpoint import origin
 from physlab.train.devices import agreed, by_one, processes
 from physlab.train.loop import Report
 from physlab.train.objective import rate_of
@@ -107,10 +107,12 @@ class AssimilationSettings(Steps):
     ----------
     shares : least and largest share of observed grid points; drawn with a uniform logarithm.
     noise : largest observation error in units of the background error; half of the samples are exact.
+    mirror : half of the samples are seen with north and south exchanged, as on a planet without seasons they may be.
     """
 
     shares: tuple[float, float] = (0.003, 0.12)
     noise: float = 1.0
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,6 +151,12 @@ def train_assimilator(
         share = (low + (high - low) * torch.rand(len(at), generator=generator)).exp()
         noise = settings.noise * (2 * torch.rand(len(at), generator=generator) - 1).clamp(min=0)
         background, increment = (x.to(device) for x in pairs.take(at[mine]))
+        if settings.mirror:
+            turned = (torch.rand(len(at), generator=generator) < 0.5)[mine].to(device)[:, None, None, None]
+            mirrored = pairs.space.mirrored(background, increment)
+            background, increment = (
+                torch.where(turned, m, x) for m, x in zip(mirrored, (background, increment), strict=True)
+            )
         columns = observe_columns(increment, share[mine], noise[mine], pairs.space.area, generator)
         return background, increment, columns
 
@@ -214,8 +222,7 @@ def train_by_name(
             report = train_assimilator(
                 method, pairs, settings, seed, progress, state=state_file(name.replace(" ", "-"), Path(folder))
             )
-            method.card |= {"seed": seed, "train_s": report.wall_time_s, "history": report.history,
-                            "commit": commit(), "versions": versions(), "device": device_name(here),
+            method.card |= {"seed": seed, "train_s": report.wall_time_s, "history": report.history, **origin(here),
                             "precision": report.precision}  # fmt: skip
         by_one(lambda: method.save(folder))
     return method.eval()

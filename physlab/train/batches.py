@@ -52,7 +52,47 @@ class Drawn:
         return *made, generator
 
 
-class Patches:
+class Epochs:
+    """Base of the sources that take pairs in epochs: random numbers, windows and mirror images are theirs alike.
+
+    Parameters
+    ----------
+    factor : of the pairs.  shape : (H, W) of the fine fields that are there.
+
+    Raises
+    ------
+    PhysLabError : windows that do not fit.
+    """
+
+    size: int
+
+    def __init__(self, settings: Settings, seed: int, factor: int, shape: tuple[int, ...]) -> None:
+        crop = settings.crop
+        if crop is not None and (crop % factor or crop > min(shape)):
+            raise PhysLabError(
+                f"crop is {crop}: pass a multiple of the factor {factor} up to {min(shape)}, or None for whole fields"
+            )
+        self.settings, self.seed = settings, seed
+
+    def generator(self, number: int, kind: int) -> Draws:
+        """Random numbers of a step (or epoch); `kind` keeps independent uses apart."""
+        # the CPU generator uses 32 bits of its seed: mix all three numbers into them
+        mixed = np.random.SeedSequence([self.seed, kind, number]).generate_state(1)[0]
+        return Draws(int(mixed), self.size)
+
+    def turned(
+        self, step: int, x: Tensor, y: Tensor, weights: Tensor, mirrored: Tensor, upside_down: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Draws]:
+        """What a step is given: coarse and fine fields and their areas, east-west where `mirrored` says so,
+        north-south as a whole; and random numbers for its loss."""
+        if "x" in self.settings.flips:  # areas do not depend on longitude
+            x, y = torch.where(mirrored, x.flip(-1), x), torch.where(mirrored, y.flip(-1), y)
+        if "y" in self.settings.flips and upside_down:
+            x, y, weights = x.flip(-2), y.flip(-2), weights.flip(-2)
+        return x, y, weights, self.generator(step, 3)
+
+
+class Patches(Epochs):
     """Pairs in epochs: windows and mirror images of the training fields, together with their cell areas.
 
     Parameters
@@ -61,16 +101,11 @@ class Patches:
     """
 
     def __init__(self, fine: Tensor, coarse: Tensor, weights: Tensor, settings: Settings, seed: int) -> None:
-        self.fine, self.coarse, self.weights, self.settings, self.seed = fine, coarse, weights, settings, seed
+        self.fine, self.coarse, self.weights = fine, coarse, weights
         self.shape, self.factor = tuple(fine.shape[-2:]), fine.shape[-1] // coarse.shape[-1]
+        super().__init__(settings, seed, self.factor, self.shape)
         self.size = min(settings.batch, len(fine))
         self.per_epoch = len(fine) // self.size
-        crop = settings.crop
-        if crop is not None and (crop % self.factor or crop > min(self.shape)):
-            raise PhysLabError(
-                f"crop is {crop}: pass a multiple of the factor {self.factor} up to {min(self.shape)}, or None for "
-                "whole fields"
-            )
         self._epoch, self._order = -1, torch.empty(0)
 
     def take(self, step: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor, Tensor, Draws]:
@@ -92,22 +127,4 @@ class Patches:
             x = x[..., row : row + edge, column : column + edge]
             fine_window = (slice(row * n, (row + edge) * n), slice(column * n, (column + edge) * n))
             y, weights = y[(..., *fine_window)], weights[fine_window]  # the areas are cut with the field
-        x, y, weights = flipped(x, y, weights, mirrored, upside_down, self.settings.flips)
-        return x, y, weights, self.generator(step, 3)
-
-    def generator(self, number: int, kind: int) -> Draws:
-        """Random numbers of a step (or epoch); `kind` keeps independent uses apart."""
-        # the CPU generator uses 32 bits of its seed: mix all three numbers into them
-        mixed = np.random.SeedSequence([self.seed, kind, number]).generate_state(1)[0]
-        return Draws(int(mixed), self.size)
-
-
-def flipped(
-    x: Tensor, y: Tensor, weights: Tensor, mirrored: Tensor, upside_down: bool, flips: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Coarse and fine fields and their areas, east-west where `mirrored` says so, north-south as a whole."""
-    if "x" in flips:  # areas do not depend on longitude
-        x, y = torch.where(mirrored, x.flip(-1), x), torch.where(mirrored, y.flip(-1), y)
-    if "y" in flips and upside_down:
-        x, y, weights = x.flip(-2), y.flip(-2), weights.flip(-2)
-    return x, y, weights
+        return self.turned(step, x, y, weights, mirrored, upside_down)

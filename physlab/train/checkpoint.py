@@ -11,13 +11,14 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from physlab.constrain import layer_name
 from physlab.downscale import CNN, make_downscaler
-from physlab.errors import CheckpointError, PhysLabError
+from physlab.errors import CheckpointError, PhysLabError, one_line
 from physlab.nn import NETWORKS, count_parameters
 from physlab.store import CARD, WEIGHTS, Checkpoint, open_checkpoint, refuse_sizes, write_checkpoint
 from physlab.store import read_card as read_any_card
@@ -94,7 +95,7 @@ def load_checkpoint(folder: str | Path, device: torch.device | str | None = None
         )
     except (TypeError, KeyError, IndexError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
         raise CheckpointError(
-            f"checkpoint {name}: the card does not describe a network ({_line(error)}): train again"
+            f"checkpoint {name}: the card does not describe a network ({one_line(error)}): train again"
         ) from None
     try:
         found.require({key: tuple(tensor.shape) for key, tensor in network.state_dict().items()})
@@ -136,7 +137,7 @@ def read_card(folder: str | Path) -> dict:
     try:
         layer_name(card["constraint"])
     except (PhysLabError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {folder.name}: {_line(error)}") from None
+        raise CheckpointError(f"checkpoint {folder.name}: {one_line(error)}") from None
     return card
 
 
@@ -187,6 +188,11 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
 
 
+def origin(device: torch.device) -> dict[str, Any]:
+    """What a card says of where its model was made: commit, versions and device."""
+    return {"commit": commit(), "versions": versions(), "device": device_name(device)}
+
+
 def device_name(device: torch.device) -> str:
     """The machine, for people."""
     if device.type == "cuda":
@@ -203,9 +209,5 @@ def _open(folder: Path) -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder.name} has no {WEIGHTS}: restore it, or train again") from None
     except Exception as error:  # safetensors raises its own and the system's errors
         raise CheckpointError(
-            f"checkpoint {folder.name}: {WEIGHTS} is damaged ({_line(error)}): restore it, or train again"
+            f"checkpoint {folder.name}: {WEIGHTS} is damaged ({one_line(error)}): restore it, or train again"
         ) from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

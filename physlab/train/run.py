@@ -110,24 +110,31 @@ def train_one(
     return folder
 
 
-def card_of(model: CNN, data: SRData, report: Report, preset: Preset, device: torch.device) -> dict:
-    """What a card says of the data, the training and the scores."""
+def training_card(
+    model: CNN, data: SRData, scale: Sequence[float], report: Report, preset: Preset, device: torch.device
+) -> dict:
+    """What a card says of the data and the training; `scale` of the layer, one number for each variable."""
     return {
         **checkpoints.describe_model(model),
         "settings": preset.plan(),
         "units": data.units,
-        "scaling": {"offset": [0.0], "scale": [model.scale]},
+        "scaling": {"offset": [0.0], "scale": list(scale)},
         "data_hash": data.data_hash,
         "split": data.split,
         "split_hashes": data.hashes,
-        "commit": checkpoints.commit(),
-        "device": checkpoints.device_name(device),
+        **checkpoints.origin(device),
         "wall_time_s": round(report.wall_time_s, 1),
-        "versions": checkpoints.versions(),
-        "training": {
-            **{key: value for key, value in asdict(report).items() if key != "wall_time_s"},
-            "samples_per_s": round(preset.settings.batch * report.steps / max(report.wall_time_s, 1e-9), 1),
-        },
+        "training": {key: value for key, value in asdict(report).items() if key != "wall_time_s"},
+    }
+
+
+def card_of(model: CNN, data: SRData, report: Report, preset: Preset, device: torch.device) -> dict:
+    """The same with the speed and the scores."""
+    known = training_card(model, data, [model.scale], report, preset, device)
+    speed = round(preset.settings.batch * report.steps / max(report.wall_time_s, 1e-9), 1)
+    return {
+        **known,
+        "training": {**known["training"], "samples_per_s": speed},
         "scores": {
             split: evaluate(model, data, split, members)
             for split, members in (("val", MEMBERS_VAL), ("test", MEMBERS))

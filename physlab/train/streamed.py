@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from physlab.data.stream import BUFFER, FieldStream, Plan, Windows
-from physlab.errors import PhysLabError
 from physlab.nn.share import Draws, rows
-from physlab.train.batches import flipped
+from physlab.train.batches import Epochs
 from physlab.train.settings import Settings
 
 
-class Streamed:
+class Streamed(Epochs):
     """Pairs in epochs, as :class:`~physlab.train.batches.Patches` makes them of fields in memory.
 
     Parameters
@@ -37,15 +35,10 @@ class Streamed:
         device: torch.device | str = "cpu", statics: Tensor | None = None,
         behind: Callable[[Tensor], Tensor] | None = None, budget: int = BUFFER,
     ) -> None:  # fmt: skip
-        self.stream, self.settings, self.seed, self.scale = stream, settings, seed, scale
+        super().__init__(settings, seed, stream.factor, stream.shape)
+        self.stream, self.scale = stream, scale
         self.device, self.statics, self.behind = torch.device(device), statics, behind
-        crop = settings.crop
-        if crop is not None and (crop % stream.factor or crop > min(stream.shape)):
-            raise PhysLabError(
-                f"crop is {crop}: pass a multiple of the factor {stream.factor} up to {min(stream.shape)}, or None for "
-                "whole fields"
-            )
-        self.plan = Plan.of(stream, settings.batch, crop, budget)
+        self.plan = Plan.of(stream, settings.batch, settings.crop, budget)
         self.size, self.per_epoch = self.plan.size, self.plan.per_epoch
         self._windows: Windows | None = None
 
@@ -72,10 +65,4 @@ class Streamed:
             corners = read.columns[band, :, at].flatten()[own]
             extra.insert(0, torch.stack([fixed[..., c : c + width] for c in corners]))
         y = torch.cat([y, *extra], dim=1) if extra else y
-        x, y, weights = flipped(x, y, weights, mirrored, upside_down, self.settings.flips)
-        return x, y, weights, self.generator(step, 3)
-
-    def generator(self, number: int, kind: int) -> Draws:
-        """Random numbers of a step; `kind` keeps independent uses apart."""
-        mixed = np.random.SeedSequence([self.seed, kind, number]).generate_state(1)[0]
-        return Draws(int(mixed), self.size)
+        return self.turned(step, x, y, weights, mirrored, upside_down)

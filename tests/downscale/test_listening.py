@@ -8,12 +8,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
+from physlab.assimilate.localisation import gaspari_cohn, grid_points, sphere_distance
 from physlab.data.observe import Interpolation, table
 from physlab.downscale import Bicubic, BicubicConstrained, LatentDownscaler
 from physlab.downscale.base import FieldDownscaler
 from physlab.downscale.listening import Known, Listening, Sampled, Stationary, Together, measured, tuned, update
-from physlab.downscale.listening.covariance import Blocks, places
+from physlab.downscale.listening.covariance import Blocks
 from physlab.downscale.listening.measure import blank, coarsened, network
 from physlab.errors import FieldError, PhysLabError
 from physlab.grid import Grid, coarsen
@@ -21,6 +21,7 @@ from physlab.grid import Grid, coarsen
 GRID = Grid(np.linspace(58, 50.25, 16), np.linspace(-10, -2.5, 24))
 FACTOR = 4
 BLOCKS = Blocks(GRID, FACTOR)
+POINTS = grid_points(GRID.latitude, GRID.longitude)
 N = 16 * 24
 
 
@@ -31,7 +32,7 @@ def block_means() -> Tensor:
 
 
 def smooth(length: float = 1.5e5) -> Tensor:
-    return 2.0 * gaspari_cohn(sphere_distance(places(GRID), places(GRID)), length) + 1e-6 * torch.eye(N)
+    return 2.0 * gaspari_cohn(sphere_distance(POINTS, POINTS), length) + 1e-6 * torch.eye(N)
 
 
 def seen(count: int = 9, seed: int = 0) -> tuple[Interpolation, Tensor, xr.Dataset]:
@@ -80,7 +81,7 @@ def test_covariances_are_those_of_their_formulas(kind):
     E = BLOCKS.detail(torch.randn(7, N, generator=rng, dtype=torch.float64))
     Pi = torch.eye(N, dtype=torch.float64) - torch.stack([BLOCKS.of == b for b in range(24)]).double().T @ block_means()
     s = 0.5 + torch.rand(N, generator=rng, dtype=torch.float64)
-    C = s[:, None] * gaspari_cohn(sphere_distance(places(GRID), places(GRID)), 1.2e5) * s
+    C = s[:, None] * gaspari_cohn(sphere_distance(POINTS, POINTS), 1.2e5) * s
     near = gaspari_cohn(sphere_distance(BLOCKS.middles, BLOCKS.middles), 2e5)[BLOCKS.of][:, BLOCKS.of]
     made, wanted = {
         "stationary": (Stationary(s, 1.2e5, GRID, BLOCKS, True), Pi @ C @ Pi.T),

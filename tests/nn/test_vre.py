@@ -32,6 +32,20 @@ def problem(height: int = 32, width: int = 64, share: float = 0.1) -> list[Tenso
             mask * torch.tensor([1.0, 0.5])[:, None, None, None]]  # fmt: skip
 
 
+def test_what_was_not_seen_tells_no_spread() -> None:
+    """Without a column, and with one, the logarithm of the spread is that of innovations of unit variance."""
+    network, told = make("attention"), []
+    network.statistics.register_forward_pre_hook(lambda _, given: told.append(given[0]))
+    background, innovation, mask, trust = problem()
+    one = torch.zeros_like(mask)
+    one[..., 3, 5] = 1
+    for seen in (0 * mask, one):
+        network(background, innovation * seen, seen, trust * seen)
+    network(background, innovation, mask, trust)
+    none, single, many = (x.chunk(2, 1) for x in told)
+    assert not none[0].any() and not none[1].any() and not single[1].any() and many[1].abs().max() < 0.5
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_shapes_and_a_start_at_zero(kind: str) -> None:
     latent, features = make(kind, shaken=False)(*problem())

@@ -141,7 +141,7 @@ def test_averaged_weights_come_back(data) -> None:
     assert method.card["training"] == {
         "steps": 52, "batch": 2, "rate": 0.01, "warm_up": 0.05, "decay": 0.0, "clip": 1.0, "ema": 0.9,
         "shares": (0.003, 0.12), "noise": 1.0, "precision": "fp32", "seed": 0, "pairs": 10,
-        "validate_every": 50, "patience": 10, "budget_s": None, "schedule": "cosine",
+        "validate_every": 50, "patience": 10, "budget_s": None, "schedule": "cosine", "mirror": False,
     }  # fmt: skip
 
 

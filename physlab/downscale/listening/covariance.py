@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
+from physlab.assimilate.localisation import gaspari_cohn, grid_points, sphere_distance
 from physlab.data.observe import Interpolation
 from physlab.errors import PhysLabError
 from physlab.grid import Grid, coarsen, refine
@@ -67,10 +67,10 @@ class Blocks:
     def __init__(self, grid: Grid, factor: int) -> None:
         self.shape, self.factor = grid.shape, factor
         coarse = grid.coarsen(factor)
-        self.middles = places(coarse)
+        self.middles = grid_points(coarse.latitude, coarse.longitude)
         h, w = coarse.shape
         self.of = torch.from_numpy(refine(np.arange(h * w).reshape(h, w), factor).ravel())
-        self.weights = torch.from_numpy(grid.area_weights[:, :1].copy())
+        self.weights = grid.row_weights
         self.size = float(np.sqrt(coarse.cell_area.mean()))
 
     def detail(self, x: Tensor) -> Tensor:
@@ -134,7 +134,8 @@ class Stationary(Errors):
     def __init__(self, std: float | Tensor, length: float, grid: Grid, blocks: Blocks, conserve: bool) -> None:
         if not length > 0:
             raise PhysLabError(f"length is {length}: pass the distance at which errors are half alike, in m, above 0")
-        self.points, self.blocks, self.length, self.conserve = places(grid), blocks, float(length), conserve
+        self.points = grid_points(grid.latitude, grid.longitude)
+        self.blocks, self.length, self.conserve = blocks, float(length), conserve
         self.n = len(self.points)
         self.std = torch.as_tensor(std, dtype=torch.float64).expand(self.n)
         order = torch.argsort(blocks.of, stable=True)
@@ -191,12 +192,6 @@ class Together(Errors):
 
     def variance(self) -> Tensor:
         return torch.stack([weight * part.variance() for weight, part in self.parts]).sum(0)
-
-
-def places(grid: Grid) -> Tensor:
-    """(n, 2) latitude and longitude of the points."""
-    lat, lon = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
-    return torch.from_numpy(np.stack([lat.ravel(), lon.ravel()], 1).astype(np.float64))
 
 
 def check_size(n: int, see: Interpolation) -> None:

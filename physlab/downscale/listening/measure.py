@@ -71,7 +71,7 @@ def measured(method: Downscaler, truth: xr.Dataset, variable: str | None = None,
 def coarsened(ds: xr.Dataset, factor: int) -> xr.Dataset:
     """Area-weighted block means of all variables on (..., latitude, longitude)."""
     grid = Grid.from_dataset(ds)
-    weights, low = torch.from_numpy(grid.area_weights[:, :1].copy()), grid.coarsen(factor)
+    weights, low = grid.row_weights, grid.coarsen(factor)
     made: dict = {}
     for name, da in ds.data_vars.items():
         if {"latitude", "longitude"} <= set(da.dims):

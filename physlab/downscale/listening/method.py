@@ -30,11 +30,11 @@ from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.listening.covariance import Blocks, Errors, Sampled, Together
 from physlab.downscale.listening.measure import fitted, sized
 from physlab.downscale.listening.update import update
-from physlab.errors import Cancelled, FieldError, PhysLabError
+from physlab.errors import FieldError, PhysLabError
 from physlab.fields import standardise
 from physlab.grid import Grid, coarsen, refine
 from physlab.nn.parts import choose
-from physlab.registry import Cancel, Progress, Spec
+from physlab.registry import Cancel, Progress, Spec, watched
 
 HOW = ("step", "guide", "both")
 RADIUS = 6.0
@@ -141,9 +141,8 @@ class Listening(Checked, GriddedDownscaler):
             keeps = kept(x, block, grid, self.factor) if self.conserve is None else self.conserve
             B = self._errors(name, x, tables, fine[name], blocks, keeps, grid)
             spread = torch.zeros(x.shape[0], *grid.shape, dtype=torch.float64)
-            for t, table in enumerate(tables):
-                if cancel is not None and cancel():
-                    raise Cancelled(f"{self.name} was cancelled after {t} of {len(tables)} times")
+            for t in watched(range(len(tables)), progress, cancel, f"{self.name} was cancelled", "times"):
+                table = tables[t]
                 one = members_covariance(x[t], blocks) if B is None else B
                 spread[t] = one.variance().sqrt().reshape(grid.shape)
                 if table is not None:
@@ -153,8 +152,6 @@ class Listening(Checked, GriddedDownscaler):
                     x[t] = same_sign(new, x[t], block[t], grid, self.factor, keeps)
                     spread[t] = left
                     used += count
-                if progress is not None:
-                    progress(t + 1, len(tables))
             values = x if "time" in da.dims else x[0]
             made[name] = da.copy(data=values.numpy().astype(da.dtype)).transpose(*fine[name].dims)
             if "member" not in da.dims:
@@ -299,7 +296,7 @@ def merge(account: Account, other: Account) -> None:
 
 def kept(x: Tensor, coarse: Tensor, grid: Grid, factor: int) -> bool:
     """Whether fields (T, [M,] H, W) have the block means of the coarse ones (T, h, w)."""
-    weights = torch.from_numpy(grid.area_weights[:, :1].copy())
+    weights = grid.row_weights
     mean = coarsen(x, factor, weights)
     off = (mean - (coarse if mean.ndim == coarse.ndim else coarse[:, None])).abs()
     size = coarse[torch.isfinite(coarse)]
@@ -317,7 +314,7 @@ def same_sign(new: Tensor, old: Tensor, coarse: Tensor, grid: Grid, factor: int,
         return new
     size = (sign * new).clamp(min=0)
     if conserve:
-        weights = torch.from_numpy(grid.area_weights[:, :1].copy())
+        weights = grid.row_weights
         mean = coarsen(size, factor, weights)
         wrong = refine((coarsen((sign * new < 0).double(), factor) > 0) & (mean > 0), factor)
         size = torch.where(

@@ -16,6 +16,14 @@ from physlab.data.observe import Interpolation
 from physlab.downscale.listening.covariance import Errors
 
 
+def gain_of(error: Tensor, see: Interpolation, B: Errors) -> tuple[Tensor, Tensor]:
+    """K (n, m), and the standard deviation (n,) of what is still wrong where B is the truth."""
+    columns = B.columns(see)  # (n, m)
+    S = see(columns.T) + torch.diag(error.square())  # H B H^T + R
+    gain = torch.linalg.solve(0.5 * (S + S.T), columns.T).T
+    return gain, (B.variance() - (gain * columns).sum(1)).clamp(min=0).sqrt()
+
+
 def update(
     x: Tensor, y: Tensor, error: Tensor, see: Interpolation, B: Errors, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -32,11 +40,7 @@ def update(
     -------
     The corrected fields, and the standard deviation (n,) of what is still wrong where B is the truth.
     """
-    columns = B.columns(see)  # (n, m)
-    seen = see(columns.T)  # H B H^T
-    S = seen + torch.diag(error.double().square())
-    gain = torch.linalg.solve(0.5 * (S + S.T), columns.T).T
-    left = (B.variance() - (gain * columns).sum(1)).clamp(min=0).sqrt()
+    gain, left = gain_of(error.double(), see, B)
     x = x.double()
     mean = x if x.ndim == 1 else x.mean(0)
     moved = mean + gain @ (y.double() - see(mean))

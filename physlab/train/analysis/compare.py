@@ -10,16 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from physlab.assimilate.columns import ColumnOI
 from physlab.assimilate.global3d import GlobalVar3D
 from physlab.assimilate.learned import Learned
-from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
 from physlab.assimilate.statespace import Columns, StateSpace, observe_columns
 from physlab.assimilate.static import StaticLETKF
 from physlab.errors import PhysLabError
+from physlab.registry import watched
 from physlab.train.assimilation import Pairs
 
 SHARES = (0.005, 0.02, 0.1)
@@ -45,17 +47,8 @@ def oi(space: StateSpace, columns: Columns, radius: float) -> Tensor:
     Errors of the background are correlated in space by a Gaspari-Cohn function and between channels not at all; all
     channels are seen at the same places, so that one system serves them all.
     """
-    lat, lon = (torch.from_numpy(a.copy()).double() for a in (space.latitude, space.longitude))
-    points = torch.stack(torch.meshgrid(lat, lon, indexing="ij"), -1).flatten(0, 1)
-    made = []
-    for k in range(len(columns.mask)):
-        at = columns.mask[k].flatten().nonzero()[:, 0]
-        d = columns.innovation[k].flatten(1)[:, at].double()
-        seen = gaspari_cohn(sphere_distance(points[at], points[at]), radius)
-        seen = seen + max(float(columns.noise[k]), 1e-2) ** 2 * torch.eye(len(at)).double()
-        weights = torch.linalg.solve(seen, d.mT)
-        made.append((gaspari_cohn(sphere_distance(points, points[at]), radius) @ weights).mT)
-    return torch.stack(made).unflatten(-1, space.shape[1:]).float()
+    method = ColumnOI(space, radius, floor=1e-2)
+    return method.increments(columns.innovation.double(), columns)[:, 0].float()
 
 
 def error_of(space: StateSpace, made: Tensor, increment: Tensor) -> tuple[float, Tensor]:
@@ -123,10 +116,12 @@ def rows_of(
     background, increment, columns = seen(val, SHARES[1])
     radius = min(RADII, key=lambda r: error_of(space, oi(space, columns, r), increment)[0])
     classical: list[tuple[str, Learned]] = []
-    for label, kind, options in (
+    truncation = min(42, space.shape[1] * 2 // 3 - 1, space.shape[2] // 2 - 1)
+    competitors: tuple[tuple[str, Any, dict[str, int]], ...] = (
         ("LETKF, static members", StaticLETKF, {}),
-        ("3D-Var", GlobalVar3D, {"truncation": min(42, space.shape[1] * 2 // 3 - 1, space.shape[2] // 2 - 1)}),
-    ):
+        ("3D-Var", GlobalVar3D, {"truncation": truncation}),
+    )
+    for label, kind, options in competitors:
         try:
             if kind is GlobalVar3D and not space.closed:
                 raise PhysLabError("it knows the whole globe only")
@@ -138,7 +133,7 @@ def rows_of(
     kinds = {name: "trained", "without observations": "control"}
     scores: dict[str, dict[float, float]] = {label: {} for label, _ in todo}
     squares: dict[str, Tensor] = {}
-    for done, share in enumerate(SHARES):
+    for share in watched(SHARES, progress):
         background, increment, columns = seen(test, share)
         for label, model in todo:
             if label == "background":
@@ -151,8 +146,6 @@ def rows_of(
             scores[label][share], left = error_of(space, made, increment)
             if share == SHARES[1]:
                 squares[label] = left
-        if progress is not None:
-            progress(done + 1, len(SHARES))
     units = space.error.flatten()
     rows = []
     for label, _ in todo:

@@ -7,10 +7,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -26,18 +24,16 @@ from physlab.assimilate.proxy import GIVEN
 from physlab.assimilate.sda import SDA
 from physlab.assimilate.statespace import StateSpace
 from physlab.errors import CheckpointError, PhysLabError
-from physlab.store import add_files
 from physlab.train.analysis.compare import SHARES, Row, held_out, rows_of, verdicts
 from physlab.train.analysis.pairs import OwnPairs, PairRequest, name_of, own_pairs
 from physlab.train.assimilation import AssimilationSettings, train_assimilator, untrained
-from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.checkpoint import origin
 from physlab.train.devices import agreed, by_one, processes, rank
-from physlab.train.own.report import Draw, Picture, document, drawn, figures, lead, pairs_table, understood
+from physlab.train.own.report import Draw, Picture, add_report, document, figures, methods_table, opening, pairs_table
 from physlab.train.progress import Bar
 from physlab.train.state import state_file
 
 METHODS = ("adas", "convcnp", "fnp", "vaevar", "sda", "slam", "phyda")
-REPORT, SCORES = "report.html", "scores.csv"
 
 
 @dataclass(eq=False)
@@ -118,9 +114,8 @@ def train_on_pairs(
                                    held_out=held_out(data.val))  # fmt: skip
         method.card |= {
             "seed": seed, "train_s": report.wall_time_s, "history": report.history, "stopped": report.stopped,
-            "best_step": report.best_step, "commit": commit(), "versions": versions(), "device": device_name(here),
-            "precision": report.precision,
-            "start": str(start), "task": "own",
+            "best_step": report.best_step, **origin(here), "precision": report.precision, "start": str(start),
+            "task": "own",
             "data": {"account": told, "truth": name_of(request.truth), "background": name_of(request.background),
                      "request": dataclasses.asdict(request), "split": data.split, "units": data.units,
                      "channels": list(data.space.names), "closed": data.space.closed,
@@ -134,7 +129,7 @@ def train_on_pairs(
         def keep() -> None:
             method.card["scores"] = {r.name: {f"{s:g}": v for s, v in r.scores.items()} for r in rows}
             method.save(out)
-            add_files(out, {SCORES: table_of(result), REPORT: page(result, drawn(draw, result))})
+            add_report(out, result, page, lines_of, draw)
 
         by_one(keep)
     return result
@@ -212,43 +207,35 @@ def _fitting(kind: type, space: StateSpace, told: list[str]) -> dict[str, Any]:
     return {}
 
 
-def table_of(result: Analysed) -> str:
-    """The scores as CSV: a line for each method and share of observed points."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+def lines_of(result: Analysed) -> Iterator[tuple]:
+    """The scores: a line for each method and share of observed points."""
     names = result.data.space.names
-    writer.writerow(("method", "kind", "share", "error_over_background", *(f"rmse_{n}" for n in names)))
+    yield "method", "kind", "share", "error_over_background", *(f"rmse_{n}" for n in names)
     for row in result.rows:
         for share, score in row.scores.items():
             rmse = [f"{row.rmse[n]:.6g}" if share == SHARES[1] else "" for n in names]
-            writer.writerow((row.name, row.kind, share, f"{score:.6g}", *rmse))
-    return stream.getvalue()
+            yield row.name, row.kind, share, f"{score:.6g}", *rmse
 
 
 def page(result: Analysed, pictures: Sequence[Picture] = ()) -> str:
     """The report: one page that needs nothing else."""
     request = result.data.request
     parts = [f"<p class=note>truth {escape(request.truth)}, background {escape(request.background)}</p>"]
-    parts += [lead(verdicts(result.rows)), understood(result.notes)]
+    parts.append(opening(verdicts(result.rows), result.notes))
     parts.append("<h2>Mean square error over that of the background</h2><p class=note>Test block, columns at "
                  "random grid points, observation errors of 0.3 background errors; 1 is the background, 0 the truth. "
                  "The control sees no observation.</p>")  # fmt: skip
-    head = "".join(f"<th>{share:.1%}</th>" for share in SHARES)
-    parts.append(f"<table><tr><th>method</th>{head}</tr>")
-    for row in result.rows:
-        cells = "".join(f"<td>{row.scores[share]:.3f}</td>" for share in SHARES)
-        parts.append(f"<tr class={row.kind}><td>{escape(row.name)}</td>{cells}</tr>")
-    parts.append(f"</table><h2>RMSE with {SHARES[1]:.0%} observed</h2>")
+    shares = ((row.kind, row.name, [f"{row.scores[share]:.3f}" for share in SHARES]) for row in result.rows)
+    parts.append(methods_table((f"{share:.1%}" for share in SHARES), shares))
+    parts.append(f"<h2>RMSE with {SHARES[1]:.0%} observed</h2>")
     names, units = result.data.space.names, result.data.units
-    head = "".join(f"<th>{escape(n)}<br>{escape(units.get(v, ''))}</th>" for n, (v, _) in
-                   zip(names, result.data.space.channels, strict=True))  # fmt: skip
-    parts.append(f"<table><tr><th>method</th>{head}</tr>")
-    for row in result.rows:
-        cells = "".join(f"<td>{row.rmse[n]:.4g}</td>" for n in names)
-        parts.append(f"<tr class={row.kind}><td>{escape(row.name)}</td>{cells}</tr>")
+    heads = (f"{escape(n)}<br>{escape(units.get(v, ''))}" for n, (v, _) in
+             zip(names, result.data.space.channels, strict=True))  # fmt: skip
+    errors = ((row.kind, row.name, [f"{row.rmse[n]:.4g}" for n in names]) for row in result.rows)
+    parts.append(methods_table(heads, errors))
     blocks = {k: f"{b['first']} to {b['last']}, {b['pairs']} pairs" for k, b in result.data.split["blocks"].items()}
     took = {"seed": result.method.card["seed"], "training took": f"{result.method.card['train_s']:.0f} s",
             "ended": result.method.card["stopped"], **blocks, "gap, hours": result.data.split["gap_hours"]}  # fmt: skip
-    parts += ["</table>", figures(pictures)]
+    parts.append(figures(pictures))
     parts.append("<h2>Settings</h2>" + pairs_table({**took, **result.method.card["training"]}))
     return document(f"{type(result.method).__name__} on {', '.join(result.data.space.variables)}", parts)

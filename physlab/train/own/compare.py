@@ -17,6 +17,8 @@ from physlab.downscale.interpolate import InTime
 from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.regression import MultipleRegression
 from physlab.errors import PhysLabError
+from physlab.registry import watched
+from physlab.score import paired
 from physlab.train.evaluate import predict_members, scores_of
 from physlab.train.own.data import OwnData
 from physlab.train.own.latent import statics_of
@@ -53,6 +55,11 @@ class Row:
     shown: Tensor | None = None
     spectrum: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     ranks: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Name and seed."""
+        return self.name if self.seed is None else f"{self.name}, seed {self.seed}"
 
 
 def baselines(data: OwnData, number: int) -> list[Any]:
@@ -125,11 +132,9 @@ def rows_of(
     for name, seed, model in models:
         plan.append((Row(name, "trained", seed), partial(drawn, model, picked, split, np.arange(len(at)))))
     rows = []
-    for step, (row, predict) in enumerate(plan):
+    for row, predict in watched(plan, progress):
         filled(row, predict(), picked, split)
         rows.append(row)
-        if progress is not None:
-            progress(step + 1, len(plan))
     return rows, at
 
 
@@ -224,9 +229,6 @@ def gain(mine: np.ndarray, other: np.ndarray, seed: int = 0, blocks: int = 20) -
     parts = np.array_split(np.arange(len(mine)), min(blocks, len(mine)))
     if len(parts) < 4:
         return whole, float("nan"), float("nan")
-    sums = np.array([[mine[p].sum(), other[p].sum()] for p in parts])
-    pick = np.random.default_rng(seed).integers(0, len(parts), (DRAWS, len(parts)))
-    total = sums[pick].sum(1)
-    gains = 1.0 - np.sqrt(total[:, 0] / np.maximum(total[:, 1], 1e-300))
-    low, high = np.quantile(gains, [0.025, 0.975])
+    of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    _, (low,), (high,) = paired.gains(np.stack([mine, np.maximum(other, 1e-300)], 1), of, DRAWS, seed)
     return whole, float(low), float(high)

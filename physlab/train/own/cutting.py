@@ -11,6 +11,7 @@ import numpy as np
 from physlab.data.splits import split_by_time
 from physlab.errors import FieldError
 from physlab.grid import coarsen
+from physlab.registry import watched
 from physlab.train.own.request import Request
 from physlab.train.own.source import Source
 
@@ -213,7 +214,7 @@ def patches(
     weights = source.row_weights
     flat = missing = 0
     plan = list(visits(of_split, share, request.most, blocks is None))
-    for step, (times, takers) in enumerate(plan):
+    for times, takers in watched(plan, progress):
         y = source.fine_at(slice(times[0], times[-1] + 1))
         complete, x = np.isfinite(y).all((0, 1)), None
         if source.given or source.predictors:
@@ -241,8 +242,6 @@ def patches(
                 pick = (pick[0].copy(), pick[1].copy())  # views would keep the whole field
                 kept[name].append((*pick, source.time[times[0]], (r, c)))
                 taken += 1
-        if progress is not None:
-            progress(step + 1, len(plan))
     few = [k for k in SPLITS if len(kept[k]) < 2]
     if few:
         raise FieldError(

@@ -84,6 +84,10 @@ class OwnData(SRData):
         ground = {n: {split: coarsen(x, ratio) for split, x in fields.items()} for n, fields in self.ground.items()}
         return replace(made, ground=ground)
 
+    def units_of(self, name: str) -> str:
+        """Of a variable, or of a frame of a sequence."""
+        return dict(zip(self.variables, self.all_units, strict=True)).get(name, self.units)
+
     def one(self, number: int = 0) -> OwnData:
         """The pairs of one variable alone, without predictors: what baselines and statistical methods take."""
         at = slice(number, number + 1)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from physlab.constrain import LAYERS, layer_name
+from physlab.constrain import COUPLINGS, LAYERS, layer_name
 from physlab.errors import CheckpointError, PhysLabError
 from physlab.store import read_card
 from physlab.train.own import latent, networks, statistical
@@ -99,12 +99,17 @@ def check_constraint(method: Method, constraint: str | None, data: OwnData) -> s
             return "none" if not data.consistent else ("mult" if all(data.positive) else "add")
         return "mult" if all(data.positive) else "add"
     layer = layer_name(constraint)
-    if layer in LAYERS and LAYERS[layer].hard and not data.consistent:
+    if (layer in COUPLINGS or LAYERS[layer].hard) and not data.consistent:
         raise PhysLabError(
             f"constraint {constraint} ties the result to the coarse file, which is no block mean of the truth (rms "
             f"of the "
             f"difference {data.fit['rms']:.3g} {data.units}, detail within blocks {data.fit['detail']:.3g}): use "
             "--constraint none or soft"
+        )
+    if constraint in COUPLINGS and (method.family != "network" or len(data.variables) < 2):
+        raise PhysLabError(
+            f"constraint {constraint} couples several variables of a network: name them by --variable, or choose "
+            f"another of {', '.join(LAYERS)}"
         )
     if method.family == "latent" and constraint not in ("none", "add", "mult"):
         raise PhysLabError(f"constraint {constraint} of latent diffusion: choose none, add or mult")

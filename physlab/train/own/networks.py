@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from physlab.constrain import COUPLINGS
 from physlab.downscale import CNN
 from physlab.downscale.informed import Informed
 from physlab.errors import PhysLabError
@@ -19,7 +19,7 @@ from physlab.train.devices import by_one
 from physlab.train.own.methods import suited
 from physlab.train.own.task import Task, Trained
 from physlab.train.recipe import Preset, Recipe, make_model
-from physlab.train.run import fit_in_stages
+from physlab.train.run import fit_in_stages, training_card
 from physlab.train.state import state_file
 
 
@@ -38,14 +38,9 @@ def fit(task: Task) -> Trained:
     own = {"data": data.data_hash, **task.plan(), "settings": preset.plan(), "stages": {"training": report.history}}
     made = {"class": preset.network, "arguments": arguments, "parameters": count_parameters(model.network)}
     model.card = {
-        **checkpoints.describe_model(model), "task": "own", "recipe": task.method.name, "network": made,
-        "preset": "own", "seed": task.seed, "settings": preset.plan(), "units": data.units,
-        "scaling": {"offset": [0.0], "scale": list(data.scaling.scale)}, "data_hash": data.data_hash,
-        "split": data.split,
-        "split_hashes": data.hashes, "commit": checkpoints.commit(), "device": checkpoints.device_name(task.device),
-        "wall_time_s": round(report.wall_time_s, 1), "versions": checkpoints.versions(),
-        "training": {k: v for k, v in asdict(report).items() if k != "wall_time_s"},
-        "data": data.card(), "own": own,
+        **training_card(model, data, data.scaling.scale, report, preset, task.device), "task": "own",
+        "recipe": task.method.name, "network": made, "preset": "own", "seed": task.seed, "data": data.card(),
+        "own": own,
     }  # fmt: skip
     if isinstance(model, Informed):
         by_one(lambda: model.save(task.folder))
@@ -81,10 +76,12 @@ def several(task: Task, preset: Preset) -> tuple[Informed, dict]:
         raise PhysLabError("scaled_add has bounds of one variable: take add, mult or softmax for several")
     if data.step is not None:
         raise PhysLabError("sequences are of one variable without predictors and static fields")
+    coupled = task.constraint in COUPLINGS  # then the trunks are those of the layer none
     recipe = Recipe("own", data.factor, {"cpu": preset})
     trunks, first = [], None
     for number in range(len(names)):
-        made, arguments = make_model(recipe, task.constraint, task.seed + number, preset, data.one(number), "")
+        alone = "none" if coupled else task.constraint
+        made, arguments = make_model(recipe, alone, task.seed + number, preset, data.one(number), "")
         trunks.append(arguments)
         first = first or made
     assert first is not None
@@ -111,7 +108,8 @@ def several(task: Task, preset: Preset) -> tuple[Informed, dict]:
         if statics:
             grid["longitude"] = data.longitude["train"][0].round(6).tolist()
             ground = data.statics(statics, "train")[0].clone()
-    model = Informed(network, task.constraint, names, data.predictors, scales, task.folder.name, first.options, grid,
+    options = {"variables": list(names), "scales": scales[: len(names)]} if coupled else first.options
+    model = Informed(network, task.constraint, names, data.predictors, scales, task.folder.name, options, grid,
                      None, ground)  # fmt: skip
     return model, network.arguments
 

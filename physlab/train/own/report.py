@@ -6,16 +6,21 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from physlab.store import add_files
 from physlab.train.checkpoint import commit, versions
 from physlab.train.own.compare import Row
 from physlab.train.own.result import Result
 
+REPORT, SCORES = "report.html", "scores.csv"
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;background:#fff;max-width:1080px;margin:2rem auto;
 padding:0 1.2rem}
@@ -54,9 +59,15 @@ Draw = Callable[[Any], Sequence[Picture]]
 """Gives the pictures of a result, see :func:`physlab.plot.training.pictures`."""
 
 
-def drawn(draw: Draw | None, result: Any) -> list[Picture]:
-    """The pictures of a result; none without something that draws them."""
-    return [] if draw is None else list(draw(result))
+def add_report(
+    folder: str | Path, result: Any, page: Callable[[Any, Sequence[Picture]], str], lines: Callable[[Any], Iterable],
+    draw: Draw | None = None,
+) -> None:  # fmt: skip
+    """Add the page of a result, and its scores as CSV, the names of the columns first, to the folder of a method."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(lines(result))
+    pictures = [] if draw is None else list(draw(result))  # none without something that draws them
+    add_files(folder, {SCORES: stream.getvalue(), REPORT: page(result, pictures)})
 
 
 def document(title: str, parts: Iterable[str]) -> str:
@@ -68,15 +79,20 @@ def document(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def lead(lines: Iterable[str]) -> str:
-    """What came out, in sentences."""
-    return "".join(f"<p class=lead>{escape(line)}</p>" for line in lines)
+def opening(verdicts: Iterable[str], account: Iterable[str]) -> str:
+    """What came out, in sentences, and what was understood of the data."""
+    lead = "".join(f"<p class=lead>{escape(line)}</p>" for line in verdicts)
+    items = "".join(f"<li>{escape(line)}</li>" for line in account)
+    return f"{lead}\n<h2>What was understood of the data</h2><ul>{items}</ul>"
 
 
-def understood(lines: Iterable[str]) -> str:
-    """What was understood of the data."""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f"<h2>What was understood of the data</h2><ul>{items}</ul>"
+def methods_table(heads: Iterable[str], rows: Iterable[tuple[str, str, Iterable[str]]]) -> str:
+    """A table with a row for each method: its kind, its name and its numbers; `heads` are HTML."""
+    made = ["<table><tr><th>method</th>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
+    for kind, name, numbers in rows:
+        cells = "".join(f"<td>{number}</td>" for number in numbers)
+        made.append(f"<tr class={kind}><td>{escape(name)}</td>{cells}</tr>")
+    return "\n".join([*made, "</table>"])
 
 
 def figures(pictures: Iterable[Picture]) -> str:
@@ -101,14 +117,13 @@ def page(result: Result, pictures: Sequence[Picture]) -> str:
     data, parts = result.data, []
     title = f"{result.label} on {', '.join(data.variables)}"
     parts.append(f"<p class=note>{escape(data.request.truth)}, refined by {data.factor}</p>")
-    parts += [lead(verdicts(result)), understood(data.account)]
+    parts.append(opening(verdicts(result), data.account))
     parts.append(f"<p class=note>{escape(split_said(data.split))}</p>")
     parts.append("<h2>Scores on the test block</h2>")
     parts.append(f"<p class=note>{len(result.at)} samples that nothing was chosen by. {escape(NOTE)}</p>")
     for name in result.own.scores:
-        units = dict(zip(data.variables, data.all_units, strict=True)).get(name, data.units)
-        table = scores_table(result.rows, name, result)
-        parts.append(f"<h3>{escape(name)} ({escape(units or 'no units')})</h3><div class=wide>{table}</div>")
+        table, units = scores_table(result.rows, name, result), data.units_of(name) or "no units"
+        parts.append(f"<h3>{escape(name)} ({escape(units)})</h3><div class=wide>{table}</div>")
     parts.append(figures(pictures))
     if not pictures:
         parts.append(ranks_table(result) + losses_table(result))

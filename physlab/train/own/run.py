@@ -6,30 +6,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from physlab.errors import PhysLabError
-from physlab.store import add_files
 from physlab.train.devices import processes, rank
 from physlab.train.own.compare import controls, gain, rows_of, spectrum
 from physlab.train.own.data import OwnData
 from physlab.train.own.fit import check_constraint, fitted
 from physlab.train.own.methods import Method, method_of
 from physlab.train.own.reading import own_data
-from physlab.train.own.report import drawn, page
+from physlab.train.own.report import add_report, page
 from physlab.train.own.request import Request
 from physlab.train.own.result import Result, label_of
 from physlab.train.own.task import Task, Trained
 from physlab.train.progress import Bar
-
-REPORT, SCORES = "report.html", "scores.csv"
 
 
 def train_own(
@@ -101,7 +96,7 @@ def train_own(
     result.command = command or " ".join(sys.argv[:1])
     if len(seeds) > 1:
         keep_best(result, out)
-    add_files(out, {SCORES: table_of(result), REPORT: page(result, drawn(draw, result))})
+    add_report(out, result, page, lines_of, draw)
     return result
 
 
@@ -119,8 +114,7 @@ def judged(
     variables = list(rows["val"][0].scores)
     validation: dict[str, dict[str, float]] = {}
     for row in rows["val"]:
-        label = row.name if row.seed is None else f"{row.name}, seed {row.seed}"
-        validation[label] = {v: row.scores[v]["rmse"] for v in variables}
+        validation[row.label] = {v: row.scores[v]["rmse"] for v in variables}
     own = [r for r in rows["val"] if r.kind == "trained"]
     known = {v: next(r for r in rows["val"] if r.name == "nearest").scores[v]["rmse"] for v in variables}
     key = "crps" if own[0].ranks else "rmse"
@@ -158,19 +152,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def table_of(result: Result) -> str:
-    """The scores as CSV: a line for each method, seed and variable."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("method", "kind", "seed", "variable", "units", "samples", "rmse_val", *COLUMNS))
+def lines_of(result: Result) -> Iterator[tuple]:
+    """The scores: a line for each method, seed and variable."""
+    yield "method", "kind", "seed", "variable", "units", "samples", "rmse_val", *COLUMNS
     for row in result.rows:
-        label = row.name if row.seed is None else f"{row.name}, seed {row.seed}"
         for variable, scores in row.scores.items():
-            units = dict(zip(result.data.variables, result.data.all_units, strict=True)).get(
-                variable, result.data.units
-            )
             numbers = [f"{scores[c]:.6g}" if c in scores else "" for c in COLUMNS]
-            val = f"{result.validation[label][variable]:.6g}"
-            writer.writerow((row.name, row.kind, "" if row.seed is None else row.seed, variable, units,
-                             len(result.at), val, *numbers))  # fmt: skip
-    return stream.getvalue()
+            val = f"{result.validation[row.label][variable]:.6g}"
+            yield (row.name, row.kind, "" if row.seed is None else row.seed, variable, result.data.units_of(variable),
+                   len(result.at), val, *numbers)  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 import physlab
+from physlab.equations import saturation
 from physlab.errors import PhysLabError
 from physlab.grid import Grid, coarsen
 from physlab.train.own.data import sample
@@ -291,3 +292,29 @@ def test_the_command_trains_scores_and_tells(file, tmp_path, capsys) -> None:
         assert ended.value.code == 2
         line = capsys.readouterr().err.strip().splitlines()[-1]
         assert line.startswith("physlab: ") and said in line
+
+
+@pytest.mark.slow
+def test_coupled_variables_come_back_with_their_laws(truth, written, tmp_path) -> None:
+    """Humidity and temperature of a level by the layer `column`: trained, kept, loaded, applied."""
+    ds = xr.Dataset({
+        "t_850": truth["t2m"], "q_850": (3e-3 + 1e-3 * truth["tp"] / 8).assign_attrs(units="kg kg-1"),
+        "u_850": truth["u10"],
+    })  # fmt: skip
+    path = written(ds)
+    names = ("q_850", "t_850", "u_850")
+    result = trained("compact", path, tmp_path / "out", variables=names, patch=0, constraint="column")
+    model = physlab.load_model(tmp_path / "out")
+    assert model.layer.name == "column" and model.options["variables"] == list(names)
+    coarse = sample(result.data, "test", 0)
+    fine = model.downscale(coarse)
+    top = saturation.humidity(torch.from_numpy(fine["t_850"].values), 85000.0).numpy()
+    assert (fine["q_850"].values >= 0).all() and (fine["q_850"].values <= top * (1 + 1e-5)).all()
+    area = torch.from_numpy(Grid.from_dataset(fine).area_weights)
+    for name in names:
+        kept = coarsen(torch.from_numpy(fine[name].values).double(), 2, area).numpy()
+        np.testing.assert_allclose(kept, coarse[name].values, rtol=1e-5, atol=1e-4)
+    with pytest.raises(PhysLabError, match="couples several variables of a network"):
+        trained("compact", path, tmp_path / "one", variables=("t_850",), constraint="column")
+    with pytest.raises(PhysLabError, match="it couples t_850 with q_850"):
+        trained("compact", path, tmp_path / "two", variables=("t_850", "u_850"), patch=0, constraint="column")
