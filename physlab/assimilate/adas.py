@@ -66,7 +66,7 @@ class GatedCross(nn.Module):
             self.asking = norm(width)
             self.query, self.key = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1)
             # one radian is 6371 km: heads start with reaches of about 200, 400, 800, ... km
-            self.log_slope = nn.Parameter(math.log(32.0) - math.log(2.0) * torch.arange(heads).float())
+            self.log_slope = nn.Parameter(math.log(32.0) - math.log(2.0) * torch.arange(heads, device="cpu"))
 
     def forward(self, b: Tensor, o: Tensor, m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         m = functional.silu(self.confidence(m))

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from physlab.assimilate.learned import Cancel, Learned, Progress
-from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
+from physlab.assimilate.localisation import gaspari_cohn, grid_points, sphere_distance
 from physlab.assimilate.statespace import Columns, StateSpace
-from physlab.errors import Cancelled, PhysLabError
+from physlab.errors import PhysLabError
+from physlab.registry import watched
 
 
 class ColumnOI(Learned):
@@ -40,18 +41,13 @@ class ColumnOI(Learned):
         progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> Tensor:  # fmt: skip
         self.check_members(members)
-        lat, lon = (torch.from_numpy(a.copy()).to(background) for a in (self.space.latitude, self.space.longitude))
-        points = torch.stack(torch.meshgrid(lat, lon, indexing="ij"), -1).flatten(0, 1)
+        points = grid_points(self.space.latitude, self.space.longitude).to(background)
         made = torch.zeros_like(background)
-        for k in range(len(background)):
-            if cancel is not None and cancel():
-                raise Cancelled(f"OI stopped after {k} of {len(background)} states: it was asked to")
+        for k in watched(range(len(background)), progress, cancel, "OI stopped", "states: it was asked to"):
             seen = columns.mask[k, 0].flatten() > 0
             r = float(columns.noise[k].clamp(min=self.arguments["floor"]))
             rho = gaspari_cohn(sphere_distance(points, points[seen]), self.arguments["radius"])
             own = rho[seen].double() + r**2 * torch.eye(int(seen.sum()), dtype=torch.float64, device=rho.device)
             weights = torch.linalg.solve(own, columns.innovation[k].flatten(1)[:, seen].mT.double()).to(rho)
             made[k] = (rho @ weights).mT.reshape(made[k].shape)
-            if progress is not None:
-                progress(k + 1, len(background))
         return made[:, None]

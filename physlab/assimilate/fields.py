@@ -27,7 +27,7 @@ from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.gridded import GriddedOI
 from physlab.assimilate.instruments import Instrument, with_seen
 from physlab.assimilate.letkf import LETKF
-from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
+from physlab.assimilate.localisation import gaspari_cohn, grid_points, sphere_distance
 from physlab.assimilate.nearby import Nearby
 from physlab.assimilate.optimal import OptimalInterpolation
 from physlab.data.observe import Interpolation, checked, fields_of
@@ -363,8 +363,7 @@ FIELD_METHODS: Registered[type[FieldMethod]] = Registered("methods", lambda s: s
 def _points(one: xr.Dataset) -> torch.Tensor:
     """(H * W, 2) latitude and longitude."""
     grid = Grid.from_dataset(one)
-    lat, lon = (a.ravel() for a in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    return torch.from_numpy(np.stack([lat, lon], 1).astype(np.float64))
+    return grid_points(grid.latitude, grid.longitude)
 
 
 def channels_to_dataset(x: torch.Tensor, like: xr.Dataset) -> xr.Dataset:

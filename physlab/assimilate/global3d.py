@@ -17,11 +17,14 @@ from physlab.assimilate.learned import Cancel, Learned, Progress, about
 from physlab.assimilate.sphere import EQUATOR, SphereCovariance, estimate, roots_of
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.assimilate.var3d import Var3D
-from physlab.errors import Cancelled, PhysLabError
-from physlab.registry import register
+from physlab.errors import PhysLabError
+from physlab.registry import register, watched
 
 
-@register("3dvar", title="3D-Var", kind="assimilation", ensemble=True, order=48)
+@register(
+    "3dvar", title="3D-Var", kind="assimilation", ensemble=True, order=48,
+    variants={"3dvar-cycled": "3D-Var, errors of a cycle"},
+)  # fmt: skip
 class GlobalVar3D(Learned):
     """The method, made by :meth:`from_increments`.
 
@@ -80,7 +83,7 @@ class GlobalVar3D(Learned):
     @classmethod
     def from_increments(
         cls, increments: Tensor, space: StateSpace, bias: float = 0.7, variance: float = 1.0, stretch: float = 1.0,
-        **settings,
+        like: Tensor | None = None, weight: float = 1.0, **settings,
     ) -> GlobalVar3D:  # fmt: skip
         """Of true increments (N, C, H, W) of a training block, in units of the background error.
 
@@ -88,16 +91,24 @@ class GlobalVar3D(Learned):
         ----------
         bias : share of their mean that is taken for the bias; 0 for none.
         variance, stretch : see :func:`~physlab.assimilate.sphere.roots_of`.
+        like : (2, L + 1, C, C) covariances of :func:`~physlab.assimilate.sphere.estimate` of other errors, where the
+            increments are few: the spread is that of the increments, these are mixed in.
+        weight : of the increments in the mixture; 1 for them alone.
         settings : of the constructor.
         """
+        if not 0 <= weight <= 1 or (like is None and weight != 1):
+            raise PhysLabError(f"weight is {weight}: pass 0 to 1, and below 1 only with errors that they are like")
         method = cls(space, **settings)
         own = method.arguments
         spread, covariances = estimate(increments, space, own["truncation"], own["equator"])
+        if like is not None and weight < 1:
+            covariances = weight * covariances + (1 - weight) * like
         harmonics = Harmonics(space.latitude, space.shape[2], own["truncation"])
         method.spread.copy_(spread)
         method.roots.copy_(roots_of(covariances, own["modes"], variance, stretch))
         method.bias.copy_(bias * harmonics.analysis(increments.mean(0).double())[:, harmonics.exists])
         method.card = {"samples": len(increments), "bias": bias, "variance": variance, "stretch": stretch}
+        method.card |= {"weight": weight} if like is not None else {}
         return method.eval()
 
     @property
@@ -120,9 +131,7 @@ class GlobalVar3D(Learned):
         mean = self.mean_error(B.harmonics).flatten()
         search = Var3D(B, inner=self.arguments["iterations"], tolerance=self.arguments["tolerance"])
         made = []
-        for k in range(len(background)):
-            if cancel is not None and cancel():
-                raise Cancelled(f"3D-Var stopped after {k} of {len(background)} states: it was asked to")
+        for k in watched(range(len(background)), progress, cancel, "3D-Var stopped", "states: it was asked to"):
             one = columns[k : k + 1]
             r = float(one.noise.clamp(min=self.arguments["floor"]))
             mask = one.mask.expand(-1, B.space.shape[0], -1, -1).reshape(-1)
@@ -137,6 +146,4 @@ class GlobalVar3D(Learned):
 
             found = search.analyse(first, seen(d), seen, 1.0)
             made.append(found if members == 1 else about(found[None, 1:], found[None, :1])[0])
-            if progress is not None:
-                progress(k + 1, len(background))
         return torch.stack(made).unflatten(-1, self.space.shape)

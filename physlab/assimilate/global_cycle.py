@@ -11,18 +11,22 @@ output/
   restart.npz            the model half a window before the next analysis
   forecasts-00000.nc     the backgrounds, by valid time, with `observed`: where was observed
   analyses-00000.nc      the analyses
+  ahead-00000.nc         forecasts of some days from some of them, if asked for (:mod:`physlab.assimilate.ahead`)
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
 
+from physlab.assimilate.ahead import NO_FORECASTS, Ahead, look_ahead
 from physlab.assimilate.fields import channels_to_dataset
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.statespace import observe_columns
@@ -84,7 +88,7 @@ def open_truth(run: str | Path) -> xr.Dataset:
 
 def run_cycle(
     cycle: GlobalCycle, truth: str | Path, output: str | Path, method: Learned, name: str,
-    progress: Progress | None = None, cancel: Cancel | None = None,
+    progress: Progress | None = None, cancel: Cancel | None = None, ahead: Ahead = NO_FORECASTS,
 ) -> Path:  # fmt: skip
     """Make or continue a cycle.
 
@@ -94,6 +98,7 @@ def run_cycle(
     output : folder of the cycle.
     method : any trained or estimated method for the states of the truth; one member is taken.
     name : of the method, for the configuration.
+    ahead : forecasts that are made from the analyses and kept.
 
     Returns
     -------
@@ -103,26 +108,28 @@ def run_cycle(
     ------
     PhysLabError : no truth for so many days, a cycle of another configuration, or one that has become unstable.
     """
-    output = Path(output).expanduser()
-    with lock(output, 0.0):
-        for left in ("cycle.json", "restart.npz"):
-            recover(output / left)
-        _claim(cycle, output, Path(truth).expanduser().resolve(), name)
-        return _run(cycle, open_truth(truth), output, method, progress, cancel)
+    with claimed(cycle, output, truth, name) as folder:
+        return _run(cycle, open_truth(truth), folder, method, progress, cancel, ahead)
 
 
-def _claim(cycle: GlobalCycle, output: Path, truth: Path, name: str) -> None:
+@contextmanager
+def claimed(cycle: GlobalCycle, output: str | Path, truth: str | Path, name: str) -> Iterator[Path]:
+    """The folder of a cycle, for one process at a time: a new one, or that of the same configuration."""
+    output, truth = Path(output).expanduser(), Path(truth).expanduser().resolve()
     config = json.loads(json.dumps(dataclasses.asdict(cycle) | {"truth": str(truth), "method": name}))
-    days = config.pop("days")
-    path = output / "cycle.json"
-    if path.exists():
-        found = parse_card(path)
-        if {k: v for k, v in found.items() if k != "days"} != config:
+    days, path = config.pop("days"), output / "cycle.json"
+    with lock(output, 0.0):
+        for left in (path, output / "restart.npz"):
+            recover(left)
+        if path.exists() and {k: v for k, v in parse_card(path).items() if k != "days"} != config:
             raise PhysLabError(f"{output} holds a cycle of another configuration: choose another folder or remove it")
-    write_file(path, json.dumps({**config, "days": days}, indent=1))
+        write_file(path, json.dumps({**config, "days": days}, indent=1))
+        yield output
 
 
-def _run(cycle: GlobalCycle, truth: xr.Dataset, output: Path, method: Learned, progress, cancel) -> Path:
+def _run(
+    cycle: GlobalCycle, truth: xr.Dataset, output: Path, method: Learned, progress, cancel, ahead: Ahead
+) -> Path:  # fmt: skip
     from physlab.simulate import diagnostics, nature
     from physlab.simulate.insert import forecast_from, insert
     from physlab.simulate.run import _load, _save
@@ -144,11 +151,12 @@ def _run(cycle: GlobalCycle, truth: xr.Dataset, output: Path, method: Learned, p
     if restart.exists():
         late, told = _load(restart, lambda _: model.rest(0))
         done = told["cycle"]
+        ahead.check(output, done)
     else:  # an atmosphere of another day, into which the first truth is put
         other = model.advance(model.rest(cycle.seed + 1), 24 * 10)
         begun = insert(model, other, truth.sel(time=times[0]), above=True)
         done, late = 0, model.advance(begun, cycle.every - cycle.window / 2)
-    kept: dict[str, list[xr.Dataset]] = {"forecasts": [], "analyses": []}
+    kept: dict[str, list[xr.Dataset]] = {"forecasts": [], "analyses": [], "ahead": []}
     first = done
     while done < total:
         if cancel is not None and cancel():
@@ -164,12 +172,16 @@ def _run(cycle: GlobalCycle, truth: xr.Dataset, output: Path, method: Learned, p
         for name, ds in (("forecasts", background.assign(observed=mask)), ("analyses", analysis)):
             kept[name].append(ds.expand_dims(time=[now]))
         late, _ = forecast_from(model, late, state, insert(model, state, analysis, SWEEPS), cycle.every, cycle.window)
+        if ahead.due(done):
+            made = look_ahead(model, seen, [late], cycle.every - cycle.window / 2, ahead.days)
+            kept["ahead"].append(made.expand_dims(time=[now]))
         done += 1
         if progress is not None:
             progress(done, total)
         if done % PIECE == 0 or done == total:
             for name, parts in kept.items():
-                write_dataset(xr.concat(parts, "time"), output / f"{name}-{first:05d}.nc")
+                if parts:
+                    write_dataset(xr.concat(parts, "time"), output / f"{name}-{first:05d}.nc")
                 parts.clear()
             _save(restart, late, {"cycle": done})
             first = done

@@ -26,7 +26,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.assimilate.localisation import sphere_distance
+from physlab.assimilate.localisation import grid_points, sphere_distance
 from physlab.constants import GRAVITY
 from physlab.data.observe import Interpolation, fields_of, table
 from physlab.errors import FieldError, PhysLabError
@@ -183,8 +183,7 @@ def operator(instrument: Instrument, places: Tensor, state: xr.Dataset) -> Sums:
 
 def _over(instrument: Instrument, places: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Points of one field and their weights, (k, m): the four around a place, or those of a footprint."""
-    lat, lon = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
-    points = torch.from_numpy(np.stack([lat.ravel(), lon.ravel()], 1).astype(np.float64))
+    points = grid_points(grid.latitude, grid.longitude)
     area = torch.from_numpy(grid.cell_area.ravel().copy())
     if instrument.footprint:
         std = 1e3 * instrument.footprint
@@ -231,8 +230,7 @@ def with_seen(background: xr.Dataset, instruments: Mapping[str, Instrument]) -> 
 def _widened(field: xr.DataArray, one: Instrument) -> xr.DataArray:
     """A field averaged over the footprint around each of its points."""
     grid = Grid.from_dataset(field.to_dataset(name="field"))
-    lat, lon = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
-    points = torch.from_numpy(np.stack([lat.ravel(), lon.ravel()], 1).astype(np.float64))
+    points = grid_points(grid.latitude, grid.longitude)
     index, weight = _over(one, points, grid)
     da = field.transpose(..., "latitude", "longitude")
     x = torch.from_numpy(np.asarray(da.values, dtype=np.float64)).flatten(-2)

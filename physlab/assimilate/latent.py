@@ -8,6 +8,8 @@ analysis could be better than none. Of the increments it keeps most; whatever it
 and observations, the latents are :math:`z = c + \rho u`, and u is drawn by a diffusion model (see
 :mod:`physlab.diffusion`) that is given the features; :math:`\rho` is the root mean square of :math:`z - c`. Two or more
 members are drawn about their centre: without that their mean would miss it by the sampling error of a few draws.
+A method may say part of the increment past the latents, on the whole grid (:meth:`LatentDiffusion.direct`); these are
+then of what that leaves.
 """
 
 from __future__ import annotations
@@ -88,14 +90,24 @@ class LatentDiffusion(LatentMethod):
         """Centre c (B, latent, h, w) and features (B, features, h, w)."""
         raise NotImplementedError(f"{type(self).__name__} is a base: use SLAM or PhyDA")
 
-    def penalty(self, background: Tensor, latents: Tensor, ratio: Tensor) -> Tensor:
+    def direct(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) of the increment, past the latents; nothing here."""
+        return features.new_zeros(1, 1, 1, 1)
+
+    def decode(self, latents: Tensor, direct: Tensor) -> Tensor:
+        """(B, C, H, W): the increment of latents (B, ...), with what is said past them."""
+        return direct + self.vae.decode(latents, self.space.shape[1:])
+
+    def penalty(self, background: Tensor, latents: Tensor, direct: Tensor, ratio: Tensor) -> Tensor:
         """(B,) what is added to the loss for denoised latents (B, ...) of noise-to-signal ratios (B,): nothing here."""
         return latents.new_zeros(len(latents))
 
     def loss(self, background: Tensor, increment: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
-        with torch.no_grad():
-            z = self.vae.encode(increment).float()
         centre, features = self.given(background, columns)
+        direct = self.direct(features)
+        said = direct.detach()
+        with torch.no_grad():
+            z = self.vae.encode(increment - said).float()
         miss = z - centre.float()
         if self.training:  # rho follows the centre while that is learned
             with torch.no_grad():
@@ -103,14 +115,23 @@ class LatentDiffusion(LatentMethod):
         u = miss.detach() / self.rho
 
         def penalty(D: Tensor, ratio: Tensor) -> Tensor:
-            return self.penalty(background, centre.detach() + self.rho * D, ratio)
+            return self.penalty(background, centre.detach() + self.rho * D, said.expand(len(D), -1, -1, -1), ratio)
 
-        diffusion = self.denoiser.loss(u, features, generator, penalty=penalty)
-        return diffusion + (miss.square().mean() if miss.requires_grad else 0.0)
+        cost = self.denoiser.loss(u, features, generator, penalty=penalty)
+        if direct.requires_grad:
+            cost = cost + ((increment - direct).square() * self.area).mean()
+        return cost + (miss.square().mean() if miss.requires_grad else 0.0)
 
     def make_sampler(self, denoiser) -> Sampler:
         """The sampler by the attributes `sampler` ("heun", "pc", predictor-corrector, or "adams") and `steps`."""
         return SAMPLERS[choose("sampler", self.sampler, tuple(SAMPLERS))](denoiser, steps=self.steps)
+
+    @torch.no_grad()
+    def centre(self, background: Tensor, columns: Columns, cancel: Cancel | None = None) -> Tensor | None:
+        if not self.centred:
+            return None
+        centre, features = self.given(background, columns)
+        return self.decode(centre, self.direct(features))
 
     @torch.no_grad()
     def increments(
@@ -119,6 +140,7 @@ class LatentDiffusion(LatentMethod):
     ) -> Tensor:  # fmt: skip
         self.check_members(members)
         centre, features = self.given(background, columns)
+        direct = self.direct(features)
         centre, features = (x.repeat_interleave(members, 0) for x in (centre, features))
         sampler, made, parts = self.make_sampler(self.denoiser), [], -(-len(centre) // TOGETHER)
         for part, (c, f) in enumerate(zip(centre.split(TOGETHER), features.split(TOGETHER), strict=True)):
@@ -128,4 +150,5 @@ class LatentDiffusion(LatentMethod):
         if members > 1 and self.centred:
             u = about(u, torch.zeros_like(u[:, :1]))
         latents = (centre + self.temperature * self.rho * u.flatten(0, 1)).split(TOGETHER)
-        return torch.cat([self.vae.decode(z, self.space.shape[1:]) for z in latents]).unflatten(0, u.shape[:2])
+        fields = torch.cat([self.vae.decode(z, self.space.shape[1:]) for z in latents]).unflatten(0, u.shape[:2])
+        return fields + direct[:, None]

@@ -84,6 +84,13 @@ class Learned(Checked, Stored):
         """
         raise NotImplementedError(f"{type(self).__name__} is a base: use a method of physlab.assimilate")
 
+    def centre(self, background: Tensor, columns: Columns, cancel: Cancel | None = None) -> Tensor | None:
+        """(B, C, H, W) the increments that two or more members lie about, where they cost less than members; or None.
+
+        A method without members has them at once.
+        """
+        return None if self.ensemble else self.increments(background, columns, 1, None, None, cancel)[:, 0]
+
     def check_members(self, members: int) -> None:
         """Refuse numbers that the method does not have."""
         if members < 1 or (members > 1 and not self.ensemble):

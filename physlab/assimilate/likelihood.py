@@ -11,6 +11,9 @@ where the prior is Gaussian and the decoder linear, so that the draws are then t
 
 The prior is, by choice, that of the **background** alone (the encoder sees no column; Bayes' rule to the letter), or
 what the encoder made of the columns, the **posterior**, which then count twice: for networks that make little of them.
+
+Samplers without noise of their own follow the probability flow. For a Gaussian posterior that is an affine map, which
+takes the mean of the noise, zero, to that of the posterior: a draw from zero is the centre of two or more members.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import torch
 from torch import Tensor
 
 from physlab.assimilate.latent import SAMPLERS, LatentDiffusion
-from physlab.assimilate.learned import Cancel, Learned, Progress, on_grid
+from physlab.assimilate.learned import Cancel, Learned, Progress, about, on_grid
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.diffusion import MMPS
 from physlab.errors import PhysLabError
@@ -57,7 +60,7 @@ class Likelihood(Learned):
         super().__init__(space, first=dict(first), prior=prior, sampler=sampler, steps=steps, iterations=iterations,
                          floor=floor)  # fmt: skip
         choose("prior", prior, PRIORS)
-        choose("sampler", sampler, tuple(SAMPLERS))
+        self.centred = choose("sampler", sampler, tuple(SAMPLERS)) != "pc"
         if not floor > 0:
             raise PhysLabError(f"floor is {floor}: observations need an error above 0, such as 0.1")
         kinds = {kind.__name__: kind for kind in subclasses(LatentDiffusion)}
@@ -94,21 +97,46 @@ class Likelihood(Learned):
         progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> Tensor:  # fmt: skip
         self.check_members(members)
-        own, first, made, count = self.arguments, self.first, [], len(background)
+        made, count, shape = [], len(background), self._latents()
         for k in range(count):
-            one = columns[k : k + 1]
-            told = one
-            if own["prior"] == "background":
-                told = Columns(torch.zeros_like(one.innovation), torch.zeros_like(one.mask), one.noise)
-            centre, features = (x.expand(members, -1, -1, -1) for x in first.given(background[k : k + 1], told))
-            denoiser = self.guided(one, centre)
-            sampler = SAMPLERS[own["sampler"]](denoiser, steps=own["steps"])
+            start = torch.randn((members, *shape), generator=generator).to(background)
+            if members > 1 and self.centred:
+                start = torch.cat([start, torch.zeros_like(start[:1])])
             tell = None if progress is None else lambda j, n, _, k=k: progress(k * n + j, count * n)
-            u = sampler(centre.shape, generator, features, progress=tell, cancel=cancel, device=centre.device)
-            made.append(first.vae.decode(centre + first.rho * u, self.space.shape[1:]))
+            fields = self._draw(background[k : k + 1], columns[k : k + 1], start, tell, cancel)
+            made.append(about(fields[None, :-1], fields[None, -1:])[0] if len(start) > members else fields)
         return torch.stack(made)
 
-    def guided(self, columns: Columns, centre: Tensor):
+    @torch.no_grad()
+    def centre(self, background: Tensor, columns: Columns, cancel: Cancel | None = None) -> Tensor | None:
+        if not self.centred:
+            return None
+        start = background.new_zeros(1, *self._latents())
+        parts = [
+            self._draw(background[k : k + 1], columns[k : k + 1], start, None, cancel) for k in range(len(background))
+        ]
+        return torch.cat(parts)
+
+    def _latents(self) -> tuple[int, ...]:
+        """Shape of the latents of a state."""
+        vae = self.first.vae
+        return vae.latent, *(-(-n // vae.factor) for n in self.space.shape[1:])
+
+    def _draw(self, background: Tensor, columns: Columns, start: Tensor, progress, cancel) -> Tensor:
+        """Increments of one state, from noise of variance one."""
+        own, first, told = self.arguments, self.first, columns
+        if own["prior"] == "background":
+            told = Columns(torch.zeros_like(columns.innovation), torch.zeros_like(columns.mask), columns.noise)
+        centre, features = first.given(background, told)
+        direct = first.direct(features)
+        centre, features = (x.expand(len(start), -1, -1, -1) for x in (centre, features))
+        denoiser = self.guided(columns, centre, direct)
+        sampler = SAMPLERS[own["sampler"]](denoiser, steps=own["steps"])
+        start = float(denoiser.schedule.sigma(sampler.times()[0])) * start
+        u = sampler(None, None, features, start, progress=progress, cancel=cancel)
+        return first.decode(centre + first.rho * u, direct)
+
+    def guided(self, columns: Columns, centre: Tensor, direct: Tensor):
         """The denoiser of the draws (M, ...) about a centre that knows the columns of one state."""
         first, seen = self.first, columns.mask[0, 0] > 0
         if not bool(seen.any()):
@@ -116,7 +144,7 @@ class Likelihood(Learned):
         r = columns.noise[0].clamp(min=self.arguments["floor"])
 
         def see(u: Tensor) -> Tensor:
-            return first.vae.decode(centre + first.rho * u, self.space.shape[1:])[:, :, seen].flatten(1)
+            return first.decode(centre + first.rho * u, direct)[:, :, seen].flatten(1)
 
         variance = (r.square() + self.lost[..., 0]).expand(-1, int(seen.sum())).flatten()
         d = columns.innovation[0][:, seen].flatten()

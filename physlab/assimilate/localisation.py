@@ -16,6 +16,7 @@ Near zero it is the Gaussian of standard deviation :math:`\sqrt{3/10}\, c`.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,6 +41,12 @@ def gaspari_cohn(distance: Tensor, radius: float) -> Tensor:
     near = 1 + z.square() * (-5 / 3 + z * (5 / 8 + z * (1 / 2 - z / 4)))
     far = 4 + z * (-5 + z * (5 / 3 + z * (5 / 8 + z * (-1 / 2 + z / 12)))) - (2 / 3) / z.clamp(min=1)
     return torch.where(z <= 1, near, torch.where(z < 2, far.clamp(min=0), torch.zeros_like(far)))
+
+
+def grid_points(latitude: np.ndarray, longitude: np.ndarray) -> Tensor:
+    """(H * W, 2) latitude and longitude of the points of a grid, row by row, in double precision."""
+    lat, lon = np.meshgrid(latitude, longitude, indexing="ij")
+    return torch.from_numpy(np.stack([lat.ravel(), lon.ravel()], 1).astype(np.float64))
 
 
 def ring_distance(points: int | Tensor, others: Tensor | None = None, length: float | None = None) -> Tensor:

@@ -36,16 +36,16 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from physlab.assimilate.ahead import NO_FORECASTS, Ahead, look_ahead
 from physlab.assimilate.etkf import transform
 from physlab.assimilate.global3d import GlobalVar3D
-from physlab.assimilate.global_cycle import PIECE, GlobalCycle, _claim, open_truth
-from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
+from physlab.assimilate.global_cycle import PIECE, GlobalCycle, claimed, open_truth
+from physlab.assimilate.localisation import gaspari_cohn, grid_points, sphere_distance
 from physlab.assimilate.minimise import conjugate_gradient
 from physlab.assimilate.statespace import Columns, observe_columns
 from physlab.data.writer import write_dataset
 from physlab.errors import Cancelled, PhysLabError
 from physlab.registry import Cancel, Progress
-from physlab.store import lock, recover
 
 METHODS = ("4d-var", "letkf")
 
@@ -201,7 +201,7 @@ class LayerEnsemble:
 def run_model_cycle(
     cycle: GlobalCycle, truth: str | Path, output: str | Path, method: str, prior: GlobalVar3D,
     settings: Var4DSettings | LETKFSettings | None = None, preset: str = "t42",
-    progress: Progress | None = None, cancel: Cancel | None = None, name: str = "3d-var",
+    progress: Progress | None = None, cancel: Cancel | None = None, name: str = "3d-var", ahead: Ahead = NO_FORECASTS,
 ) -> Path:  # fmt: skip
     """Make or continue a cycle of 4D-Var or the LETKF.
 
@@ -212,6 +212,7 @@ def run_model_cycle(
     prior : 3D-Var whose units, covariance and channels are taken.
     settings : of the method; None for its defaults.
     name : of the prior, for the configuration.
+    ahead : forecasts that are made from the analyses and kept.
 
     Returns
     -------
@@ -223,14 +224,10 @@ def run_model_cycle(
     """
     if method not in METHODS:
         raise PhysLabError(f"method {method!r}: a cycle with the model's own methods is one of {', '.join(METHODS)}")
-    output = Path(output).expanduser()
     chosen = settings or (Var4DSettings() if method == "4d-var" else LETKFSettings())
     known = f"{method} {dataclasses.asdict(chosen)}" + ("" if name == "3d-var" else f" {name}")
-    with lock(output, 0.0):
-        for left in ("cycle.json", "restart.npz"):
-            recover(output / left)
-        _claim(cycle, output, Path(truth).expanduser().resolve(), known)
-        return _ModelCycle(cycle, open_truth(truth), output, prior, chosen, preset).run(progress, cancel)
+    with claimed(cycle, output, truth, known) as folder:
+        return _ModelCycle(cycle, open_truth(truth), folder, prior, chosen, preset).run(progress, cancel, ahead)
 
 
 class _ModelCycle:
@@ -243,8 +240,7 @@ class _ModelCycle:
         self.model, self.space, self.B = nature.atmosphere(preset), prior.space, prior.covariance
         self.show = diagnostics.of(self.model)
         self.error = self.space.error.flatten().double().numpy()
-        lat, lon = np.meshgrid(self.space.latitude, self.space.longitude, indexing="ij")
-        self.points = torch.from_numpy(np.stack([lat.ravel(), lon.ravel()], 1).astype(np.float64))
+        self.points = grid_points(self.space.latitude, self.space.longitude)
         start = truth["time"].values[0] + np.timedelta64(24 * cycle.first, "h")
         self.total = cycle.days * 24 // cycle.every
         self.times = start + np.arange(self.total + 1) * np.timedelta64(cycle.every, "h")
@@ -315,7 +311,7 @@ class _ModelCycle:
                 when=["forecast", "analysis"])}  # fmt: skip
         return new, {"forecasts": background, "analyses": analysis, **more}, columns.mask[0, 0]
 
-    def run(self, progress: Progress | None, cancel: Cancel | None) -> Path:
+    def run(self, progress: Progress | None, cancel: Cancel | None, ahead: Ahead) -> Path:
         """All steps that are not there yet."""
         from physlab.simulate.run import _load, _save
 
@@ -325,6 +321,7 @@ class _ModelCycle:
                 one, told = _load(self.output / _named(k), lambda _: self.model.rest(0))
                 states.append(one)
                 done = told["cycle"]
+            ahead.check(self.output, done)
         else:
             states = self.first()
         kept: dict[str, list[xr.Dataset]] = {}
@@ -336,6 +333,8 @@ class _ModelCycle:
             where = xr.DataArray(mask.numpy().astype(np.int8), dims=("latitude", "longitude"),
                                  attrs={"long_name": "column was observed", "units": "1"})  # fmt: skip
             parts["forecasts"] = parts["forecasts"].assign(observed=where)
+            if ahead.due(done):
+                parts["ahead"] = look_ahead(self.model, self.dataset, states, 0.0, ahead.days)
             for name, ds in parts.items():
                 if not all(bool(np.isfinite(da).all()) for da in ds.data_vars.values()):
                     raise PhysLabError(
@@ -347,7 +346,8 @@ class _ModelCycle:
                 progress(done, self.total)
             if done % PIECE == 0 or done == self.total:
                 for name, some in kept.items():
-                    write_dataset(xr.concat(some, "time"), self.output / f"{name}-{first:05d}.nc")
+                    if some:
+                        write_dataset(xr.concat(some, "time"), self.output / f"{name}-{first:05d}.nc")
                     some.clear()
                 for k in reversed(range(self.members)):  # the first one last: with it the restart is there
                     _save(self.output / _named(k), states[k], {"cycle": done})

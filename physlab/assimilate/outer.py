@@ -7,7 +7,9 @@ own errors on a validation block (not of the background's), the innovations that
 
 the best linear one if what the method has left does not depend on what was observed. Members take perturbed
 observations, :math:`x_m + K (d + \epsilon_m - H x_m)`, so that their spread shrinks where was observed (Burgers et al.
-1998, Mon. Weather Rev. 126, 1719-1724). Any method can have it, which keeps comparisons fair.
+1998, Mon. Weather Rev. 126, 1719-1724). A method without members, or one whose members do not know how large its errors
+are, takes those of the second analysis, :math:`c + e_m` with e_m drawn from B. Any method can have the step, which
+keeps comparisons fair.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ from physlab.assimilate.global3d import GlobalVar3D
 from physlab.assimilate.learned import Cancel, Learned, Progress, about
 from physlab.assimilate.statespace import Columns, StateSpace, observe_columns
 from physlab.errors import PhysLabError
+from physlab.nn.parts import choose
 from physlab.nn.stored import subclasses
+from physlab.registry import watched
+
+SPREADS = ("first", "second")
 
 
 class OuterStep(Learned):
@@ -30,23 +36,48 @@ class OuterStep(Learned):
     Parameters
     ----------
     first, second : class and arguments of both, as JSON holds them.
+    spread : whose members it takes, those of the "first" or of the "second" analysis; None for the first where it has
+        some.
     """
 
-    def __init__(self, space: StateSpace, first: Mapping, second: Mapping) -> None:
-        super().__init__(space, first=dict(first), second=dict(second))
+    ensemble = centred = True
+
+    def __init__(self, space: StateSpace, first: Mapping, second: Mapping, spread: str | None = None) -> None:
         kinds = {kind.__name__: kind for kind in subclasses(Learned)}
-        self.first: Learned = kinds[first["class"]](space, **first["arguments"])
+        inside = kinds[first["class"]]
+        spread = choose("spread", spread or SPREADS[not inside.ensemble], SPREADS)
+        if spread == "first" and not inside.ensemble:
+            raise PhysLabError(f"{first['class']} has no members: take the spread of the second")
+        super().__init__(space, first=dict(first), second=dict(second), spread=spread)
+        self.first: Learned = inside(space, **first["arguments"])
         self.second: Learned = kinds[second["class"]](space, **second["arguments"])
-        self.ensemble = self.first.ensemble
-        self.centred = self.first.centred
+
+    @classmethod
+    def after(
+        cls, method: Learned, background: Tensor, increment: Tensor, share: float = 0.02, noise: float = 0.0,
+        members: int = 8, seed: int = 0, progress: Progress | None = None, spread: str | None = None, **settings,
+    ) -> OuterStep:  # fmt: skip
+        """After a trained method.
+
+        Parameters
+        ----------
+        background, increment, share, noise, members, seed, progress : see :meth:`errors`.
+        spread : see :class:`OuterStep`.
+        settings : of :meth:`~physlab.assimilate.global3d.GlobalVar3D.from_increments`; `like` are the
+            covariances of errors of backgrounds, of which there are more.
+        """
+        errors = cls.errors(method, background, increment, share, noise, members, seed, progress)
+        outer = cls.of(method, errors, spread, **settings)
+        outer.card |= {"share": share, "noise": noise, "seed": seed}
+        return outer
 
     @classmethod
     @torch.no_grad()
-    def after(
+    def errors(
         cls, method: Learned, background: Tensor, increment: Tensor, share: float = 0.02, noise: float = 0.0,
-        members: int = 8, seed: int = 0, progress: Progress | None = None, **settings: float,
-    ) -> OuterStep:  # fmt: skip
-        """After a trained method.
+        members: int = 8, seed: int = 0, progress: Progress | None = None,
+    ) -> Tensor:  # fmt: skip
+        """(N, C, H, W): what a trained method has left.
 
         Parameters
         ----------
@@ -54,23 +85,25 @@ class OuterStep(Learned):
         share, noise : of the columns that are observed there, see
             :func:`~physlab.assimilate.statespace.observe_columns`.
         members : of the method, whose mean is the centre.
-        settings : of :meth:`~physlab.assimilate.global3d.GlobalVar3D.from_increments`.
         """
         if isinstance(method, OuterStep):
             raise PhysLabError("the method has an outer step already: pass the one inside, its `first`")
         space, draw, errors = method.space, torch.Generator().manual_seed(seed), []
-        for k in range(len(background)):
+        for k in watched(range(len(background)), progress):
             columns = observe_columns(increment[k : k + 1], share, noise, space.area, draw)
-            made = method.increments(background[k : k + 1], columns, members if method.ensemble else 1, draw)
-            errors.append(increment[k] - _centre(made)[0])
-            if progress is not None:
-                progress(k + 1, len(background))
-        own = {"modes": min(24, space.shape[0]), **settings}
-        second = GlobalVar3D.from_increments(torch.stack(errors), space, **own)
-        both = ({"class": type(m).__name__, "arguments": m.arguments} for m in (method, second))
-        outer = cls(space, *both)
+            errors.append(increment[k] - _centre(method, background[k : k + 1], columns, members, draw)[0])
+        return torch.stack(errors)
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, method: Learned, errors: Tensor, spread: str | None = None, **settings) -> OuterStep:
+        """Of a method and its :meth:`errors`."""
+        own = {"modes": min(24, method.space.shape[0]), **settings}
+        second = GlobalVar3D.from_increments(errors, method.space, **own)
+        one, two = ({"class": type(m).__name__, "arguments": m.arguments} for m in (method, second))
+        outer = cls(method.space, one, two, spread)
         outer.first, outer.second = method, second
-        outer.card = {"samples": len(errors), "share": share, "noise": noise, "seed": seed}
+        outer.card = {**second.card}
         return outer.eval()
 
     @torch.no_grad()
@@ -78,10 +111,13 @@ class OuterStep(Learned):
         self, background: Tensor, columns: Columns, members: int = 1, generator: torch.Generator | None = None,
         progress: Progress | None = None, cancel: Cancel | None = None,
     ) -> Tensor:  # fmt: skip
-        made = self.first.increments(background, columns, members, generator, None, cancel)
-        centre = _centre(made)
-        if members == 1:
-            return (centre + self._correct(background, columns, centre, progress, cancel))[:, None]
+        first = self.first
+        if members == 1 or self.arguments["spread"] == "second":
+            centre = _centre(first, background, columns, max(members, 2), generator, cancel)
+            return centre[:, None] + self._correct(background, columns, centre, members, generator, progress, cancel)
+        made = first.increments(background, columns, members, generator, None, cancel)
+        known = first.centre(background, columns, cancel)
+        centre = made.mean(1) if known is None else known
         corrected, total = [], len(background) * (members + 1)
         sizes = columns.noise.reshape(-1, 1, 1, 1).to(made)
         for m in range(members + 1):
@@ -90,18 +126,25 @@ class OuterStep(Learned):
                 error = sizes * torch.randn(x.shape, generator=generator).to(x)
                 seen = Columns(columns.innovation + error * columns.mask, columns.mask, columns.noise)
             told = None if progress is None else _shifted(progress, m * len(background), total)
-            corrected.append(x + self._correct(background, seen, x, told, cancel))
+            corrected.append(x + self._correct(background, seen, x, 1, None, told, cancel)[:, 0])
         return about(torch.stack(corrected[:-1], 1), corrected[-1][:, None])
 
-    def _correct(self, background: Tensor, columns: Columns, x: Tensor, progress, cancel) -> Tensor:
-        """The second analysis of what is left."""
+    def _correct(
+        self, background: Tensor, columns: Columns, x: Tensor, members: int, generator, progress, cancel
+    ) -> Tensor:
+        """(B, members, ...): the second analysis of what is left."""
         left = Columns((columns.innovation - x) * columns.mask, columns.mask, columns.noise)
-        return self.second.increments(background, left, 1, None, progress, cancel)[:, 0]
+        return self.second.increments(background, left, members, generator, progress, cancel)
 
 
-def _centre(made: Tensor) -> Tensor:
-    """Mean of the members (B, M, ...)."""
-    return made.mean(1)
+def _centre(
+    method: Learned, background: Tensor, columns: Columns, members: int, generator, cancel: Cancel | None = None
+) -> Tensor:
+    """(B, C, H, W): what the members lie about, or their mean where nothing else is known."""
+    known = method.centre(background, columns, cancel)
+    if known is not None:
+        return known
+    return method.increments(background, columns, members, generator, None, cancel).mean(1)
 
 
 def _shifted(progress: Progress, done: int, total: int) -> Progress:

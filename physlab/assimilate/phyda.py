@@ -14,23 +14,40 @@ r"""PhyDA: physics-guided diffusion in latent space (arXiv 2505.12882), concreti
   quarter of a batch with the least noise, and its gradient goes into the denoiser and its features alone: the centre
   is a mean from the start.
 
-Other than the paper, the latents are those of increments, see :mod:`~physlab.assimilate.latent`.
+Other than the paper, the latents are those of increments, see :mod:`~physlab.assimilate.latent`. With `skip` a U-Net
+reads part of the increment off the encoder's features, past the bottleneck of the autoencoder, and the latents are of
+what it leaves: what the autoencoder loses need not be lost.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from physlab.assimilate.latent import LatentDiffusion
 from physlab.assimilate.statespace import Columns, StateSpace
 from physlab.errors import PhysLabError
-from physlab.nn.parts import choose
+from physlab.nn.parts import choose, zero
 from physlab.nn.share import least
+from physlab.nn.unet import GridConv, UNet
 from physlab.nn.vre import VirtualReconstruction
 from physlab.registry import register
 
 ENCODERS = ("attention", "convolution", "none")
+
+
+class Skip(nn.Module):
+    """Features (B, width, H/2, W/2) to an increment (B, channels, H, W) that goes past the autoencoder."""
+
+    def __init__(self, width: int, channels: int, levels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.unet = UNet(width, width, tuple(levels), 1, periodic=True, zero_start=False)
+        self.last = zero(GridConv(width, 4 * channels, periodic=True))
+
+    def forward(self, features: Tensor) -> Tensor:
+        made = self.last(functional.silu(self.unet(features)))
+        return functional.pixel_shuffle(made, 2).float()
 
 
 @register(
@@ -57,6 +74,7 @@ class PhyDA(LatentDiffusion):
     encoder : "attention" (the VRE), or, as ablations, "convolution" in its place, or "none": the denoiser is given
         background and observations as they are.
     physics : lambda_0; 0 is the ablation without PRDO.
+    skip : whether part of the increment goes past the autoencoder.
 
     Attributes
     ----------
@@ -72,14 +90,19 @@ class PhyDA(LatentDiffusion):
         levels: tuple = (48, 64),
         encoder: str = "attention",
         physics: float = 0.03,
+        skip: bool = False,
     ) -> None:
-        super().__init__(space, latent, vae_width, width, levels, width=width, encoder=encoder, physics=physics)
+        further = {"skip": True} if skip else {}
+        super().__init__(
+            space, latent, vae_width, width, levels, width=width, encoder=encoder, physics=physics, **further
+        )
         C = space.shape[0]
         self.encoder: nn.Conv2d | VirtualReconstruction
         if choose("encoder", encoder, ENCODERS) == "none":
             self.encoder = nn.Conv2d(2 * C + 4, width, 2, stride=2)
         else:
             self.encoder = VirtualReconstruction(C, C + 2, latent, width, encoder)
+        self.past = Skip(width, C, levels) if skip else None
         self.centred = encoder != "none"
         self.physics, self.proxy = float(physics), None  # or a PhysicsProxy
 
@@ -90,7 +113,10 @@ class PhyDA(LatentDiffusion):
             return features.new_zeros(len(known), self.vae.latent, *features.shape[-2:]), features
         return self.encoder(known, columns.innovation, columns.mask, columns.trust)
 
-    def penalty(self, background: Tensor, latents: Tensor, ratio: Tensor) -> Tensor:
+    def direct(self, features: Tensor) -> Tensor:
+        return super().direct(features) if self.past is None else self.past(features)
+
+    def penalty(self, background: Tensor, latents: Tensor, direct: Tensor, ratio: Tensor) -> Tensor:
         cost = latents.new_zeros(len(latents))
         if not self.physics:
             return cost
@@ -99,7 +125,7 @@ class PhyDA(LatentDiffusion):
         at = least(ratio, 4)
         if not len(at):  # others have the clearest quarter of the batch
             return cost
-        increment = self.vae.decode(latents[at], self.space.shape[1:]).float()
+        increment = self.decode(latents[at], direct[at]).float()
         space = self.space
         x = space.mean.to(increment) + space.std.to(increment) * background[at] + space.error.to(increment) * increment
         with torch.autocast(x.device.type, enabled=False):

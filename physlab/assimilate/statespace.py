@@ -127,6 +127,23 @@ class StateSpace:
         """States (..., C, H, W) in SI units -> in standard deviations from the mean."""
         return (x - self.mean.to(x)) / self.std.to(x)
 
+    def mirrored(self, background: Tensor, increment: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised background and increment (..., C, H, W), north and south exchanged: the wind to the north turns.
+
+        On a planet without seasons that is another state, but for land and mountains.
+
+        Raises
+        ------
+        PhysLabError : latitudes that are not the same on both sides of the equator.
+        """
+        if np.abs(self.latitude + self.latitude[::-1]).max() > 1e-2:
+            raise PhysLabError(
+                f"latitudes from {self.latitude[0]:.2f} to {self.latitude[-1]:.2f} have no mirror image: pass a globe"
+            )
+        sign = torch.tensor([-1.0 if name in ("v", "v_low") else 1.0 for name, _ in self.channels])[:, None, None]
+        sign, shift = sign.to(background), (self.mean / self.std).to(background)
+        return sign * (background.flip(-2) + shift) - shift, sign * increment.flip(-2)
+
     # --- the door to Datasets -----------------------------------------------------------------------------------------
     def tensor(self, ds: xr.Dataset) -> Tensor:
         """(time, C, H, W) in SI units.

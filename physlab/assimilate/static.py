@@ -21,8 +21,8 @@ from physlab.assimilate.etkf import transform
 from physlab.assimilate.learned import Cancel, Learned, Progress, about
 from physlab.assimilate.localisation import gaspari_cohn, sphere_distance
 from physlab.assimilate.statespace import Columns, StateSpace
-from physlab.errors import Cancelled, FieldError, PhysLabError
-from physlab.registry import register
+from physlab.errors import FieldError, PhysLabError
+from physlab.registry import register, watched
 
 STEP = 2  # grid points from one transform to the next
 NUMBERS = 2**24  # most numbers in the matrices that are held at a time
@@ -114,17 +114,13 @@ class StaticLETKF(Learned):
         if members > size:
             raise PhysLabError(f"{members} members of an ensemble of {size}: pass at most so many")
         made = []
-        for k in range(len(background)):
-            if cancel is not None and cancel():
-                raise Cancelled(f"the LETKF stopped after {k} of {len(background)} states: it was asked to")
+        for k in watched(range(len(background)), progress, cancel, "the LETKF stopped", "states: it was asked to"):
             weights = self.weights(columns[k : k + 1], None)
             if members > 1:
                 drawn = torch.randperm(size, generator=generator)[:members]
                 weights = about(self.weights(columns[k : k + 1], drawn)[None], weights[None])[0]
             anomalies = self.arguments["inflation"] * self.anomalies
             made.append(self.bias + torch.einsum("mnhw,nchw->mchw", weights, anomalies))
-            if progress is not None:
-                progress(k + 1, len(background))
         return torch.stack(made)
 
     def weights(self, columns: Columns, members: Tensor | None) -> Tensor:

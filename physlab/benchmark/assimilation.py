@@ -24,13 +24,12 @@ from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, GlobalVar3D, PhyDA
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.proxy import LAWS, PhysicsProxy, further_laws
 from physlab.assimilate.statespace import observe_columns
-from physlab.benchmark.study import Context, Run, Study, presets
+from physlab.benchmark.study import Context, Run, Study, nature_run, presets
 from physlab.benchmark.table import By
-from physlab.errors import PhysLabError
 from physlab.registry import Registered
 from physlab.score.analysis import FIELDS, analysis_scores
 from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained
-from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.checkpoint import origin
 
 TRAINING, HELD_OUT = "run-8", "run-9"
 DAYS = {"train": (1, 1000), "val": (1, 18), "test": (23, 41)}
@@ -114,11 +113,8 @@ def pairs_of(data: str, output: str, split: str) -> Pairs:
     path = Path(output) / f"pairs-{split}.safetensors"
     if path.exists():
         return Pairs.load(path)
-    run = Path(data) / (TRAINING if split == "train" else HELD_OUT)
-    if not run.is_dir():
-        seed, days = run.name.split("-")[-1], 80 if split == "train" else 40
-        raise PhysLabError(f"no {run}: make it by `physlab simulate --output {run} --seed {seed} --days {days} "
-                           "--hourly 0 0 --forecast-every 6`")  # fmt: skip
+    name, days = (TRAINING, 80) if split == "train" else (HELD_OUT, 40)
+    run = nature_run(Path(data) / name, days, "--forecast-every 6")
     space = None if split == "train" else pairs_of(data, output, "train").space
     pairs = Pairs.read([(run, DAYS[split])], space, EVERY[split])
     pairs.save(path)
@@ -161,8 +157,7 @@ def trained(run: Run, context: Context, folder: Path | None = None) -> Learned |
     method = untrained(entry.make, train, run.seed or 0, autoencoder, context.device, held)
     report = train_assimilator(method, train, replace(entry.settings, **context.changes), run.seed or 0)
     method.card |= {"task": "nature-twin", "seed": run.seed, "train_s": report.wall_time_s, "history": report.history,
-                    "commit": commit(), "versions": versions(), "device": device_name(method.area.device),
-                    "precision": report.precision}  # fmt: skip
+                    **origin(method.area.device), "precision": report.precision}  # fmt: skip
     method.save(path)
     return method.to("cpu").eval()
 
@@ -226,7 +221,6 @@ def plan() -> list[Run]:
 STUDY = Study(
     name="assimilation",
     title="classical and learned analyses of whole states from a few columns",
-    keys=("model", "seed"),
     columns=COLUMNS,
     plans=presets(plan),
     work=one,

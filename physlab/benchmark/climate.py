@@ -228,7 +228,6 @@ def tell(rows: pd.DataFrame) -> str:
 STUDY = Study(
     name="climate",
     title="a climate model brought to stations, scored on other years",
-    keys=("model", "seed"),
     columns=("model", "seed", "location", "variable", "score", "units", "observed", "value", "bias", "low", "high"),
     plans=presets(plan),
     work=one,

@@ -24,7 +24,7 @@ import torch
 import xarray as xr
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFInterpolator, make_interp_spline
 
-from physlab.benchmark.study import Context, Study, presets
+from physlab.benchmark.study import Context, Named, Study, presets
 from physlab.benchmark.table import By
 from physlab.data import open_dataset
 from physlab.errors import PhysLabError
@@ -32,7 +32,7 @@ from physlab.nn import count_parameters
 from physlab.phydl import FitSettings, PhyDL, SmoothForce, atmosphere
 from physlab.phydl.continuous import frequencies
 from physlab.phydl.domain import Domain, grid_points
-from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.checkpoint import origin
 from physlab.train.tables import over_seeds
 
 FRESH = "results/continuous-fresh.csv"  # a window on which nothing was tuned
@@ -67,15 +67,12 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Named):
     """One line of the table; `seed` decides weights and, of random shares, the points."""
 
     data: str
     method: str
     seed: int | None
-
-    def __str__(self) -> str:
-        return f"{self.data}, {self.method}" + ("" if self.seed is None else f", seed {self.seed}")
 
 
 @functools.lru_cache(maxsize=1)
@@ -274,8 +271,8 @@ def ship_fields(folder: str | Path, **changes) -> list[Path]:
         error = (model.evaluate(case.asked).double() - case.truth.double()).square().mean(0).sqrt()
         model.attributes = {v: {k: str(x) for k, x in case.fine[v].attrs.items()} for v in VARIABLES}
         model.card |= {
-            "task": "nature-window", "data": REGULAR, "method": method, "commit": commit(), "versions": versions(),
-            "device": device_name(torch.device("cpu")), "weights": "float16",
+            "task": "nature-window", "data": REGULAR, "method": method, **origin(torch.device("cpu")),
+            "weights": "float16",
             "scores": {f"rmse_{v}": float(e) for v, e in zip(VARIABLES, error, strict=True)},
         }  # fmt: skip
         paths.append(model.save(Path(folder) / f"nature-window-{method.replace(' ', '-')}-s0", half=True))

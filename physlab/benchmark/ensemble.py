@@ -24,7 +24,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.benchmark.study import Context, Study, presets
+from physlab.benchmark.study import Context, Study, nature_run, presets
 from physlab.benchmark.table import By
 from physlab.constrain import make_constraint
 from physlab.data.catalog import open_dataset
@@ -34,12 +34,11 @@ from physlab.downscale.latent import LatentDownscaler
 from physlab.downscale.quantile import map_fields, quantile_table
 from physlab.downscale.terrain import TerrainFields
 from physlab.equations.surface_temperature import LAPSE_RATE, reduced
-from physlab.errors import PhysLabError
 from physlab.grid import coarsen
 from physlab.score.detail import SCORES, detail_scores
 from physlab.simulate.pack import write
 from physlab.simulate.terrain import pack
-from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.checkpoint import origin
 from physlab.train.latent import LatentSettings, balance_of, make_latent, train_latent, tune_latent
 from physlab.train.steps import Steps
 
@@ -122,11 +121,8 @@ def fields_of(data: str, split: str, folder: str) -> TerrainFields:
         ds = ds.isel(time=UK_SPLIT.indices(ds["time"].values)[split])
         ds = ds if split == "train" else ds.isel(time=slice(None, None, EVERY[split]))
         return TerrainFields.of(ds, "t2m", factor=task.factor, statics=("land", "latitude"))
-    run = Path(folder) / (TRAINING if split == "train" else HELD_OUT)
-    if not run.is_dir():
-        seed, days = run.name.split("-")[-1], 80 if split == "train" else 36
-        raise PhysLabError(f"no {run}: make it by `physlab simulate --output {run} --seed {seed} --days {days} "
-                           "--hourly 0 0 --no-forecasts`")  # fmt: skip
+    name, days = (TRAINING, 80) if split == "train" else (HELD_OUT, 36)
+    run = nature_run(Path(folder) / name, days, "--no-forecasts")
     ds = open_run(run, DAYS[split], EVERY[split])[list(DRIVERS)].load()
     return TerrainFields.of(ds, DRIVERS[0], DRIVERS, task.factor)
 
@@ -154,8 +150,8 @@ def trained(run: Run, context: Context) -> LatentDownscaler:
             torch.manual_seed(run.seed or 0)
             model = make_latent(fields, task.bound, **dict(task.arguments))
         train_latent(model.to(context.device), fields, settings, run.seed or 0)
-    model.card |= {"task": run.data, "seed": run.seed, "train_s": round(time.perf_counter() - begun, 1),
-                   "commit": commit(), "versions": versions(), "device": device_name(model.mean.device)}  # fmt: skip
+    took = round(time.perf_counter() - begun, 1)
+    model.card |= {"task": run.data, "seed": run.seed, "train_s": took, **origin(model.mean.device)}
     model.to("cpu").save(path)
     return model
 

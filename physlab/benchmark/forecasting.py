@@ -33,7 +33,7 @@ from physlab.errors import PhysLabError
 from physlab.nn import count_parameters
 from physlab.phydl.finetune import ForecastSettings, GridResidual, Windows, finetune
 from physlab.phydl.forecast import LEADS, Forecaster
-from physlab.train.checkpoint import commit, device_name, versions
+from physlab.train.checkpoint import origin
 from physlab.train.tables import over_seeds
 
 VARIABLES = ("u", "v", "t", "z", "q", "tcw")
@@ -161,8 +161,8 @@ def one(run: Run, context: Context) -> list[dict]:
             settings = ForecastSettings(**{**asdict(settings), **STAGES.get(stage, {}), **context.changes})
             seed = run.seed + (0 if stage == "base" else 1000)
             report = finetune(model.to(context.device), windows, settings, equations, seed)
-            model.card |= {"stage": stage, "seed": run.seed, "train_s": report.wall_time_s, "commit": commit(),
-                           "versions": versions(), "device": device_name(model.std.device)}  # fmt: skip
+            model.card |= {"stage": stage, "seed": run.seed, "train_s": report.wall_time_s,
+                           **origin(model.std.device)}  # fmt: skip
             model.to("cpu").save(path)
         cost = {"parameters": count_parameters(model.network), "train_s": model.card["train_s"]}
         rows += [{"model": run.model, "training": stage, "seed": run.seed, **row, **cost}
@@ -230,7 +230,6 @@ def display(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 STUDY = Study(
     name="forecasting",
     title="networks that forecast a day, fine-tuned by equations",
-    keys=("model", "seed"),
     columns=COLUMNS,
     plans=presets(plan),
     work=one,

@@ -258,7 +258,7 @@ def latent(run: Run, context: Context, device: torch.device, rehearse: bool) -> 
 def field(run: Run, context: Context, device: torch.device, rehearse: bool) -> list[dict]:
     """A continuous field with the equations of motion, of the window that ships."""
     from physlab.phydl import FitSettings, PhyDL, SmoothForce
-    from physlab.train.checkpoint import commit, versions
+    from physlab.train.checkpoint import origin
     from physlab.train.state import state_file
 
     folder = Path(context.output) / "fields" / run.step
@@ -273,8 +273,7 @@ def field(run: Run, context: Context, device: torch.device, rehearse: bool) -> l
     sizes: dict[str, Any] = {"network": {"width": 16, "depth": 2}} if rehearse else {}
     model = PhyDL.of(ds, None, force=SmoothForce((2, 2, 2) if rehearse else (4, 4, 8)), seed=0, **sizes).to(device)
     report = model.fit(ds, settings, 0, state_file("phydl-gpu", folder))
-    model.card |= {"device": device_name(device), "precision": report.precision, "commit": commit(),
-                   "versions": versions(), "preset": run.preset, "train_s": report.wall_time_s}  # fmt: skip
+    model.card |= {"precision": report.precision, "preset": run.preset, "train_s": report.wall_time_s, **origin(device)}
     model.save(folder)
     return [told_of({**model.card, "history": report.history}, settings.batch)]
 

@@ -35,7 +35,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from physlab.benchmark.study import Context, Study, presets
+from physlab.benchmark.study import Context, Named, Study, nature_run, presets
 from physlab.benchmark.table import By
 from physlab.data import open_dataset
 from physlab.data.frames import UK_SPLIT
@@ -48,8 +48,10 @@ from physlab.downscale.listening import Errors, Listening, tuned, update
 from physlab.downscale.listening.covariance import Blocks
 from physlab.downscale.listening.measure import blank, coarsened, fitted, network, sized
 from physlab.downscale.listening.method import members_covariance
-from physlab.errors import PhysLabError
+from physlab.downscale.listening.update import gain_of
 from physlab.grid import Grid, coarsen
+from physlab.score import crps
+from physlab.score.paired import gains
 from physlab.zoo import load_model
 
 RUN = "run-21"
@@ -74,15 +76,12 @@ COLUMNS = ("data", "method", "way", "stations", "seed", *SCORES, "states", "poin
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Named):
     """A method on a data set with one draw of networks: all ways of listening, all numbers of stations."""
 
     data: str
     method: str
     seed: int
-
-    def __str__(self) -> str:
-        return f"{self.data}, {self.method}, seed {self.seed}"
 
 
 @functools.lru_cache(maxsize=2)
@@ -99,9 +98,7 @@ def truths(data: str, folder: str) -> tuple[xr.Dataset, xr.Dataset]:
         first, last = parts
         return first, last
     run = Path(folder) / RUN
-    if not run.is_dir():
-        raise PhysLabError(f"no {run}: make it by `physlab simulate --output {run} --seed 21 --days 95 --hourly 0 0 "
-                           "--no-forecasts`")  # fmt: skip
+    nature_run(run, 95, "--no-forecasts")
     ds = [open_run(run, days, 6)[["t_low", "u_low", "v_low"]].sel(PLACES).load() for days in ((0, 30), (50, 95))]
     first, last = (d.isel({k: slice(d.sizes[k] // 8 * 8) for k in ("latitude", "longitude")}) for d in ds)
     return first, last
@@ -158,13 +155,13 @@ def one(run: Run, context: Context) -> list[dict]:
         off = asked(mid) - asked(truth[at])
         if made.ndim == 3:
             M = made.shape[1]
-            size, crps = asked(made).var(1).mul(1 + 1 / M), fair(asked(made), asked(truth[at]))
+            size, missed = asked(made).var(1).mul(1 + 1 / M), crps(asked(made), asked(truth[at]), dim=1)
         else:
             size = torch.full((1,), float("nan")) if spread is None else asked(spread.square())
-            crps = off.abs().mean() if spread is None else gaussian_crps(off, size.clamp(min=1e-12).sqrt())
+            missed = off.abs().mean() if spread is None else gaussian_crps(off, size.clamp(min=1e-12).sqrt())
         kept = (coarsen(mid.unflatten(-1, grid.shape), FACTOR, blocks.weights) - low[at]).abs().max()
         return {**base, "way": way, "stations": count, "states": len(mid), "rmse": float(off.square().mean().sqrt()),
-                "spread_skill": float((size.mean() / off.square().mean()).sqrt()), "crps": float(crps),
+                "spread_skill": float((size.mean() / off.square().mean()).sqrt()), "crps": float(missed),
                 "field_rmse": float((mid - truth[at]).square().mean().sqrt()), "conservation": float(kept),
                 "_square": off.square().mean(1).numpy(), "_days": days[at]}  # fmt: skip
 
@@ -208,10 +205,7 @@ def flat(ds: xr.Dataset, name: str) -> Tensor:
 
 def everywhere(x: Tensor, y: Tensor, error: Tensor, see: Interpolation, B: Errors) -> tuple[Tensor, Tensor]:
     """Fields (T, n) after the same stations at each time, and the standard deviation (n,) of their errors."""
-    columns = B.columns(see)
-    S = see(columns.T) + torch.diag(error.square())
-    gain = torch.linalg.solve(0.5 * (S + S.T), columns.T).T
-    left = (B.variance() - (gain * columns).sum(1)).clamp(min=0).sqrt()
+    gain, left = gain_of(error, see, B)
     return x + (y - see(x)) @ gain.T, left
 
 
@@ -231,28 +225,9 @@ def compared(made: dict, nothing: dict, kriging: dict | None) -> dict:
     """With gains in error, 1 - RMSE / RMSE, and their intervals."""
     for key, other in (("gain", nothing), ("over_kriging", kriging)):
         if other is not None:
-            values = bootstrap(made["_square"], other["_square"], made["_days"])
-            made |= dict(zip((key, f"{key}_low", f"{key}_high"), values, strict=True))
+            found = gains(np.stack([made["_square"], other["_square"]], 1), made["_days"], 1000)
+            made |= {f"{key}{end}": float(x[0]) for end, x in zip(("", "_low", "_high"), found, strict=True)}
     return made
-
-
-def bootstrap(
-    a: np.ndarray, b: np.ndarray, days: np.ndarray, draws: int = 1000, seed: int = 0
-) -> tuple[float, float, float]:
-    """1 - sqrt(mean a / mean b) of squared errors of the same states, with its 95 % interval over days."""
-    known = np.unique(days)
-    sums = np.array([(a[days == d].sum(), b[days == d].sum()) for d in known])
-    at = np.random.default_rng(seed).integers(0, len(known), (draws, len(known)))
-    total = sums[at].sum(1)
-    low, high = np.quantile(1 - np.sqrt(total[:, 0] / total[:, 1]), (0.025, 0.975))
-    return float(1 - np.sqrt(a.sum() / b.sum())), float(low), float(high)
-
-
-def fair(members: Tensor, truth: Tensor) -> Tensor:
-    """Fair CRPS of (T, M, P) members."""
-    M = members.shape[1]
-    apart = (members[:, :, None] - members[:, None]).abs().sum((1, 2)) / (2 * M * (M - 1))
-    return ((members - truth[:, None]).abs().mean(1) - apart).mean()
 
 
 def gaussian_crps(off: Tensor, std: Tensor) -> Tensor:
@@ -306,4 +281,4 @@ STUDY = Study(
     data="terrain",
     needs="folder of a nature run, run-21",
 )
-benchmark_stations, read_stations_study, stations_summary = STUDY.launch, STUDY.read, STUDY.summary
+read_stations_study, stations_summary = STUDY.read, STUDY.summary

@@ -1,6 +1,6 @@
 """A study: a benchmark that is declared. Its file says what is run and scored; this one how, for all of them.
 
-    STUDY = Study(name="divergence", title="what calmer members do for the spectra", keys=("model", "seed"), ...)
+    STUDY = Study(name="divergence", title="what calmer members do for the spectra", columns=COLUMNS, ...)
     STUDY.launch("twin", workers=4)         # or: physlab benchmark divergence --data twin --workers 4
     STUDY.read()                            # the table that ships;  STUDY.read(path): one of yours
 
@@ -15,7 +15,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,21 @@ from physlab.train.devices import choose_device
 from physlab.train.parallel import Client, Task, collect, results
 
 
+class Named:
+    """A run that is called by its words and its seed, "edsr, add, seed 1"; base of dataclasses."""
+
+    def __str__(self) -> str:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        words = [value for value in given.values() if isinstance(value, str)]
+        return ", ".join(words if given["seed"] is None else [*words, f"seed {given['seed']}"])
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(Named):
     """A method and a seed, None where nothing is random: enough for many studies."""
 
     model: str
     seed: int | None
-
-    def __str__(self) -> str:
-        return self.model if self.seed is None else f"{self.model}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Study(TidyTable):
     alone : runs are timed, so they are made one after the other, in this process.
     """
 
+    keys: tuple[str, ...] = ("model", "seed")  # of `Run`
     title: str
     plans: Mapping[str, Callable[[], list]]
     work: Callable[[Any, Context], list[dict]]
@@ -243,6 +250,20 @@ def _named(runs: Sequence, name: str) -> list:
     if found or len(words) < 2:
         return found
     return [run for run in runs if words <= set(str(run).casefold().replace(",", " ").split())]
+
+
+def nature_run(folder: Path, days: int, others: str) -> Path:
+    """The folder of a nature run, whose number ends its name and is its seed.
+
+    Raises
+    ------
+    PhysLabError : it is not there; how it is made.
+    """
+    if not folder.is_dir():
+        seed = folder.name.split("-")[-1]
+        made = f"physlab simulate --output {folder} --seed {seed} --days {days} --hourly 0 0 {others}"
+        raise PhysLabError(f"no {folder}: make it by `{made}`")
+    return folder
 
 
 def first_seed(runs: Sequence) -> list:

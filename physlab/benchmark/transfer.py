@@ -33,7 +33,7 @@ from physlab.benchmark.table import By
 from physlab.data import open_dataset, sr_pairs
 from physlab.downscale import CNN, Constrained, FieldDownscaler, Interpolate
 from physlab.grid import Grid, coarsen
-from physlab.score.paired import block_bootstrap
+from physlab.score.paired import gains
 from physlab.train import load_checkpoint
 from physlab.zoo import checkpoint_folders, parts
 
@@ -181,9 +181,7 @@ def compared(
     """
     rmse = np.sqrt([part.mean() for part in own])
     columns = np.stack([np.mean(own, 0), np.mean(without, 0), base], 1)
-    value, low, high = block_bootstrap(
-        columns, blocks, lambda m: 1 - np.sqrt(m[..., :1] / m[..., 1:])
-    )  # fmt: skip
+    value, low, high = gains(columns, blocks)
     same = len(own) == len(without)
     each = [1 - math.sqrt(a.mean() / b.mean()) for a, b in zip(own, without, strict=False)]
     return {

@@ -15,19 +15,18 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from physlab.benchmark.study import Context, Study, presets
+from physlab.benchmark.study import Context, Run, Study, presets
 from physlab.benchmark.table import By
 from physlab.constrain import make_constraint
 from physlab.data import sr_pairs
 from physlab.data.patches import SRData
 from physlab.nn import bicubic
-from physlab.score.paired import block_bootstrap
+from physlab.score.paired import gains
 from physlab.zoo import load_model
 
 TASK, FACTOR, SEEDS = "era5-uk-t2m", 4, (0, 1, 2)
@@ -35,17 +34,6 @@ STRENGTHS = tuple(float(10.0**k) for k in np.arange(-3, 4.5, 0.5))
 LEADING, HIDDEN, STEPS, EVERY = 60, 128, 1500, 25
 BLOCK = 12  # hours
 REFERENCE = "ridge, hour"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A method and a seed, None where nothing is random."""
-
-    model: str
-    seed: int | None
-
-    def __str__(self) -> str:
-        return self.model + ("" if self.seed is None else f", seed {self.seed}")
 
 
 @functools.lru_cache(maxsize=1)
@@ -190,9 +178,7 @@ def one(run: Run, context: Context) -> list[dict]:
         squares(finished(p("test"), "test"), "test") for p in (MODELS[run.model](run.seed or 0), ridge(True))
     )
     hours = (pairs.time["test"] - pairs.time["test"].min()) // np.timedelta64(BLOCK, "h")
-    value, low, high = block_bootstrap(
-        np.stack([errors, base], 1), hours, lambda m: 1 - np.sqrt(m[..., :1] / m[..., 1:])
-    )  # fmt: skip
+    value, low, high = gains(np.stack([errors, base], 1), hours)
     return [{"model": run.model, "seed": run.seed, "rmse": float(np.sqrt(errors.mean())), "margin": float(value[0]),
              "margin_low": float(low[0]), "margin_high": float(high[0]), "blocks": len(np.unique(hours))}]  # fmt: skip
 
@@ -202,7 +188,6 @@ def one(run: Run, context: Context) -> list[dict]:
 STUDY = Study(
     name="uk",
     title="real temperature: ridge regression and networks that are told the same",
-    keys=("model", "seed"),
     columns=("model", "seed", "rmse", "margin", "margin_low", "margin_high", "blocks"),
     plans=presets(plan),
     work=one,

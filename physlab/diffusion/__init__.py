@@ -14,7 +14,7 @@ from __future__ import annotations
 from physlab.diffusion.average import Average
 from physlab.diffusion.denoise import PARAMETERISATIONS, Denoiser, PosteriorMean
 from physlab.diffusion.gaussian import GaussianDenoiser, SpectralDenoiser
-from physlab.diffusion.guide import DPS, MMPS, SDA, Guided, PiGDM
+from physlab.diffusion.guide import DPS, GUIDES, MMPS, SDA, Guided, PiGDM
 from physlab.diffusion.krylov import solve_shifted
 from physlab.diffusion.multistep import AdamsBashforth
 from physlab.diffusion.noise import KINDS, QUANTITIES, NoiseSchedule
@@ -28,6 +28,7 @@ __all__ = [
     "DDPM",
     "DPS",
     "GRIDS",
+    "GUIDES",
     "KINDS",
     "MMPS",
     "PARAMETERISATIONS",

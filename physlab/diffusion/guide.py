@@ -30,6 +30,7 @@ The system in brackets is solved in a Krylov space (:mod:`physlab.diffusion.kryl
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -208,3 +209,13 @@ class DPS(Guided):
             misfit = self.observation.misfit(self.observation(self.denoiser(old, t, condition)))
             gradient = torch.autograd.grad(misfit.square().sum(1).sqrt().sum(), old)[0]
         return new - self.zeta * gradient
+
+
+GUIDES: dict[str, Callable[..., Guided]] = {
+    "mmps": functools.partial(MMPS, trust=math.inf),
+    "sda": functools.partial(SDA, gamma=0.01),
+    "sda-1": functools.partial(SDA, gamma=1.0),
+    "pigdm": PiGDM,
+    "dps": functools.partial(DPS, zeta=1.0),
+}
+"""Guides that are compared where the answer is known; each takes a denoiser, y (m,), A (m, n) and R (m, m)."""

@@ -127,6 +127,28 @@ class Sampler:
                 progress(done + 1, int(self.steps), x)
         return x
 
+    def moments(
+        self, n: int, progress: Callable[[int, int, Tensor], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """(n,) mean and (n, n) covariance of the draws where all is Gaussian, without Monte Carlo error, float64.
+
+        Of a deterministic sampler and an affine denoiser, as :class:`~physlab.diffusion.GaussianDenoiser` and its
+        guides are (but for DPS): a draw is then an affine function of its start, and n + 1 draws tell it.
+
+        Parameters
+        ----------
+        n : numbers of a state.  progress, cancel : as of a draw.
+
+        Raises
+        ------
+        Cancelled : `cancel` returned True.
+        """
+        start = torch.cat([torch.zeros(1, n), torch.eye(n)]).double()
+        out = self(start=start, progress=progress, cancel=cancel)
+        matrix = (out[1:] - out[0]).mT * float(self.denoiser.schedule.sigma(self.denoiser.schedule.t_max))
+        return out[0], matrix @ matrix.mT
+
     def step(self, x: Tensor, t: Tensor, s: Tensor, generator: torch.Generator | None, condition=None) -> Tensor:
         """x_s from x_t = x."""
         raise NotImplementedError(f"{type(self).__name__} has no step: use DDPM, DDIM, Euler, Heun, PredictorCorrector")

@@ -8,7 +8,9 @@ pytest.importorskip("dinosaur")
 
 from physlab import load_model
 from physlab.assimilate import Learned, global_cycle
+from physlab.assimilate.ahead import Ahead
 from physlab.assimilate.global_cycle import GlobalCycle, open_truth, run_cycle
+from physlab.benchmark.cycles import Nothing
 from physlab.data.pairs import open_pairs
 from physlab.errors import Cancelled, PhysLabError
 from physlab.simulate.run import NatureRun, simulate
@@ -69,6 +71,35 @@ def test_a_cycle_goes_on_where_it_was(truth, method, tmp_path, monkeypatch):
     assert longer == tmp_path / "half", "a finished cycle is left alone"
     with pytest.raises(PhysLabError, match="another configuration"):
         run_cycle(GlobalCycle(days=1, seed=5), truth, tmp_path / "half", method, "3d-var")
+
+
+def test_a_forecast_goes_on_past_the_next_analysis_and_sees_none_of_it(truth, method, tmp_path, monkeypatch):
+    monkeypatch.setattr(global_cycle, "PIECE", 2)
+    plan = GlobalCycle(share=(0.05, 0.1), noise=0.0, days=1)
+    begun = run_cycle(plan, truth, tmp_path / "seen", method, "3d-var", ahead=Ahead(1, 1))
+    ahead, analysis = opened(begun, "ahead"), opened(begun, "analyses")
+    assert (ahead["time"] == analysis["time"]).all()
+    assert ahead["lead"].values.tolist() == [24.0] and ahead["lead"].attrs["units"] == "h"
+    assert set(ahead.data_vars) - {"latitude_bnds", "longitude_bnds"} == {"z", "t", "u", "v"}
+    assert ahead["level"].values.tolist() == [500.0, 850.0]
+    made = ahead["z"].isel(time=0, lead=0, drop=True).sel(level=500.0)
+    with open_truth(truth) as states:
+        z = states["z"].sel(level=500.0)
+        later, now = (z.sel(time=ahead["time"][0] + np.timedelta64(h, "h")).load() for h in (24, 0))
+    error, change = (float(((x - later) ** 2).mean() ** 0.5) for x in (made, now))
+    assert error < 0.4 * change  # the model is the truth's: half a day of cycle and a day of forecast stay near it
+    with pytest.raises(PhysLabError, match="2 analyses with forecasts of 1 days, asked for are 2 days"):
+        run_cycle(plan, truth, tmp_path / "seen", method, "3d-var", ahead=Ahead(2, 1))
+    assert run_cycle(plan, truth, tmp_path / "seen", method, "3d-var", ahead=Ahead(1, 1)) == begun
+    for file in begun.glob("ahead-*.nc"):
+        file.unlink()
+    with pytest.raises(PhysLabError, match="2 analyses with no forecasts"):
+        run_cycle(plan, truth, tmp_path / "seen", method, "3d-var", ahead=Ahead(1, 1))
+    quiet = run_cycle(plan, truth, tmp_path / "quiet", Nothing(method.space), "nothing", ahead=Ahead(1, 2))
+    assert opened(quiet, "ahead").sizes["time"] == 1  # the second analysis alone
+    for wrong in ((-1, 1), (1, 0)):
+        with pytest.raises(PhysLabError, match="forecasts of"):
+            Ahead(*wrong)
 
 
 def test_refusals_say_what_to_do(truth, method, tmp_path):

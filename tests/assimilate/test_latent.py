@@ -211,22 +211,22 @@ def test_the_physics_moves_the_denoiser_and_not_the_centre(space, data, twin) ->
 def test_the_physics_is_asked_of_the_least_noisy_and_fades(space, data, twin) -> None:
     method, background = make(PhyDA, space, physics=2.0), data[0]
     method.proxy = PhysicsProxy(space).fit([space.tensor(twin.pairs()[0])])
-    z = normal(0, 6, 3, 8, 16)
+    z, none = normal(0, 6, 3, 8, 16), torch.zeros_like(data[1])
     ratio = torch.tensor([3.0, 0.5, 9.0, 0.0, 7.0, 5.0])
     with torch.no_grad():
-        cost = method.penalty(background, z, ratio)
+        cost = method.penalty(background, z, none, ratio)
         made = method.vae.decode(z[3:4], space.shape[1:])
         x = space.mean + space.std * background[3:4] + space.error * made
         assert torch.allclose(cost[3:4], 2.0 * method.proxy.penalty(x), rtol=1e-4) and cost[3] > 0
         assert not cost[torch.arange(6) != 3].any()  # a quarter of six, rounded down, is one
         ratio[3] = 2.0
-        one = method.penalty(background[3:4], z[3:4], ratio[3:4])
+        one = method.penalty(background[3:4], z[3:4], none[3:4], ratio[3:4])
         assert torch.allclose(one, cost[3:4] / 5, rtol=1e-4)
         method.proxy = None
         with pytest.raises(PhysLabError, match="training with physics needs laws: set `proxy`"):
-            method.penalty(background, z, ratio)
+            method.penalty(background, z, none, ratio)
         method.physics = 0.0
-        assert not method.penalty(background, z, ratio).any()
+        assert not method.penalty(background, z, none, ratio).any()
 
 
 def test_encoders_of_phyda(space, data) -> None:
@@ -240,6 +240,39 @@ def test_encoders_of_phyda(space, data) -> None:
         assert method.loss(background, e, columns, torch.Generator()).isfinite()
     with pytest.raises(PhysLabError, match="unknown encoder 'mlp': choose one of attention, convolution, none"):
         PhyDA(space, encoder="mlp")
+
+
+def test_what_is_said_past_the_autoencoder_is_not_lost_by_it(space, data) -> None:
+    background, e = data
+    columns = observed(e, space)
+    plain, method = make(PhyDA, space), make(PhyDA, space, skip=True)
+    assert "skip" not in plain.arguments and method.arguments["skip"]
+    torch.nn.init.normal_(method.past.last.weight, std=0.3, generator=torch.Generator().manual_seed(0))
+    centre, features = method.given(background, columns)
+    direct = method.direct(features)
+    assert direct.shape == e.shape and direct.std() > 0.1
+    with torch.no_grad():
+        said = method.centre(background, columns)
+        assert torch.allclose(said, direct + method.vae.decode(centre, space.shape[1:]), atol=1e-5)
+        made = method.increments(background, columns, 2, torch.Generator().manual_seed(1))
+        usual, method.temperature = method.temperature, 0.0
+        assert torch.allclose(method.increments(background, columns, 1, torch.Generator())[:, 0], said, atol=1e-5)
+        method.temperature, kept = usual, method.past
+        method.past = None
+        rest = method.increments(background, columns, 2, torch.Generator().manual_seed(1))
+        assert torch.allclose(made - rest, direct[:, None].expand_as(made), atol=1e-4)
+        method.past = kept
+    method.train()
+    method.vae.requires_grad_(False)
+    seen = []
+    method.vae.encode = lambda x, encode=method.vae.encode: seen.append(x) or encode(x)
+    cost = method.loss(background, e, columns, torch.Generator().manual_seed(2))
+    assert torch.allclose(seen[0], e - direct.detach(), atol=1e-5)  # the latents are of what it leaves
+    cost.backward()
+    step = method.past.last.weight.grad
+    wanted = torch.autograd.grad(((e - method.direct(features.detach())).square() * method.area).mean(),
+                                 method.past.last.weight)[0]  # fmt: skip
+    assert torch.allclose(step, wanted, rtol=1e-3, atol=1e-7)  # by its square error alone
 
 
 # --- VAE-Var ----------------------------------------------------------------------------------------------------------

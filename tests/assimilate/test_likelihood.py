@@ -68,9 +68,11 @@ def test_linear_and_gaussian_it_draws_from_the_kalman_filter(space, prior) -> No
     analysis = mean + gain @ (columns.innovation.flatten()[seen].double() - mean[seen])
     variance = (P - gain @ P[seen]).diagonal()
 
-    miss = (made.flatten(1).mean(0) - analysis) / (variance / members).sqrt()
-    assert 0.8 < float(miss.square().mean()) < 1.25, "means miss it by their sampling error"
-    assert float(miss.abs().max()) < 4.5
+    miss = (made.flatten(1).mean(0) - analysis) / variance.sqrt()
+    assert float(miss.square().mean()) < 0.02**2 and float(miss.abs().max()) < 0.1, "the draw from zero is the mean"
+    one = torch.cat([guided.increments(background, columns, 1, draw)[0] for _ in range(20)]).double().flatten(1)
+    miss = (one.mean(0) - analysis) / (variance / len(one)).sqrt()
+    assert 0.4 < float(miss.square().mean()) < 2, "single draws miss it by their sampling error"
     ratio = made.flatten(1).var(0) / variance
     assert abs(float(ratio.mean()) - 1) < 0.08 and abs(float(ratio[seen].mean()) - 1) < 0.1
     plain = decode(centre + 0 * centre)[0]

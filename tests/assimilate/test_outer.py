@@ -31,6 +31,9 @@ class HalfOfTheWay(Learned):
         noise = 0.3 * torch.randn(centre.shape, generator=generator)
         return centre if members == 1 else centre + noise - noise.mean(1, keepdim=True)
 
+    def centre(self, background, columns, cancel=None):
+        return 0.5 * background
+
 
 @pytest.fixture(scope="module")
 def space() -> StateSpace:

@@ -12,10 +12,13 @@ import torch
 from physlab.assimilate.learned import Learned
 from physlab.benchmark import cycled
 from physlab.benchmark.cycled import (
+    AUTOENCODER,
     COLUMNS,
     ENTRIES,
     MAIN,
     OUTER,
+    SETTINGS,
+    STEPS,
     STUDY,
     Run,
     against,
@@ -180,6 +183,34 @@ def test_intervals_know_that_neighbours_are_alike() -> None:
         block_bootstrap(np.ones((4, 1)), np.zeros(4))
 
 
+def test_the_shipped_table_holds_what_is_said_of_it() -> None:
+    """Each row has its control on the same states, budgets are equal, and parts and intervals follow from the rows."""
+    runs = read_cycled()
+    main = runs[(runs["share"] == MAIN[0]) & (runs["noise"] == MAIN[1])]
+    states = [set(zip(part["day"], part["draw"], strict=True)) for _, part in main.groupby(["model", "observed"])]
+    assert all(one == states[0] for one in states) and len(states) == 2 * main["model"].nunique()
+    trained = main[main["model"].map(lambda name: bool(ENTRIES[name].steps or ENTRIES[name].base))]
+    budget = trained[trained["model"] != AUTOENCODER].groupby("model")["samples"].agg(["min", "max"])
+    assert (budget == 8 * STEPS).all(axis=None) and {"background corrector", "Adas", "PhyDA"} <= set(budget.index)
+    assert set(zip(runs["share"], runs["noise"], strict=True)) == set(SETTINGS)
+    seen = main[main["observed"] == 1].groupby(["model", "day", "draw"])["mse"].mean().unstack(0)
+    blind = main[main["observed"] == 0].groupby(["model", "day", "draw"])["mse"].mean().unstack(0)
+    assert np.allclose(blind["OI"], blind["background"]) and np.allclose(seen["background"], blind["background"])
+    table, base = gains(runs), seen["background"].mean()
+    for name, row in table.iterrows():
+        assert row["left"] == pytest.approx(100 * seen[name].mean() / base, rel=1e-6)
+        assert row["free"] == pytest.approx(100 - 100 * blind[name].mean() / base, abs=1e-6)
+        assert row["left"] + row["free"] + row["brought"] == pytest.approx(100)
+    rng, blocks = np.random.default_rng(3), np.floor(seen.index.get_level_values("day") / cycled.BLOCK)
+    groups, drawn = [seen[blocks == b][["3D-Var", "background"]].sum() for b in np.unique(blocks)], []
+    for _ in range(2000):
+        left, whole = np.sum([groups[k] for k in rng.integers(len(groups), size=len(groups))], axis=0)
+        drawn.append(100 * left / whole)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert abs(low - table.loc["3D-Var", "left_low"]) < 0.25 and abs(high - table.loc["3D-Var", "left_high"]) < 0.25
+    assert (runs[(runs["noise"] == 0) & (runs["model"] == "3D-Var")]["stations"] < 0.05).all()
+
+
 def test_a_task_of_a_study_has_a_name() -> None:
     assert tasks("assimilation", "cycled") == STUDY.name and tasks("assimilation", "") == "assimilation"
     assert tasks("assimilation", "model-error") == "assimilation" and tasks("speed", "") == "speed"
@@ -205,3 +236,33 @@ def test_a_table_in_words() -> None:
     assert "**3D-Var** leaves least: 60.0 %" in said[0] and "20.0 points less" in said[0]
     assert "**3D-Var**: 35.0 %" in said[1] and "takes off 20.0 % (20.0 to 20.0), 0.57 times" in said[2]
     assert gains(runs).loc["OI", "brought"] == pytest.approx(10)
+    assert "Of what 3D-Var takes off, 12 % (12 to 13) needs no observation" in said[3]
+    assert len(said) == 4 and phyda.draw_worth(runs).axes[0].get_yticklabels()[-1].get_text() == "3D-Var"
+
+
+def test_a_table_in_words_where_phyda_loses() -> None:
+    """The best form of PhyDA stands beside who wins; members are judged by CRPS, spread and what they leave."""
+    rng, rows = np.random.default_rng(0), []
+    left = {"background": (1.0, 1), "3D-Var": (0.6, 2), "PhyDA": (0.8, 2), "PhyDA" + OUTER: (0.7, 2), "Adas": (0.9, 1)}
+    for day in np.arange(0, 20, 0.5):
+        size = 1 + 0.2 * rng.standard_normal()
+        for model, (part, members) in left.items():
+            for (share, noise), observed in (*((setting, 1) for setting in SETTINGS), (MAIN, 0)):
+                what = {
+                    "model": model,
+                    "seed": np.nan,
+                    "share": share,
+                    "noise": noise,
+                    "observed": observed,
+                    "draw": "a",
+                }
+                mse = size * (part if observed else 1.0)
+                sure = {"members": members, "spread_skill": part, "stations": part - 0.5}
+                rows.append(dict.fromkeys(COLUMNS, 1.0) | what | {"day": day, "mse": mse, "crps": size * part} | sure)
+    runs = pd.DataFrame(rows)
+    said, sure = phyda.worth_words(runs), phyda.member_words(runs)
+    assert "PhyDA + outer step, leaves 10.0 points more (10.0 to 10.0)" in said[1]
+    assert "of PhyDA by -10.0 points (-10.0 to -10.0)" in said[4] and "With 0.5 % of the columns 3D-Var" in said[6]
+    assert list(phyda.members(runs).index) == ["3D-Var", "PhyDA", "PhyDA" + OUTER]
+    assert "**3D-Var**, 10.0 points less than the next (at least 10.0)" in sure[0] and "10.0 points more" in sure[1]
+    assert "for PhyDA." in sure[2] and "columns 3D-Var leave at most 15 %, the others up to 30 %" in sure[3]

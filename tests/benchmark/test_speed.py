@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 import physlab
@@ -31,8 +33,10 @@ def test_shipped_table_names_settings_and_machine():
 
 
 @pytest.mark.slow
-def test_streaming_keeps_most_of_the_throughput_of_data_in_memory():
-    """A loose bound, since other tests may run beside this one; the shipped table has that of a quiet machine."""
+def test_streaming_keeps_most_of_the_throughput_of_data_in_memory(monkeypatch):
+    """A loose bound on the best of eight rounds, since other tests may run beside this one; the shipped table has that
+    of a quiet machine."""
+    monkeypatch.setitem(ratios.PARTS, "streaming", functools.partial(ratios.streaming, repeats=8))
     found = ratios.one(ratios.Run("streaming", "here"), None)[0]
     assert found["ratio"] == pytest.approx(found["other_s"] / found["ours_s"]) and found["ratio"] > 0.5
     table = studies()["ratios"].read().set_index("what")

@@ -18,14 +18,13 @@ from physlab.benchmark.stations import (
     SEEDS,
     STUDY,
     Run,
-    bootstrap,
-    fair,
     gaussian_crps,
     read_stations_study,
     stations_summary,
 )
 from physlab.errors import PhysLabError
 from physlab.score import crps
+from physlab.score.paired import gains
 from physlab.teach import latent
 
 
@@ -33,13 +32,13 @@ def test_scores_are_those_of_their_definitions():
     rng = torch.Generator().manual_seed(0)
     members = torch.randn(4, 400, 3, generator=rng, dtype=torch.float64)
     truth = torch.randn(4, 3, generator=rng, dtype=torch.float64)
-    assert float(fair(members, truth)) == pytest.approx(float(crps(members.swapaxes(0, 1), truth, fair=True)), rel=1e-9)
-    assert float(gaussian_crps(-truth, torch.ones(1).double())) == pytest.approx(float(fair(members, truth)), abs=0.05)
+    made = float(crps(members, truth, dim=1))
+    assert float(gaussian_crps(-truth, torch.ones(1).double())) == pytest.approx(made, abs=0.05)
     days = np.repeat(np.arange("2020-01-01", "2020-01-31", dtype="datetime64[D]"), 4)
     b = np.random.default_rng(0).exponential(1.0, len(days))
-    found, low, high = bootstrap(0.25 * b, b, days)
+    found, low, high = gains(np.stack([0.25 * b, b], 1), days)
     assert found == pytest.approx(0.5) and low == pytest.approx(0.5) and high == pytest.approx(0.5)
-    found, low, high = bootstrap(np.random.default_rng(1).exponential(1.0, len(days)), b, days)
+    found, low, high = gains(np.stack([np.random.default_rng(1).exponential(1.0, len(days)), b], 1), days)
     assert low < 0 < high and low < found < high
 
 
