@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from apps.own import Own
 from apps.state import CHOICE_NAMES, State, parse_query
 
 SETTLE = 400  # ms
@@ -22,6 +23,7 @@ class Address:
     location : anything with a `search` parameter, normally ``pn.state.location``.
     later : runs a function after a number of milliseconds on the session's event loop.
     say : takes sentences for the user, shown with the next panel.
+    own : what the session has brought, which its links may name.
     """
 
     def __init__(
@@ -30,8 +32,9 @@ class Address:
         location,
         later: Callable[[Callable[[], None], int], object],
         say: Callable[[list[str]], None],
+        own: Own | None = None,
     ) -> None:
-        self.state, self.location, self.later, self.say = state, location, later, say
+        self.state, self.location, self.later, self.say, self.own = state, location, later, say, own
         self._changes = 0
         self._writing = False
         state.param.watch(lambda *_: self._settle(), [*CHOICE_NAMES, "hide"])
@@ -55,6 +58,6 @@ class Address:
     def _read(self) -> None:
         if self._writing or self.location.search == self.state.query():
             return
-        choice, hide, problems = parse_query(self.location.search or "")
+        choice, hide, problems = parse_query(self.location.search or "", self.own)
         self.say(problems)
         self.state.apply(choice, hide)

@@ -19,6 +19,7 @@ from holoviews.plotting.bokeh import BokehRenderer
 
 from apps import theme
 from apps.chapters import filter_html, head_html, live_link
+from apps.language import word
 from apps.options import AGAINST, CONSTRAINTS, NETWORKS
 from apps.views import text_pane
 
@@ -102,10 +103,10 @@ class Benchmark:
         items = []
         for name, colour in theme.CONSTRAINT_COLOURS.items():
             mark: Any = fig.scatter([np.nan], [np.nan], marker="circle", fill_color=colour, line_color="white", size=11)
-            items.append(LegendItem(label=CONSTRAINTS[name].lower(), renderers=[mark]))
+            items.append(LegendItem(label=word(CONSTRAINTS[name].lower()), renderers=[mark]))
         for kind, marker in theme.KIND_MARKERS.items():
             mark = fig.scatter([np.nan], [np.nan], marker=marker, fill_color="white", line_color=theme.INK, size=10)
-            items.append(LegendItem(label=kind, renderers=[mark]))
+            items.append(LegendItem(label=word(kind), renderers=[mark]))
         fig.add_layout(Legend(items=items, location="center", orientation="horizontal", ncols=4), "below")
 
     def say(self, sentence: str) -> None:
@@ -116,7 +117,7 @@ class Benchmark:
     def chapter(self, title: str, tables: str) -> None:
         """The tables of another study, without figures."""
         self.heading.object = f'<div class="caption" data-benchmark="ready"><b>{html.escape(title)}</b></div>'
-        self.table.object = tables
+        self.table.object = f'<div lang="en">{tables}</div>'
         self.plot.visible, self.table.visible = False, True
 
     def update(
@@ -147,10 +148,17 @@ class Benchmark:
             "name": [text if is_baseline else "" for text, is_baseline in zip(labels, baseline, strict=True)],
         }  # fmt: skip
         for fig, quantity in zip(self.figures, (against, beside), strict=True):
-            fig.xaxis.axis_label, fig.yaxis.axis_label = AXES[quantity].format(units=units), f"RMSE, {units}"
+            fig.xaxis.axis_label = word(AXES[quantity].format(units=units))
+            fig.yaxis.axis_label = f"RMSE, {units}"
             said = f"{len(rows)} methods: RMSE against {AGAINST[quantity].lower()}; the table below has their numbers."
-            named = {"role": "group", "tabindex": "0", "aria-label": said, "data-map": fig.id, "data-name": fig.tags[0]}
-            fig.html_attributes = named
+            named = {
+                "role": "group",
+                "tabindex": "0",
+                "aria-label": word(said),
+                "data-map": fig.id,
+                "data-name": fig.tags[0],
+            }
+            fig.html_attributes = {**named, "data-caption": word(f"RMSE against {AGAINST[quantity].lower()} · {title}")}
         left_out = len(summary) - len(rows)
         words = f" {left_out} without this quantity are not drawn." if left_out else ""
         floor = f" Values below {FLOOR:.0e} are drawn there." if (x < FLOOR).any() else ""

@@ -10,11 +10,11 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
-from apps import theme
 from apps.frame import Frame
+from apps.language import word
 from apps.linked import Edges, LinkedMaps
 from apps.spectrum import Spectrum
-from apps.views import text_pane
+from apps.views import label_pane, text_pane
 from physlab.views.compare import Difference
 
 CELLS = ("other", "difference", "other_error")
@@ -190,9 +190,9 @@ def buttons(pin, swap, clear) -> tuple[pn.pane.HTML, pn.Column]:
     """Words on B, and the group with the buttons that keep the present result as B, change the two, and end it."""
     words = text_pane("", margin=(0, 10))
     look = {"size": "small", "variant": "text", "color": "primary", "margin": (0, 2)}
-    keep = pmui.Button(label="Keep as B", icon="push_pin", on_click=lambda _: pin(), **look)
-    change = pmui.Button(label="Swap", icon="swap_horiz", on_click=lambda _: swap(), **look)
-    end = pmui.Button(label="Only A", icon="clear", on_click=lambda _: clear(), **look)
+    keep = pmui.Button(label=word("Keep as B"), icon="push_pin", on_click=lambda _: pin(), **look)
+    change = pmui.Button(label=word("Swap"), icon="swap_horiz", on_click=lambda _: swap(), **look)
+    end = pmui.Button(label=word("Only A"), icon="clear", on_click=lambda _: clear(), **look)
     row = pn.Row(keep, change, end, margin=(0, 4), styles={"flex-wrap": "wrap"})
-    label = pn.pane.HTML("A against B", stylesheets=[theme.LABEL_SHEET], margin=(4, 10, 0, 10))
+    label = label_pane("A against B")
     return words, pn.Column(label, words, row, sizing_mode="stretch_width", margin=0, visible=False)

@@ -31,6 +31,12 @@ class Cache:
         with self._guard:
             self._values.clear()
 
+    def drop(self, part: str) -> None:
+        """Forget what has a text in its key."""
+        with self._guard:
+            for key in [key for key in self._values if part in repr(key)]:
+                del self._values[key]
+
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value, made on first use; others who ask meanwhile wait for it."""
         value = self.peek(key)

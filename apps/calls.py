@@ -7,10 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import physlab  # noqa: F401  (before torch: it says how threads wait)
+from apps.cache import Cache
+from apps.own import Known
 from apps.store import Store
 
-STOPPABLE = ("panel", "test_scores", "moments.moment", "analyses.picture", "ensembles.picture")
-TELLING = ("analyses.picture", "ensembles.picture")  # how far they are
+STOPPABLE = (
+    *("panel", "chapter", "paired", "test_scores", "moments.moment"),
+    *("analyses.picture", "ensembles.picture", "paintings.picture"),
+)
+KEPT = 4
+"""Pictures that a worker keeps of each view: the server keeps all of those that it was given, for everybody."""
+TELLING = ("analyses.picture", "ensembles.picture", "paintings.picture")  # how far they are
 
 
 class Calls:
@@ -20,10 +27,15 @@ class Calls:
     """
 
     def __init__(self) -> None:
-        self.store = Store(threads=1)
+        self.store, self.known = Store(threads=1), Known()
+        self.store._panels = Cache(KEPT)
+        for view in (self.store.analyses, self.store.ensembles, self.store.paintings):
+            view._pictures = Cache(KEPT)
 
     def __call__(self, method: str, arguments: tuple, cancelled: Callable, report: Callable) -> tuple[Any, list]:
         """The value, and (method, arguments, value) of what will be asked for next."""
+        for mark in self.known.look([*arguments, *(getattr(a, "choice", None) for a in arguments)]):
+            self.store.forget(mark)
         call = self.store
         for name in method.split("."):
             call = getattr(call, name)

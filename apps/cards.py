@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from apps import theme
-from apps.options import MINE, STATISTICS
+from apps.options import OWN_DATA, STATISTICS
 from apps.state import Choice
 
 
@@ -60,9 +60,9 @@ def checkpoint_html(choice: Choice, card: Mapping | None) -> str:
     if choice.mode == "applied" and choice.constraint != "none":
         layer = f"<code>{choice.constraint}</code>"
         after = f"<p>On this page the layer {layer} is put on top of this unconstrained network.</p>"
-    if choice.dataset in MINE.data and not after.startswith("<p>Of the"):
+    if choice.dataset in OWN_DATA and not after.startswith("<p>Of the"):
         after += "<p>Trained on other data: it has never seen these.</p>"
-    elif card.get("task", choice.dataset) != choice.dataset and choice.dataset not in MINE.data:
+    elif card.get("task", choice.dataset) != choice.dataset and choice.dataset not in OWN_DATA:
         after += "<p>Trained on single frames: here it refines each hour on its own.</p>"
     return f"{card_table(card_rows(card), card.get('name', 'checkpoint'), words=after)}{discriminator_html(card)}"
 

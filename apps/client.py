@@ -67,11 +67,15 @@ class Tab:
 
     async def drawn(self, key: str, timeout: float = 120.0) -> float:
         """Seconds until the panel of a selection is on the page."""
+        return await self.reached("ready", key, timeout)
+
+    async def reached(self, status: str, key: str, timeout: float = 120.0) -> float:
+        """Seconds until a selection has a status: ready, failed, stopped."""
         start = time.monotonic()
-        while self.status != ("ready", key):
+        while self.status != (status, key):
             left = timeout - (time.monotonic() - start)
             self._news.clear()
-            if self.status == ("ready", key):
+            if self.status == (status, key):
                 break
             await asyncio.wait_for(self._news.wait(), max(left, 0.01))
         return time.monotonic() - start
@@ -121,5 +125,5 @@ class Tab:
             for status in _STATUS.findall(text):
                 self.status = status
             self._news.set()
-        for said in re.findall(r"data-(?:message|progress)=\\?&?q?u?o?t?;?.{0,300}", body):
+        for said in re.findall(r"(?=(data-(?:message|progress)=.{0,300}))", body):  # one may stand close behind another
             self.said = [*self.said[-20:], said]

@@ -22,9 +22,8 @@ if sys.argv[1:]:
 
 import panel as pn  # noqa: E402
 import panel_material_ui as pmui  # noqa: E402
-from panel.util import edit_readonly  # noqa: E402
 
-from apps import dress, theme  # noqa: E402
+from apps import dress, language, serving, theme, tour  # noqa: E402
 from apps.address import Address  # noqa: E402
 from apps.drawing import Drawing  # noqa: E402
 from apps.session import Session  # noqa: E402
@@ -40,7 +39,13 @@ def page() -> pmui.Page:
         pn.config.theme = "dark"  # type: ignore[misc]  # of this session; Panel takes it, its property says not
     drawing = Drawing(document.add_next_tick_callback) if document and document.session_context else None
     search = (location.search or "") if location else ""
-    session = Session(store.for_session(object()), pool, background, drawing or (lambda draw: draw()), search=search)
+    spoken, notes = language.chosen(search, pn.state.cookies, pn.state.headers)
+    if document:
+        language.speak(document, spoken)
+    first = tour.wanted(pn.state.cookies, search)
+    session = Session(
+        store.for_session(object()), pool, background, drawing or (lambda draw: draw()), search, first, notes
+    )
     if document:
         document.theme = theme.BOKEH_THEME
     if drawing:
@@ -49,7 +54,7 @@ def page() -> pmui.Page:
         later = document.add_timeout_callback
 
         def follow() -> None:
-            Address(session.state, location, later, session.notes.extend)
+            Address(session.state, location, later, session.notes.extend, session.own)
 
         pn.state.onload(follow)
     afterwards = tidy.soon  # the names of this module are gone when a session ends
@@ -59,6 +64,8 @@ def page() -> pmui.Page:
         afterwards()
 
     pn.state.on_session_destroyed(leave)
+    if document:
+        serving.when_left(document, session.rest)
     whole = pmui.Page(
         title="PhysLab · Explorer",
         sidebar=[session.sidebar],
@@ -66,16 +73,14 @@ def page() -> pmui.Page:
         sidebar_width=240,
         sidebar_resizable=False,
         sidebar_variant="persistent",
-        template=dress.template(dark),
+        template=dress.template(dark, spoken),
         dark_theme=dark,
         sx=theme.PAGE_SX,
         theme_config=theme.MUI_THEME,
         busy_indicator=None,
     )
-    with edit_readonly(whole):
-        whole.busy = False  # else it follows Panel's counter of all sessions: each click of one redraws every page
-    return whole
+    return dress.quiet(whole)
 
 
-pn.extension(notifications=False)
+pn.extension(notifications=False, browser_info=False)  # nobody asks what browser it is
 page().servable()

@@ -9,6 +9,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from apps import theme
+from apps.language import word
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Frame:
     grid : the cards.  tops : name of a tab -> what may be put above its words.
     """
 
-    cells: Mapping[str, pn.Column]
+    cells: dict[str, pn.Column]
     tabs: pn.viewable.Viewable
     view: pn.Column
     grid: pn.Column
@@ -39,7 +40,7 @@ class Frame:
         tops = {name: pn.Column(margin=0, sizing_mode="stretch_width") for name in ("scores", "card", "code")}
         kept = [
             (
-                name.capitalize(),
+                word(name.capitalize()),
                 pn.Column(tops[name], tab, margin=0, sizing_mode="stretch_width") if name in tops else tab,
             )
             for name, tab in tabs.items()

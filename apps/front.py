@@ -12,18 +12,18 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-from apps.assimilate.store import Analyses, silent
+from apps.assimilate.store import MADE, Analyses
 from apps.cache import Cache
 from apps.continuous.store import Moments
 from apps.ensemble.store import Ensembles, resolve
 from apps.ensemble.store import _key as key_of_members
 from apps.line import Job, Line
-from apps.problems import Lost, Overtaken, never
-from apps.state import Choice, Draw, Look, Setup
+from apps.paint.store import Paintings
+from apps.problems import Lost, Overtaken, never, silent
+from apps.state import Choice, Draw, Look, Paint, Setup
 from apps.store import Panel, Store
 
 LOOK = 0.2  # s between two looks at the queue
-MADE = 10  # analyses that a worker remembers
 
 
 class Beside:
@@ -164,6 +164,22 @@ class FrontEnsembles(Ensembles):
         return self.beside.ask("redraw", "ensembles.started", resolve(draw), note)
 
 
+class FrontPaintings(Paintings):
+    """Answers of the Paint view."""
+
+    def __init__(self, beside: Beside, pool=None) -> None:
+        super().__init__(pool)
+        self.beside = beside
+
+    def picture(self, paint: Paint, cancelled: Callable[[], bool] = never, progress: Callable | None = None):
+        ask: dict[str, Any] = {"cost": ("paint", paint.guide), "cancelled": cancelled, "report": progress}
+        make = lambda: self.beside.ask("sampling", "paintings.picture", paint, **ask)  # noqa: E731
+        return self._pictures.get(paint, make)
+
+    def started(self, paint: Paint, note: str = ""):
+        return self.beside.ask("redraw", "paintings.started", paint, note)
+
+
 class Front(Store):
     """Everything the views draw, made by worker processes.
 
@@ -179,13 +195,14 @@ class Front(Store):
         self.moments = FrontMoments(self.beside)
         self.analyses = FrontAnalyses(self.beside, pool)
         self.ensembles = FrontEnsembles(self.beside, pool)
+        self.paintings = FrontPaintings(self.beside, pool)
 
     def for_session(self, lane: Hashable) -> Front:
         """The same for one session: caches are shared, turns are its own."""
         own = copy.copy(self)
         own.beside = copy.copy(self.beside)
         own.beside.lane = lane
-        for name in ("moments", "analyses", "ensembles"):
+        for name in ("moments", "analyses", "ensembles", "paintings"):
             part = copy.copy(getattr(self, name))
             part.beside = own.beside
             setattr(own, name, part)
@@ -197,17 +214,27 @@ class Front(Store):
         ask = self.beside.ask
         return self._panels.get(choice, lambda: ask("panel", "panel", choice, cost=cost, cancelled=cancelled))
 
+    def forget(self, part: str) -> None:
+        super().forget(part)
+        self.beside.told.drop(part)
+
     def card(self, choice: Choice) -> dict[str, Any] | None:
         return self.beside.known("card", choice)
 
     def code(self, choice: Choice) -> str:
         return self.beside.known("code", choice)
 
-    def netcdf(self, panel: Panel) -> bytes:
-        return self.beside.ask("panel", "netcdf", panel)
+    def netcdf(self, shown: Any) -> bytes:
+        return self.beside.ask("panel", "netcdf", shown)
 
     def benchmark(self, task: str, factor: int):
         return self.beside.known("benchmark", task, factor)
+
+    def chapter(self, study: str, cancelled: Callable[[], bool] = never) -> str:
+        return self._chapters.get(study, lambda: self.beside.ask("panel", "chapter", study, cancelled=cancelled))
+
+    def paired(self, one: Choice, other: Choice, cancelled: Callable[[], bool] = never):
+        return self.beside.ask("tests", "paired", _whole(one), _whole(other), cancelled=cancelled)
 
     def test_scores(self, choice: Choice, cancelled: Callable[[], bool] = never):
         key, ask = _whole(choice), self.beside.ask

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.options import CONSTRAINTS, HOURS, METHODS, NETWORKS, SHOWS, STATISTICS
+from apps.options import CONSTRAINTS, HOURS, METHODS, SHOWS, STATISTICS, network_title
 from apps.state import Choice
 from physlab.registry import specs
 
@@ -32,10 +32,17 @@ STATISTICAL = (
     "sharp edges, or only the climate of each place?"
 )
 
+LISTENING = (
+    "The result listens to the truth in the marked cells. How far does a station speak: to its coarse cell, or beyond? "
+    "And what happens to the conservation residual of a method that conserves?"
+)
+
 
 def question(panel: Panel) -> str:
     """What the student is asked before looking."""
     choice = panel.choice
+    if choice.heard:
+        return LISTENING
     if panel.members:
         return ENSEMBLE
     if choice.hour not in panel.given:
@@ -94,9 +101,13 @@ def _of_members(panel: Panel) -> str:
 
 def title(choice: Choice, members: int = 0) -> str:
     """The method in words, for the result map."""
+    return _method(choice, members) + (f", stations: {len(choice.heard)}" if choice.heard else "")
+
+
+def _method(choice: Choice, members: int) -> str:
     shown = f"{SHOWS[choice.show].lower()} · " if members else ""
     if choice.method == "network":
-        name = "network" if choice.network == "compact" else NETWORKS[choice.network]
+        name = "network" if choice.network == "compact" else network_title(choice.network)
     else:
         name = (
             STATISTICS[choice.statistic].lower() if choice.method == "statistical" else METHODS[choice.method].lower()
@@ -124,13 +135,19 @@ training. What has no checkpoint is replaced, and the page says by what.<br>
 <b>Constraint, when</b>: <i>in training</i>, the layer (or the penalty) was there while the network learned;
 <i>afterwards</i>, the layer is put on top of a finished field of the unconstrained network, of bicubic or of
 nearest.<br>
-<b>Constraint, which</b>: {", ".join(CONSTRAINTS.values()).lower()}. A penalty cannot be applied afterwards.</p>
+<b>Constraint, which</b>: {", ".join(CONSTRAINTS.values()).lower()}. A penalty cannot be applied afterwards.<br>
+<b>Stations</b>: a click on a map places one (a diamond), a click on it takes it away. The result listens to the truth
+in these cells; the errors of the method on other frames, whose truth is known, say how far a station speaks. Where the
+method conserves, so does what listens.</p>
 <h3>Maps</h3>
 <p>Drag to move, turn the wheel to zoom: all maps move together. Point at a cell to read its value. Input, result
 and truth share one colour scale. Error and residual have each their own, symmetric about zero; they stay the same
 for all methods and constraints, so that colours can be compared.</p>
 <p>For an ensemble, <b>spread</b> is the standard deviation of the members at each cell, and <b>ranks</b> counts how
 many members lie below the truth: flat for a reliable ensemble, U-shaped for one that is too sure of itself.</p>
+<p>Fields of your own that come with all that a law takes (a temperature with its wind and the height of the ground,
+say) also show the <b>equation residual</b> of the result beside that of the truth: the target is to be as balanced as
+the truth, a ratio of 1, and not zero.</p>
 <h3>Scores</h3>
 <p>RMSE, MAE and bias (result minus truth) are weighted by cell area. PSNR, SSIM and correlation: higher is better.
 <b>Conservation</b>: root mean square of block mean minus input. <b>Negatives</b>: number of values below zero.
@@ -146,12 +163,26 @@ Atlantic, and asked between them, between the hours and beyond the grid.</p>
 divergence, or time. Lower left is better. Bars are the standard deviation over seeds.</p>
 <p><b>Table</b>: those of all chapters. A click on the name of a column sorts, words in the field leave rows out, and the
 name of a method leads to its maps.</p>
+<h3>Bands and regions</h3>
+<p>In Downscale, Ensemble and Assimilate a drag over the spectrum (or its slider) chooses waves: three more maps show
+truth, result and error of these waves alone, and a table their scores. A click on the spectrum ends it. With <b>A drag takes a region</b>, or its edges
+as numbers, the cells inside have scores of their own.</p>
+<h3>Paint</h3>
+<p>A world whose right answer is known: draw observations, ask a method, and see beside it what the Kalman filter says
+with the same prior.</p>
 <h3>A against B</h3>
 <p><b>Keep as B</b> pins what is shown; what you select from then on is A. Three more maps show B, A − B and the error of
 B, on the same scales and moving with the others; the spectrum has both. The table says A − B for this frame, and over
 all test frames with an interval: blocks of days are drawn anew for both together, so that what is difficult for both
 cancels. <i>None</i> means that the interval holds zero. The card lists only what differs. <b>Swap</b> changes the two.
 The same in Assimilate and Ensemble, without an interval: three times are too few.</p>
+<h3>Keep and bring</h3>
+<p><b>Keep what is shown</b>: all maps, spectra and scores as a NetCDF file, the figures as a picture (PNG, or SVG for
+print), tables as CSV.<br>
+<b>Yours</b>, where the host allows it: bring fields (NetCDF, GRIB, Zarr as .zip), the folder of a trained method as .zip
+(<code>physlab train METHOD TRUTH OUT</code> makes it; bring its fields too) or stations (.csv, observed in Assimilate).
+The page says what it understood. Nobody else sees them, and they are removed when the page is closed; a link to them
+works again in a page that has brought the same files.</p>
 <h3>Screen, keyboard, ears</h3>
 <p>On a phone the controls stand below the maps; the button on the left of the top line hides them. The sun or moon on
 the right makes the page dark or light. Tab reaches each map: arrow keys read cell by cell (with Shift by ten), and

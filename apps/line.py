@@ -145,5 +145,6 @@ class Line:
         """What the page of the operator shows."""
         with self._change:
             waiting = sum(map(len, self._lanes.values()))
+            kinds = {f"running_{kind}": sum(job.kind == kind for job in self._running) for kind in GUESS}
             return {"waiting": waiting, "running": len(self._running), "lanes": len(self._lanes),
-                    "served": self.served, "refused": self.refused, "seconds": self.seconds}  # fmt: skip
+                    "served": self.served, "refused": self.refused, "seconds": self.seconds, **kinds}  # fmt: skip

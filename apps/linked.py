@@ -40,12 +40,14 @@ from bokeh.models.annotations import ColorBar, Span
 from bokeh.plotting import figure
 
 from apps import theme
+from apps.globe import Edges
+from apps.language import word
 from apps.lazily import Lazily
 from apps.views import text_pane
 from physlab.data.coastline import load_coastline
 
-Edges = tuple[float, float, float, float]  # west, east, south, north of an image, degrees
 ASPECT = 0.92  # of a figure with its axes and colour bar, so that the map itself is square
+NOTHING = "#bbbbbb"  # the colour of what has no value, on maps of the Downscale view
 TIP = """<div style="font: 12px Roboto, sans-serif"><b>@image{{{digits}}}</b> {units}<br>
 <span style="opacity: 0.7">$y{{custom}} $x{{custom}}</span></div>"""
 DEGREES = """
@@ -54,6 +56,16 @@ const angle = axis == "x" ? ((tick + 180) % 360 + 360) % 360 - 180 : tick
 const text = Math.abs(angle) < 1e-9 || (axis == "x" && Math.abs(angle) == 180) ? "" : names[angle > 0 ? 0 : 1]
 return `${Math.abs(+angle.toFixed(digits))}°${text}`
 """
+
+
+def coloured(palettes: Mapping[str, Any], nothing: str = theme.GROUND) -> dict[str, LinearColorMapper]:
+    """Colours of quantities, between limits that come with what is drawn; `nothing` where there is no value."""
+    return {name: LinearColorMapper(palette=p, low=-1, high=1, nan_color=nothing) for name, p in palettes.items()}
+
+
+def unheard(fig: Any) -> None:
+    """Let a browser keep to itself how large a figure is and what its toolbar looks like; what a hand does is heard."""
+    fig.syncable = fig.toolbar.syncable = False
 
 
 class LinkedMaps:
@@ -98,6 +110,8 @@ class LinkedMaps:
 
     def _frame(self) -> None:
         """A caption and a pane for each figure, once all are made."""
+        for fig in self.figures.values():
+            unheard(fig)
         self.captions = {name: text_pane(margin=0) for name in self.figures}
         self.panes = {
             name: pn.pane.Bokeh(fig, sizing_mode="stretch_width", margin=(0, 4)) for name, fig in self.figures.items()
@@ -107,7 +121,7 @@ class LinkedMaps:
         """Bold and quiet words above a figure."""
         words = words.replace(" m⁻", "\u00a0m⁻").replace(" s⁻", "\u00a0s⁻")  # a unit stays in one line
         self.captions[name].object = f'<div class="caption"><b>{head}</b><span class="quiet">{words}</span></div>'
-        self._words_of[name] = f"{head}: {words}" if words else head
+        self._words_of[name] = f"{word(head)}: {word(words)}" if words else word(head)
 
     def tip(self, name: str, digits: str, units: str) -> None:
         """What a map says of the cell under the pointer: a number with these digits, in these units."""
@@ -119,14 +133,15 @@ class LinkedMaps:
             source = self.images.get(name)
             silent = name in self.silence and self.silence[name].data["text"]
             if source is None:
-                said = "curves" if name == "spectrum" else "bars"
+                said = word("curves" if name == "spectrum" else "bars")
             elif silent:
-                said = " ".join(silent[0].split())
+                said = word(" ".join(silent[0].split()))
             else:
-                said = in_words(source.data, self._units.get(name, ""))
+                said = word(in_words(source.data, self._units.get(name, "")))
             fig.html_attributes = {
                 "role": "img", "tabindex": "0", "aria-label": f"{self._words_of.get(name, name)}. {said}",
                 "data-map": fig.id, "data-name": name, "data-units": self._units.get(name, ""),
+                "data-caption": self._words_of.get(name, name),
             }  # fmt: skip
 
     def paint(self, name: str, image: np.ndarray, edges: tuple[float, float, float, float]) -> None:
@@ -138,10 +153,28 @@ class LinkedMaps:
             place = {"x": [west], "y": [south], "dw": [east - west], "dh": [north - south]}
             self.images[name].data, self._painted[name] = {"image": [image], **place}, image
 
+    def show(self, name: str, maps: Mapping[str, np.ndarray], edges: Edges, waiting: str) -> None:
+        """Paint the map of a name, or `waiting` in its place."""
+        if name in maps:
+            self.paint(name, maps[name], edges)
+        else:
+            self.blank(name, waiting, edges)
+
+    def set_limits(self, limits: Mapping[str, tuple[float, float]]) -> None:
+        """The least and the largest value of the colours of each quantity."""
+        for name, mapper in self.mappers.items():
+            low, high = limits[name]
+            mapper.update(low=low, high=high)
+
+    def say(self, captions: Mapping[str, tuple[str, str]]) -> None:
+        """Captions of several figures."""
+        for name, (head, words) in captions.items():
+            self.caption(name, head, words)
+
     def blank(self, name: str, text: str, box: tuple[float, float, float, float]) -> None:
         """Words in the middle of a box, in the place of an image."""
         x, y = (0.5 * (a + b) for a, b in (box[:2], box[2:]))
-        self.silence[name].data = {"x": [x], "y": [y], "text": [text]}
+        self.silence[name].data = {"x": [x], "y": [y], "text": [word(text)]}
         source = self.images[name]
         source.data = {**source.data, "image": [np.full((2, 2), np.nan, dtype=np.float32)]}
         self._painted.pop(name, None)
@@ -192,8 +225,9 @@ class LinkedMaps:
         mantissas = [1, 2, 3, 4, 5] if wide else [1, 2, 5]
         self._colour_ticker = BasicTicker(desired_num_ticks=3 if wide else 4, mantissas=mantissas)
         self._colour_labels = NoOverlap()
+        self.pan = PanTool()
         self._tools = (
-            PanTool(), WheelZoomTool(modifiers=self.wheel or {}), ResetTool(), CrosshairTool(overlay=self.cross)
+            self.pan, WheelZoomTool(modifiers=self.wheel or {}), ResetTool(), CrosshairTool(overlay=self.cross)
         )  # fmt: skip
 
     def _map(self, name: str, mapper: LinearColorMapper):
@@ -221,6 +255,12 @@ class LinkedMaps:
             axis.formatter, axis.ticker = self._degrees[key], self._ticker
             axis.major_label_policy = self._labels
         return fig
+
+
+def digits(limits: tuple[float, float]) -> str:
+    """Three figures of values within the limits, as a pattern of the tool tips."""
+    decimals = max(0, 2 - int(np.floor(np.log10(max(abs(limits[0]), abs(limits[1]), 1e-12)))))
+    return f"0.{'0' * decimals}" if decimals else "0"
 
 
 def in_words(data: Mapping[str, Any], units: str) -> str:

@@ -1,42 +1,50 @@
-"""The maps, the spectra and the ranks of the Downscale view: a `MapGrid` takes a `Panel` and draws it.
+"""The maps and the spectra of the Downscale view: a `MapGrid` takes a `Panel` and draws it, `MemberMaps` its ensemble.
 
 Nothing is loaded or computed here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Scatter
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from apps import theme
-from apps.linked import ASPECT, LinkedMaps
+from apps.language import word
+from apps.linked import ASPECT, NOTHING, LinkedMaps, coloured
 from apps.spectrum import Spectrum
 from apps.store import Panel
+from physlab.views.keep import Plane
 
-ROWS = (("input", "result", "truth", "spread"), ("residual", "error", "spectrum", "ranks"))  # reading order
+ROWS = (("input", "result", "truth"), ("residual", "error", "spectrum"))  # reading order
 CURVES = {"truth": "truth", "input": "input, bicubic", "result": "result", "members": "members", "other": "B"}
 ENSEMBLE = ("spread", "ranks")  # there for ensembles only
-QUANTITY = {"input": "field", "result": "field", "truth": "field", "spread": "spread", "residual": "residual",
-            "error": "error"}  # fmt: skip
+QUANTITY = {"input": "field", "result": "field", "truth": "field", "residual": "residual", "error": "error"}
 
 
 class MapGrid(LinkedMaps):
-    """Linked maps and the spectra: `update` draws a panel, `reset_view` undoes pan and zoom."""
+    """Linked maps and the spectra: `update` draws a panel, `reset_view` undoes pan and zoom.
 
-    def __init__(self) -> None:
-        mappers = {
-            "field": LinearColorMapper(palette=theme.FIELD_PALETTES["tcw"], low=0, high=1, nan_color="#bbbbbb"),
-            "error": LinearColorMapper(palette=theme.ERROR_PALETTE, low=-1, high=1, nan_color="#bbbbbb"),
-            "residual": LinearColorMapper(palette=theme.RESIDUAL_PALETTE, low=-1, high=1, nan_color="#bbbbbb"),
-            "spread": LinearColorMapper(palette=theme.SPREAD_PALETTE, low=0, high=1, nan_color="#bbbbbb"),
-        }
-        super().__init__(QUANTITY, mappers)
+    Parameters
+    ----------
+    click : takes longitude and latitude of a click on a map, degrees.
+    """
+
+    def __init__(self, click: Callable[[float, float], None]) -> None:
+        palettes = {"field": theme.FIELD_PALETTES["tcw"], "error": theme.ERROR_PALETTE,
+                    "residual": theme.RESIDUAL_PALETTE}  # fmt: skip
+        super().__init__(QUANTITY, coloured(palettes, NOTHING))
         self.spectrum = Spectrum(CURVES, theme.CURVES, "waves per longer side of the map", ASPECT)
-        self.ranks = ColumnDataSource({"rank": [], "share": []})
         self.figures["spectrum"] = self.spectrum.figure
-        self.figures["ranks"] = self._ranks()
+        self.stations = ColumnDataSource({"x": [], "y": []})
+        for name in self.images:
+            diamond = Scatter(x="x", y="y")
+            diamond.update(**theme.STATION)
+            self._draw(self.figures[name], self.stations, diamond)
+            self.figures[name].on_event("tap", lambda event: click(event.x, event.y))
         self._frame()
         self._scene: tuple | None = None
 
@@ -50,32 +58,57 @@ class MapGrid(LinkedMaps):
             if name in panel.maps and name not in kept:
                 source.data = {"image": [panel.maps[name]], **place}
         self._scene = scene
-        for name, mapper in self.mappers.items():
-            mapper.update(low=panel.limits[name][0], high=panel.limits[name][1])
+        self.set_limits(panel.limits)
         self.mappers["field"].palette = theme.field_palette(panel.choice.dataset, panel.units, panel.limits["field"][0])
         self.move_to(panel.window)
+        shape, cells = panel.maps["result"].shape, np.array(panel.choice.heard, dtype=int)
+        plane = Plane.within(panel.window, shape)
+        self.stations.data = {"x": plane.longitude[cells % shape[1]], "y": plane.latitude[cells // shape[1]]}
         largest = float(np.abs(panel.maps["residual"]).max())
         given = panel.choice.hour in panel.given
+        apart = panel.missed > 0.01 * panel.limits["residual"][1]  # the coarse fields are not those of this truth
+        true = f", truth's {panel.missed:.0e}" if apart else ""
         block = f"{panel.choice.factor} × {panel.choice.factor} block means"
         captions = {
             "input": ("Input", block if given else "missing: mean of neighbours"),
             "result": ("Result", title),
             "truth": ("Truth", panel.long_name.lower()),
             "error": ("Error", "result − truth"),
-            "residual": ("Conservation residual" if given else "Residual, missing hour", f"max {largest:.0e}"),
-            "spread": ("Spread", f"of {panel.members} members"),
-            "ranks": ("Ranks", "of the truth"),
+            "residual": (
+                "Conservation residual" if given else "Residual, missing hour",
+                f"max {largest:.0e}{true}",
+            ),
             "spectrum": ("Power spectra", f"({panel.units})²" if " " in panel.units else f"{panel.units}²"),
         }
         for name, (head, words) in captions.items():
-            units = "" if name in ("spectrum", "ranks") else f" · {panel.units}"
+            units = "" if name == "spectrum" else f" · {panel.units}"
             self.caption(name, head, f"{words}{units}")
         for name in self.hovers:
             self.tip(name, "0.0e+0" if name == "residual" else "0.00", panel.units)
         self.spectrum.update(panel.wavenumber, panel.spectra, panel.cutoff)
-        if panel.ranks is not None:
-            count = len(panel.ranks)
-            self.ranks.data = {"rank": np.arange(count), "share": panel.ranks / panel.ranks.sum() * count}
+        self.describe()
+
+
+class MemberMaps(LinkedMaps):
+    """Spread of the members and ranks of the truth, which move with the other maps; made for the first ensemble."""
+
+    def __init__(self, maps: LinkedMaps) -> None:
+        colours = coloured({"spread": theme.SPREAD_PALETTE}, NOTHING)
+        super().__init__({"spread": "spread"}, colours, maps.aspect, maps.wheel, maps)
+        self.ranks = ColumnDataSource({"rank": [], "share": []})
+        self.figures["ranks"] = self._ranks()
+        self._frame()
+
+    def update(self, panel: Panel) -> None:
+        """Draw what a panel says of its members."""
+        assert panel.ranks is not None  # of an ensemble
+        self.set_limits(panel.limits)
+        self.paint("spread", panel.maps["spread"], panel.window)
+        self.caption("spread", "Spread", f"of {panel.members} members · {panel.units}")
+        self.caption("ranks", "Ranks", "of the truth")
+        self.tip("spread", "0.00", panel.units)
+        count = len(panel.ranks)
+        self.ranks.data = {"rank": np.arange(count), "share": panel.ranks / panel.ranks.sum() * count}
         self.describe()
 
     def _ranks(self):
@@ -89,6 +122,6 @@ class MapGrid(LinkedMaps):
             HoverTool(renderers=[bars], tooltips=[("rank", "@rank"), ("share of a flat one", "@share{0.00}")])
         )
         fig.xaxis.ticker = FixedTicker(ticks=[0, 5, 10])
-        fig.xaxis.axis_label = "members below the truth"
-        fig.yaxis.axis_label = "frequency / flat"
+        fig.xaxis.axis_label = word("members below the truth")
+        fig.yaxis.axis_label = word("frequency / flat")
         return fig

@@ -5,13 +5,35 @@ Constraints, networks and methods are those of the registry and of the checkpoin
 
 from __future__ import annotations
 
+import re
+from collections import ChainMap
+
 from physlab import registry, zoo
 from physlab.data.assets import asset_folders
 from physlab.train.recipe import network_titles
+from physlab.views.painter import GUIDES as GUIDES
+from physlab.views.painter import LATITUDE, LONGITUDE
 from physlab.views.twin import laws
-from physlab.views.workspace import workspace
+from physlab.views.workspace import Data, Model, workspace
 
-MINE = workspace()  # fields and trained methods of one's own
+MINE = workspace()  # fields and trained methods of one's own, for all who look at this server
+BROUGHT_DATA: dict[str, Data] = {}  # what sessions have brought: no list shows it, and no other session's link names it
+BROUGHT_MODELS: dict[str, Model] = {}
+OWN_DATA = ChainMap(dict(MINE.data), BROUGHT_DATA)
+OWN_MODELS = ChainMap(dict(MINE.models), BROUGHT_MODELS)
+BROUGHT = "my-"  # how the names begin of what a session has brought, in links and scripts
+INSIDE = re.compile(rf"{BROUGHT}[0-9a-f]{{32}}-")  # the same within the server, where no session knows another's
+
+
+def own_names(text: str) -> str:
+    """A text with the names of what a session has brought as its links and scripts have them."""
+    return INSIDE.sub(BROUGHT, text)
+
+
+def brought(name: str) -> bool:
+    """Whether a data set or network is one that a session has brought."""
+    return INSIDE.match(name) is not None
+
 
 DATASETS = {
     "tcw": "Water vapour · nature run",
@@ -30,11 +52,43 @@ METHODS = {"network": "Network", "statistical": "Statistical", "bicubic": "Bicub
 MODES = {"trained": "In training", "applied": "Afterwards"}
 CONSTRAINTS = {name: spec.title for name, spec in registry.specs("constraints").items() if not spec.problem}
 NETWORKS = {label or "compact": title for label, title in network_titles().items()}
-"""Label in the name of a checkpoint -> title: those of recipes, then the checkpoints of any other name."""
+"""Label in the name of a checkpoint -> title: those of recipes, each followed by its other presets that are here, then
+the checkpoints of any other name."""
+PRESETS: dict[str, tuple[str, str]] = {}
+"""Network that is one preset of another -> that network and the preset, as in "srcnn-plain-published". The network
+itself stands for its best preset on validation."""
 for _folder in zoo.checkpoint_folders():
-    _label = (zoo.parts(_folder) or {"label": _folder})["label"] or "compact"
+    _known = zoo.parts(_folder) or {"label": _folder, "preset": None}
+    _label = _known["label"] or "compact"
     NETWORKS.setdefault(_label, _label)
+    if _known["preset"]:
+        PRESETS[f"{_label}-{_known['preset']}"] = (_label, _known["preset"])
+NETWORKS = {
+    key: title
+    for label, base in NETWORKS.items()
+    for key, title in (
+        (label, base),
+        *((k, f"{base} ({preset})") for k, (of, preset) in PRESETS.items() if of == label),
+    )
+}
 NETWORKS |= {key: model.folder.name for key, model in MINE.models.items()}
+
+
+def dataset_title(name: str) -> str:
+    """Of any data set, one that a session has brought included."""
+    return DATASETS.get(name) or OWN_DATA[name].title
+
+
+def network_title(name: str) -> str:
+    """Of any network, one that a session has brought included."""
+    return NETWORKS.get(name) or OWN_MODELS[name].folder.name
+
+
+def hours_of(dataset: str) -> int:
+    """Frames of a sequence of a data set, or 1."""
+    return OWN_DATA[dataset].frames if dataset in OWN_DATA else HOURS.get(dataset, 1)
+
+
 STATISTICS = {  # those that are fitted within seconds
     name: spec.title
     for name, spec in registry.specs("methods").items()
@@ -46,6 +100,7 @@ VIEWS = {
     "downscale": "Downscale",
     "ensemble": "Ensemble",
     "assimilate": "Assimilate",
+    "paint": "Paint",
     "continuous": "Continuous",
     "benchmark": "Benchmark",
 }
@@ -121,20 +176,31 @@ WHICH = tuple(range(1, max(DRAWS) + 1))
 CONSISTENCIES = {"none": "None", "add": "Additive"}
 THRESHOLDS = tuple(round(273.15 + t, 2) for t in range(-35, 36, 5))  # K
 LAWS = laws()  # balances of a whole state
+SIGMAS = (15.0, 30.0, 60.0)  # m, errors of the observations that are painted
+PAINTED = 40  # observations at most
+POINTS = {  # what is a list of grid points: how many there are, and how many of them at most
+    "own": (GRID[0] * GRID[1], OWN),
+    "painted": (len(LATITUDE) * len(LONGITUDE), PAINTED),
+    "listen": (10_000_000, OWN),  # of any map
+}
 COMPARED = {  # what may differ of two results that stand side by side
-    "downscale": ("factor", "method", "mode", "constraint", "network", "statistic", "show"),
+    "downscale": ("factor", "method", "mode", "constraint", "network", "statistic", "show", "listen"),
     "assimilate": ("share", "assimilator", "noise", "members", "seed"),
     "ensemble": ("weight", "draws", "seed", "consistency", "which"),
 }
 HIDEABLE = (
     *("view", "dataset", "frame", "hour", "factor", "method", "network", "statistic", "mode", "constraint", "show"),
+    *("listen", "band", "region"),
     *("study", "against", "variable", "field", "moment", "zoom", "where", "east", "north"),  # controls
     *("when", "channel", "share", "assimilator", "noise", "members", "seed", "own", "balance"),
+    *("painted", "guide", "sigma"),
     *("day", "weight", "draws", "consistency", "threshold", "which"),
     *("input", "result", "truth", "error", "residual", "spectrum", "spread", "ranks"),  # panels
     *("mean", "probability"),
     *("given", "interpolation", "continuous", "law", "bare", "force"),
     *("background", "analysis", "before", "increment", "member", "of_truth", "of_background", "of_analysis"),
+    *("asked", "kalman", "apart", "asked_spread", "kalman_spread"),
+    *("band_truth", "band_result", "band_error"),
     *("beside", "other", "difference", "other_error"),  # A against B
     *("scores", "coefficients", "card", "code", "help", "prompt"),  # words and numbers
 )

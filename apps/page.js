@@ -11,6 +11,8 @@
     if (theme != root.dataset.theme) { root.dataset.theme = theme; repaint() }
   }
   root.dataset.theme = SERVED
+  root.lang = SPOKEN
+  const words = WORDS
 
   /* figures: what stands on the ground of the page takes the colours of its theme */
   const INKS = COLOURS
@@ -49,7 +51,7 @@
     return found
   }
   const label = () => all(document).filter((e) => e.matches(".MuiLinearProgress-root:not([aria-label])"))
-    .forEach((e) => e.setAttribute("aria-label", "How far the work is"))
+    .forEach((e) => e.setAttribute("aria-label", words.far))
   begin()
   wish.addEventListener("change", show)
   document.addEventListener("click", (event) => {
@@ -91,6 +93,66 @@
     }
   })
 
+  /* keep what is shown: the figures as one picture, as they lie on the page, or the tables as text */
+  const here = (e) => e.getBoundingClientRect().width > 40
+  const save = (blob, kind, view) => {
+    const link = document.createElement("a")
+    link.download = `physlab-${view}.${kind}`
+    link.href = URL.createObjectURL(blob)
+    link.click()
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+  }
+  const figures = () => all(document).filter((e) => e.dataset && e.dataset.map && e.dataset.caption && here(e))
+    .map((e) => ({caption: e.dataset.caption, box: e.getBoundingClientRect(), view: Bokeh.index.find_one_by_id(e.dataset.map)}))
+    .filter(({view}) => view && view.export)
+  const HEAD = 24 // pixels above a figure for its caption
+  const picture = async (kind, view) => {
+    const parts = figures(), c = INKS[root.dataset.theme], scale = kind == "png" ? 2 : 1
+    if (!parts.length) return
+    const left = Math.min(...parts.map((p) => p.box.left)), top = Math.min(...parts.map((p) => p.box.top)) - HEAD
+    const wide = Math.max(...parts.map((p) => p.box.right)) - left, high = Math.max(...parts.map((p) => p.box.bottom)) - top
+    const font = "12px Roboto, Helvetica, Arial, sans-serif"
+    if (kind == "png") {
+      const whole = document.createElement("canvas")
+      whole.width = scale * wide
+      whole.height = scale * high
+      const ink = whole.getContext("2d")
+      ink.scale(scale, scale)
+      ink.fillStyle = c.paper
+      ink.fillRect(0, 0, wide, high)
+      ink.fillStyle = c.ink
+      ink.font = font
+      for (const {caption, box, view} of parts) {
+        ink.fillText(caption, box.left - left + 8, box.top - top - 8, box.width - 12)
+        ink.drawImage(view.export("png").canvas, box.left - left, box.top - top, box.width, box.height)
+      }
+      return save(await new Promise((done) => whole.toBlob(done, "image/png")), kind, view)
+    }
+    const words = (text) => text.replace(/[&<>]/g, (x) => ({"&": "&amp;", "<": "&lt;", ">": "&gt;"})[x])
+    const drawn = parts.map(({caption, box, view}) => {
+      const x = box.left - left, y = box.top - top, figure = view.export("svg").ctx.get_svg()
+      figure.setAttribute("x", x)
+      figure.setAttribute("y", y)
+      return `<text x="${x + 8}" y="${y - 8}" fill="${c.ink}" style="font: ${font}">${words(caption)}</text>` +
+        new XMLSerializer().serializeToString(figure)
+    })
+    const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${wide}" height="${high}" viewBox="0 0 ${wide} ${high}">` +
+      `<rect width="100%" height="100%" fill="${c.paper}"/>${drawn.join("")}</svg>`
+    save(new Blob([text], {type: "image/svg+xml"}), kind, view)
+  }
+  const table = (view) => {
+    const cell = (e) => `"${(e.dataset.number ?? e.innerText).trim().replaceAll('"', '""')}"`
+    const tables = all(document).filter((e) => e.matches("table[data-sort]") && here(e))
+    const text = tables.map((t) => [...t.rows].filter((r) => !r.hidden).map((r) => [...r.cells].map(cell).join(",")).join("\n"))
+    save(new Blob([text.join("\n\n") + "\n"], {type: "text/csv"}), "csv", view)
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.composedPath()[0]
+    if (!button.matches?.("button[data-save]")) return
+    const {save: kind, view} = button.dataset
+    kind == "csv" ? table(view) : picture(kind, view)
+  })
+
   /* the keyboard on a map: arrows move by a cell, with Shift by ten; Enter clicks; what is there is said */
   const said = document.createElement("div")
   said.setAttribute("role", "status")
@@ -98,7 +160,7 @@
   said.style.cssText = "position: fixed; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
   addEventListener("DOMContentLoaded", () => document.body.append(said))
   const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}
-  const degrees = (value, [plus, minus]) => `${Math.abs(value).toFixed(1)} degrees ${value < 0 ? minus : plus}`
+  const degrees = (value, [plus, minus]) => `${Math.abs(value).toFixed(1)} ${words.degrees} ${words[value < 0 ? minus : plus]}`
   document.addEventListener("keydown", (event) => {
     const el = event.composedPath().find((e) => e.dataset && e.dataset.map)
     if (!el || !(event.key in STEPS || event.key == "Enter")) return
@@ -122,7 +184,7 @@
     if (event.key == "Enter") view.model.trigger_event(new (Bokeh.require("core/bokeh_events").Tap)(
       where.clientX - box.left, where.clientY - box.top, x, y, {shift: false, ctrl: false, alt: false}))
     const value = field[el.cell[1] * columns + el.cell[0]]
-    said.textContent = `${Number(value).toPrecision(3)} ${el.dataset.units || ""} at ${degrees(y, ["north", "south"])}, ` +
+    said.textContent = `${Number(value).toPrecision(3)} ${el.dataset.units || ""} ${words.at} ${degrees(y, ["north", "south"])}, ` +
       `${degrees(((x + 540) % 360) - 180, ["east", "west"])}`
   })
 })()

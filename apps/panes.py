@@ -29,7 +29,8 @@ class Panes:
         self.state, self.say, self.status = state, say, status
         self.shown: Any = None  # the picture
         self.moment, self.prompt = text_pane(""), text_pane("", margin=(0, 4))
-        self.numbers, self.card, self.code = (text_pane("", margin=(0, 10)) for _ in range(3))
+        self.numbers = text_pane("", margin=(0, 10))
+        self.card, self.code = (text_pane("", True, margin=(0, 10)) for _ in range(2))
 
     def lay_out(
         self, maps, rows: Sequence[Sequence[str]], scores: pn.viewable.Viewable, help_page: str,
@@ -37,7 +38,12 @@ class Panes:
     ) -> None:  # fmt: skip
         """Put maps, question and tabs into the frame; `top` above the question."""
         self.maps = maps
-        tabs = {"scores": scores, "card": self.card, "code": self.code, "help": text_pane(help_page, margin=(0, 10))}
+        tabs = {
+            "scores": scores,
+            "card": self.card,
+            "code": self.code,
+            "help": text_pane(help_page, True, margin=(0, 10)),
+        }
         frame = Frame.of(maps, rows, pn.Column(*top, self.prompt, margin=0), tabs, self.state.hide, 320)
         self.frame, self.cells, self.tabs, self.view = frame, frame.cells, frame.tabs, frame.view
 

@@ -26,6 +26,10 @@ def never() -> bool:
     return False
 
 
+def silent(done: int, steps: int) -> None:
+    """For work whose progress nobody watches."""
+
+
 def sentence(error: Exception, work: str) -> str:
     """What the page says of work that failed; the log learns of what is not simply missing."""
     if not isinstance(error, Unavailable):

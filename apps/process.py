@@ -20,12 +20,16 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from apps.line import Job, Line
+from apps.memory import give_back
 from apps.problems import Lost, Overtaken
 
 GRACE = 1.5  # s for work to notice that it is cancelled
 LIMITS = {"panel": 60.0, "redraw": 60.0, "sampling": 300.0, "tests": 600.0}  # s
 STARTING = 120.0  # s until a process is there
 EVERY = 0.2  # s between two reports of progress
+REST, LONG = 1.0, 5.0
+"""After so many seconds without work, or with, a process gives back what it no longer uses: half of it at times."""
+SAMPLING_NICE, TESTS_NICE = 3, 10  # how far processes of work that nobody looks at step back
 _context = mp.get_context("forkserver")
 
 
@@ -168,8 +172,11 @@ def main(make, slots: Sequence[tuple[Connection, Any]], nice: int = 0) -> None:
 
 def _answer(store, end: Connection, flag) -> None:
     end.send((0, "ready", None))
+    worked, given = False, time.monotonic()
     while True:
         try:
+            given = _rest(end, given) if worked else given
+            worked = True
             number, method, arguments, tells = end.recv()
         except (EOFError, OSError):
             os._exit(0)  # the server is gone
@@ -191,6 +198,14 @@ def _answer(store, end: Connection, flag) -> None:
             what, value = "error", _portable(error)
         with contextlib.suppress(OSError):
             end.send((number, what, value))
+
+
+def _rest(end: Connection, given: float) -> float:
+    """Give memory back if there is nothing to do, or if that was long ago; when it was given back last."""
+    if time.monotonic() - given < LONG and end.poll(REST):
+        return given
+    give_back()
+    return time.monotonic()
 
 
 def _portable(error: Exception) -> Exception:

@@ -10,6 +10,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from apps import theme
+from apps.language import word
 from apps.views import said_pane
 
 EVERY = 0.2  # s between two reports of progress
@@ -28,8 +29,8 @@ class Strip:
         self.bar = pmui.LinearProgress(value=0, max=100, variant="determinate", margin=(14, 8), visible=False,
                                        sizing_mode="stretch_width")  # fmt: skip
         button = {"size": "small", "variant": "outlined", "margin": (3, 8), "width": 90, "visible": False}
-        self.stop = pmui.Button(label="Stop", icon="stop", on_click=lambda _: stop(), **button)
-        self.again = pmui.Button(label="Again", icon="refresh", on_click=lambda _: again(), **button)
+        self.stop = pmui.Button(label=word("Stop"), icon="stop", on_click=lambda _: stop(), **button)
+        self.again = pmui.Button(label=word("Again"), icon="refresh", on_click=lambda _: again(), **button)
         parts = (self.words, self.bar, self.stop, self.again)
         style = {**theme.CARD_STYLE, "flex-wrap": "wrap"}
         self.view = pn.Row(*parts, styles=style, sizing_mode="stretch_width", min_height=40, margin=4)

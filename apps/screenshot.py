@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -40,8 +41,13 @@ def find_browser() -> str | None:
 
 
 @contextmanager
-def serve(timeout: float = 120.0) -> Iterator[str]:
+def serve(timeout: float = 120.0, said: IO[str] | None = None, more: Sequence[str] = ()) -> Iterator[str]:
     """The explorer in a process of its own on a free port; yields its address.
+
+    Parameters
+    ----------
+    timeout : s until it answers.  said : a file for what the server prints; None to forget it.
+    more : options of ``panel serve``.
 
     Raises
     ------
@@ -63,9 +69,9 @@ def serve(timeout: float = 120.0) -> Iterator[str]:
         "--plugins",
         "apps.serving",
     ]
-    said = tempfile.TemporaryFile("w+", encoding="utf-8")  # not a pipe: a full one that nobody reads stops the server
+    kept, said = said, said or tempfile.TemporaryFile("w+", encoding="utf-8")  # not a pipe: a full one stops the server
     server = subprocess.Popen(
-        [*command, "--allow-websocket-origin", f"localhost:{port}"],
+        [*command, "--allow-websocket-origin", f"localhost:{port}", *more],
         cwd=ROOT,
         stdout=said,
         stderr=subprocess.STDOUT,
@@ -88,7 +94,8 @@ def serve(timeout: float = 120.0) -> Iterator[str]:
         with suppress(subprocess.TimeoutExpired):
             server.wait(timeout=10)
         server.kill()
-        said.close()
+        if kept is None:
+            said.close()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What is shown of a result of the Downscale view when it stands beside another."""
+"""What is shown of a result of the Downscale view when it stands beside another, and what a brush takes parts of."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from apps import lessons
 from apps.beside import Side
+from apps.brush import Of
 from apps.cards import card_rows
 from apps.controls import TITLES
-from apps.options import COMPARED
+from apps.options import COMPARED, own_names
 from apps.state import Choice
 from apps.store import Panel
 from apps.views import METRICS
@@ -17,7 +18,7 @@ from apps.views import METRICS
 
 def chosen(choice: Choice) -> dict[str, object]:
     """The selections that may differ, by the titles of their controls."""
-    return {TITLES[name]: getattr(choice, name) for name in COMPARED[choice.view]}
+    return {TITLES[name]: own_names(str(getattr(choice, name))) for name in COMPARED[choice.view]}
 
 
 def of_panel(panel: Panel, card: Mapping[str, Any] | None, script: str) -> Side:
@@ -36,3 +37,13 @@ def of_panel(panel: Panel, card: Mapping[str, Any] | None, script: str) -> Side:
         facts={**chosen(choice), **(card_rows(card) if card else {})},
         script=script,
     )
+
+
+CODE = """north = slice(None, None, 1 if data.latitude[0] < data.latitude[-1] else -1)  # southernmost row first
+result, truth = (x[0, 0].numpy()[north] for x in (result, truth))
+"""
+
+
+def parts_of(panel: Panel) -> Of:
+    """A panel for the brush."""
+    return Of(panel.maps["truth"], panel.maps["result"], panel.window, panel.units, code=CODE)

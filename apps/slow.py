@@ -6,11 +6,14 @@ holds nobody else up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
+import panel as pn
+
 from apps.beside import Beside, Side
+from apps.brush import Brush, Hand, Of
 from apps.latest import Latest
 from apps.panes import Panes
 from apps.progress import Strip, now_and_then
@@ -59,9 +62,23 @@ class Slow(Panes):
             lambda choice, over: store.picture(self.wanted(choice), over), self.side, store.pool or pool, schedule,
             state,
         )  # fmt: skip
-        self.strip = Strip(self._stop, lambda: self.request(self.state.choice()))
+        self.strip = Strip(self.pause, lambda: self.request(self.state.choice()))
         self._asked: Choice | None = None
+        self._going: Any = None  # what is being made now
         self._waiting = self.making
+        self.brush: Brush | None = None
+
+    def take_brush(self, hand: Hand) -> None:
+        """Let a band of the spectrum and a region of the maps be chosen."""
+        self.brush = Brush(hand, self.maps, self.maps.spectrum, self.frame, lambda: self.state.hide)
+
+    @property
+    def panels(self) -> Mapping[str, pn.viewable.Viewable]:
+        return {**super().panels, **(self.brush.cells if self.brush else {})}
+
+    def parts(self, picture) -> Of:
+        """What a brush takes parts of."""
+        raise NotImplementedError
 
     def wanted(self, choice: Choice):
         """What a choice asks of the store."""
@@ -93,12 +110,16 @@ class Slow(Panes):
         if not last and self.store.cached(self.wanted(choice)) is not None:
             return  # the whole one was faster
         self.shown = picture
-        self.maps.update(picture, MISSING if picture.note else self._waiting)
+        words = MISSING if picture.note else self._waiting
+        self.maps.update(picture, words)
+        if self.brush is not None:
+            self.brush.follow(self.parts(picture), choice, words)
         self.prompt.object = prompt_html(self.words.question(picture), self.words.answer(picture))
         self.numbers.object = self.tables.scores_html(picture, choice.key())
         self.moment.object = f'<span class="quiet">{picture.time} UTC</span>'
         if not last:
             return
+        self._going = None
         self.say([picture.note] if picture.note else [], "error" if picture.note else "note")
         self.arrange()
         self.tell(picture, choice)
@@ -113,13 +134,21 @@ class Slow(Panes):
     # -- the round trip ------------------------------------------------------------------------------------------
 
     def request(self, choice: Choice) -> None:
+        wanted = self.wanted(choice)
+        if self._going is not None and self._going == wanted:  # only what is looked at of it is another
+            self._asked = choice
+            self.status(choice, "computing", "computing …")
+            if self.shown is not None and self.brush is not None:
+                self.brush.follow(self.parts(self.shown), choice, self.making)
+            return
         self.cancel()
-        self._asked, self._waiting, wanted = choice, self.making, self.wanted(choice)
+        self._asked, self._waiting = choice, self.making
         made = self.store.cached(wanted)
         if made is not None:
             self._deliver(choice, made)
             return
         self.status(choice, "computing", "computing …")
+        self._going = wanted
         if self.store.known(wanted):
             self.quick.request(choice)
             return
@@ -127,6 +156,13 @@ class Slow(Panes):
         if self.has_to_wait(choice):
             self.quick.request(choice)
         self.slow.request(choice)
+
+    def _deliver(self, choice: Choice, value) -> None:
+        if self._asked is not None and self.wanted(choice) == self._going:
+            choice = self._asked  # a band may have been chosen meanwhile
+        if isinstance(value, Exception):
+            self._going = None
+        super()._deliver(choice, value)
 
     def _draw(self, choice: Choice, cancelled: Callable[[], bool]):
         """On a worker: whole if it was made before."""
@@ -149,17 +185,17 @@ class Slow(Panes):
 
     def _wait(self, choice: Choice, before: int, seconds: float) -> None:
         """How many are served before, and about how long that takes; none once it has begun."""
-        if choice == self._asked and self.strip.stop.visible:
+        if self.wanted(choice) == self._going and self.strip.stop.visible:
             place = f"place {before + 1} in the queue, begins in about {seconds:.0f} s" if before else "computing …"
             self.strip.say(f"{self.title(choice)}: {place}", busy=True)
 
     def _progress(self, choice: Choice, done: int, steps: int) -> None:
-        if choice == self._asked and self.strip.stop.visible:
+        if self.wanted(choice) == self._going and self.strip.stop.visible:
             far = f"step {done} of {steps}" if steps else "computing …"
             self.strip.say(f"{self.title(choice)}: {far}", 100 * done / max(steps, 1), True)
 
-    def _stop(self) -> None:
-        """The button: nobody waits for this any more."""
+    def pause(self) -> None:
+        """The button, or a tab that was closed: nobody waits for this any more."""
         self.cancel()
         self.strip.say(f"Stopped. {self.nothing}", stopped=True)
         self._waiting = STOPPED
@@ -167,6 +203,7 @@ class Slow(Panes):
         self.status(self.state.choice(), "stopped", "stopped")
 
     def cancel(self) -> None:
+        self._going = None
         self.second.cancel()
         self.quick.cancel()
         self.slow.cancel()

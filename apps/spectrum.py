@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
-from bokeh.models.annotations import Span
+from bokeh.core.properties import value
+from bokeh.models import (
+    AllIndices,
+    CDSView,
+    ColumnDataSource,
+    FixedTicker,
+    HoverTool,
+    Line,
+    Range1d,
+)
+from bokeh.models.annotations import BoxAnnotation, Legend, LegendItem, Span
 from bokeh.plotting import figure
 
 from apps import theme
+from apps.language import word
 
 
 class Spectrum:
@@ -28,6 +38,7 @@ class Spectrum:
     def __init__(
         self, labels: Mapping[str, str], colours: Mapping[str, str], axis: str, aspect: float, below: float = 10.0
     ) -> None:
+        labels, axis = {name: word(label) for name, label in labels.items()}, word(axis)
         self.source = ColumnDataSource({"k": [], **{name: [] for name in labels}})
         self.below = below
         self._drawn: tuple | None = None
@@ -35,13 +46,17 @@ class Spectrum:
             sizing_mode="scale_width", aspect_ratio=aspect, x_axis_type="log", y_axis_type="log",
             x_range=Range1d(start=1, end=64), y_range=Range1d(start=1e-8, end=1), tools=[], title=None,
         )  # fmt: skip
-        curves = {}
-        for name, label in labels.items():
+        curves: dict[str, Any] = {}
+        every = AllIndices()
+        for name in labels:
             style: dict[str, Any] = {"line_color": colours[name], "line_width": 2.6 if name == "truth" else 1.8}
-            curves[name] = line = fig.line("k", name, source=self.source, legend_label=label, **style)
-            line.update(nonselection_glyph="auto", muted_glyph="auto")  # no models of their own
-            line.glyph.tags = ["ink"] if colours[name] == theme.INK else []  # dark on light, light on dark
-        self.items: dict[str, Any] = dict(zip(labels, fig.legend.items, strict=True))
+            glyph = Line(x="k", y=name, **style)  # without the copies that `fig.line` makes of each
+            glyph.tags = ["ink"] if colours[name] == theme.INK else []  # dark on light, light on dark
+            curves[name] = fig.add_glyph(self.source, glyph, view=CDSView(filter=every))
+        self.items: dict[str, Any] = {
+            name: LegendItem(label=value(label), renderers=[curves[name]]) for name, label in labels.items()
+        }
+        fig.add_layout(Legend(items=list(self.items.values()), location="bottom_left"))
         tips = [("k", "@k"), *((label, f"@{{{name}}}{{0.0e+0}}") for name, label in labels.items())]
         self.hover = HoverTool(renderers=[curves["truth"]], mode="vline", tooltips=tips)
         self.curves = curves
@@ -49,9 +64,9 @@ class Spectrum:
         self.cutoff = Span(location=1, dimension="height", line_dash="dashed", line_color=theme.QUIET, line_width=1)
         self.cutoff.visible = False
         fig.add_layout(self.cutoff)
+        self.band = BoxAnnotation(visible=False, fill_color=theme.ACCENT, fill_alpha=0.12, line_color=theme.ACCENT)
         fig.xaxis.ticker = FixedTicker(ticks=[1, 2, 4, 8, 16, 32, 64])
         fig.xaxis.axis_label = axis
-        fig.legend.location = "bottom_left"
 
     def update(self, k: np.ndarray, spectra: Mapping[str, np.ndarray], cutoff: float | None = None) -> None:
         """Draw spectra (n,) of some of the curves at wavenumbers (n,); `cutoff` is where the input ends."""

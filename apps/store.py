@@ -7,6 +7,7 @@ may be called from worker threads.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -16,34 +17,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 
-import physlab
 from apps import zoo
 from apps.assimilate.store import Analyses
+from apps.assimilate.store import Picture as Analysis
 from apps.cache import Cache
 from apps.chapters import chapter_html
-from apps.continuous.store import Moments
+from apps.continuous.store import Moment, Moments
 from apps.ensemble.store import Ensembles
+from apps.ensemble.store import Picture as Members
 from apps.globe import moment
-from apps.options import MEMBERS, MINE, NETWORKS, STATISTICS
+from apps.kept import of_members, of_moment, of_painting, of_panel, of_state
+from apps.machine import device_of, opened
+from apps.options import MEMBERS, OWN_DATA, OWN_MODELS, STATISTICS, network_title, own_names
+from apps.paint.store import Paintings
+from apps.paint.store import Picture as Painting
 from apps.problems import Overtaken, Unavailable, needed, never
 from apps.script import script
-from apps.state import Choice, to_query
+from apps.state import Choice
 from physlab import score
 from physlab.benchmark import read_runs, summary
 from physlab.constrain import LAYERS, layer_name
 from physlab.data import sr_pairs
-from physlab.data.cfout.netcdf import small_bytes
 from physlab.downscale import Constrained, make_statistical
 from physlab.downscale.interpolate import InTime
+from physlab.downscale.listening import Errors
+from physlab.errors import PhysLabError
 from physlab.grid import coarsening_residual
 from physlab.train.evaluate import predict_members
 from physlab.train.own.compare import drawn
 from physlab.views.compare import Difference, compared, per_frame
+from physlab.views.keep import Plane, superscript
+from physlab.views.laws import Law, law_for
+from physlab.views.stations import can_listen, errors_of, heard
 
 BASELINES = ("bicubic+add", "bicubic", "nearest")
-SPLIT = "test"
+SPLIT, VALIDATION = "test", "val"
 SEED = 0  # of the members of an ensemble
 CHUNK = 20  # frames per step of a test-set evaluation: short enough to stop quickly
 LONG_NAMES = {"tcw": "Total column water vapour", "t2m": "2-m temperature"}
@@ -71,6 +80,10 @@ class Panel:
     ranks: np.ndarray | None  # of the truth among the members, 0 ... members
     scores: dict[str, dict[str, float]]  # this, bicubic+add, bicubic, nearest -> score.table
     seconds: float
+    missed: float  # largest conservation residual of the truth itself
+    law: str = ""  # whose residual is in `maps` (law, of_truth), if any can be asked for
+    law_units: str = ""
+    device: str = "cpu"  # that computed it
 
 
 class Store:
@@ -83,10 +96,13 @@ class Store:
         self._panels, self._known, self._limits = Cache(256), Cache(1024), Cache(16)
         self._chapters = Cache(32)
         self._each = Cache(64)  # scores of each test frame
+        self._wrong = Cache(8)  # covariances of errors
+        self._laws = Cache(4)
         self._tests, self._fields, self._drawn, self._whole = Cache(200), Cache(4), Cache(32), Cache(16)
         self.moments = Moments()  # of the Continuous view
         self.analyses = Analyses()  # of the Assimilate view
         self.ensembles = Ensembles()  # of the Ensemble view
+        self.paintings = Paintings()  # of the Paint view
         self._drawing = threading.Lock()  # a generator keeps its noise in itself: one draw at a time
 
     # -- what there is -------------------------------------------------------------------------------------------
@@ -98,15 +114,15 @@ class Store:
 
     def _pairs(self, task: str, factor: int):
         """Pairs of one variable; those of one's own are of all splits."""
-        return self._own(task, factor).one() if task in MINE.data else sr_pairs(task, factor, splits=(SPLIT,))
+        return self._own(task, factor).one() if task in OWN_DATA else sr_pairs(task, factor, splits=(SPLIT,))
 
     def _own(self, task: str, factor: int):
         """Pairs of one's own with all that a method trained on them is given; files are read and cut once."""
-        return self._given.get((task, factor), lambda: MINE.data[task].pairs(factor))
+        return self._given.get((task, factor), lambda: OWN_DATA[task].pairs(factor))
 
     def given(self, choice: Choice):
         """The pairs as the method of a selection gets them: one trained on data of one's own with its predictors."""
-        mine = choice.method == "network" and choice.network in MINE.models
+        mine = choice.method == "network" and choice.network in OWN_MODELS
         return (self._own if mine else self.data)(choice.dataset, choice.factor)
 
     def frames(self, task: str) -> int:
@@ -120,18 +136,27 @@ class Store:
         """(S, T, h, w): the coarse field of every frame of the test split, a missing hour included."""
         return self._whole.get((task, factor), lambda: self.data(task, factor).all_coarse(SPLIT))
 
+    def law(self, task: str, factor: int) -> Law | None:
+        """The law that data of one's own have all fields for; None if there is none."""
+
+        def make() -> tuple[Law | None]:
+            try:
+                return (law_for(self.data(task, factor), OWN_DATA[task].request(factor), SPLIT),)
+            except PhysLabError:  # another field of the file has levels, or other times
+                return (None,)
+
+        return self._laws.get((task, factor), make)[0] if task in OWN_DATA else None
+
     def model(self, name: str):
         """A Downscaler by its name in the zoo, or "statistical/NAME/TASK-xN": fitted here, on first use."""
         with needed(f"Checkpoint {name} is not available"):
-            return self._models.get(
-                name, lambda: self._fit(name) if name.startswith("statistical/") else physlab.load_model(name)
-            )
+            return self._models.get(name, lambda: self._fit(name) if name.startswith("statistical/") else opened(name))
 
     def _fit(self, name: str):
         """A statistical method on the training frames of a task."""
         _, label, recipe = name.split("/")
         task, _, factor = recipe.rpartition("-x")
-        data = self.data(task, int(factor)) if task in MINE.data else sr_pairs(task, int(factor))
+        data = self.data(task, int(factor)) if task in OWN_DATA else sr_pairs(task, int(factor))
         return make_statistical(label, data).fit(data, seed=SEED)
 
     def offers(self, dataset: str, factor: int) -> dict[str, list[str]]:
@@ -143,10 +168,13 @@ class Store:
         names = zoo.names(choice)
         for name in names:
             try:
-                frames = getattr(getattr(self.model(name), "network", None), "frames", (1, 1))
+                network = getattr(self.model(name), "network", None)
             except Unavailable:
                 continue
-            mine = choice.method != "network" or choice.network in MINE.models
+            frames = getattr(network, "frames", (1, 1))
+            mine = choice.method != "network" or choice.network in OWN_MODELS
+            if not mine and choice.dataset in OWN_DATA and getattr(network, "domain", None):
+                continue  # it has learned the map of another place
             if mine or tuple(frames) in zoo.frames_of(choice.dataset):
                 return name
         return None
@@ -172,13 +200,26 @@ class Store:
             choice = choice.with_(constraint="none")
         if choice.show != "mean" and not self.is_ensemble(choice):
             choice = choice.with_(show="mean")
-        return choice.with_(hour=min(choice.hour, zoo.hours(choice.dataset) - 1)), " ".join(notes)
+        if choice.heard:
+            choice, note = self._resolve_stations(choice)
+            notes.append(note)
+        return choice.with_(hour=min(choice.hour, zoo.hours(choice.dataset) - 1)), " ".join(filter(None, notes))
+
+    def _resolve_stations(self, choice: Choice) -> tuple[Choice, str]:
+        """Those that lie on the map, if the data say how far a station speaks; and a sentence if they do not."""
+        if problem := can_listen(self._validation(choice)):
+            return choice.with_(listen=""), f"{problem}: showing the result without stations."
+        cells = self.data(choice.dataset, choice.factor).weights.numel()
+        there = [cell for cell in choice.heard if cell < cells]
+        gone = len(choice.heard) - len(there)
+        said = f"{gone} of the {len(choice.heard)} stations do not lie on this map." if gone else ""
+        return choice.with_(listen=".".join(map(str, there))), said
 
     def _resolve_method(self, choice: Choice) -> tuple[Choice, list[str]]:
         """The method that is there: itself, else the compact network, else bicubic."""
         if choice.method not in ("network", "statistical") or self.checkpoint(choice):
             return choice, []
-        wanted = f"{choice.dataset} at factor {choice.factor}"
+        wanted = own_names(f"{choice.dataset} at factor {choice.factor}")
         bicubic = choice.with_(method="bicubic", mode="applied")
         if choice.method == "statistical":
             return bicubic, [
@@ -188,13 +229,11 @@ class Store:
         if choice.network in offers:
             there = f" It is here with: {', '.join(offers[choice.network])}."
         else:
-            there = f" For these data there are: {', '.join(NETWORKS[n] for n in offers)}." if offers else ""
+            there = f" For these data there are: {', '.join(map(network_title, offers))}." if offers else ""
         compact = choice.with_(network="compact")
         if choice.network != "compact" and self.checkpoint(compact):
-            note = (
-                f"{NETWORKS[choice.network]} with this constraint is not installed for {wanted}: showing the compact "
-            )
-            return compact, [f"{note}network with the same constraint.{there}"]
+            note = f"{network_title(choice.network)} with this constraint is not installed for {wanted}: "
+            return compact, [f"{note}showing the compact network with the same constraint.{there}"]
         note = f"No trained network is installed for {wanted} with this constraint: showing bicubic instead, "
         return bicubic, [f"{note}with the constraint applied afterwards.{there}"]
 
@@ -239,6 +278,12 @@ class Store:
         wavenumber, power = _spectrum(result)
         spectra, ranks = {**known["spectra"], "result": power}, None
         scores = {"this": self._table(result, truth, coarse, data), **known["scores"]}
+        law, limits = self.law(choice.dataset, choice.factor), self.limits(choice.dataset, choice.factor)
+        if law is not None:
+            balance = law.balance(result[0, 0], choice.frame)
+            fields |= {"law": balance.residual[None, None], "of_truth": balance.truth[None, None]}
+            scores["this"] |= {"law_relative": balance.relative}
+            limits = {**limits, "law": (-law.limit, law.limit)}
         if len(members) > 1:
             fields["spread"] = members.std(0)
             spectra["members"] = np.mean([_spectrum(member)[1] for member in members], axis=0)
@@ -254,27 +299,35 @@ class Store:
             given=tuple(data.given),
             members=len(members) if len(members) > 1 else 0,
             time=moment(data.time[SPLIT][choice.frame] + choice.hour * (data.step or np.timedelta64(0, "h"))),
-            long_name=LONG_NAMES.get(data.variable, data.variable),
+            long_name=LONG_NAMES.get(data.variable, _harmless(data.variable)),
             units=_pretty(data.units),
             window=_window(data, choice.frame),
             maps={name: np.ascontiguousarray(x[0, 0].numpy()[::northward]) for name, x in fields.items()},
-            limits=self.limits(choice.dataset, choice.factor),
+            limits=limits,
             wavenumber=wavenumber,
             spectra=spectra,
             cutoff=max(data.shape) / (2 * choice.factor),
             ranks=ranks,
             scores=scores,
             seconds=time.perf_counter() - start,
+            device=device_of(self._model(choice)) if choice.method == "network" else "cpu",
+            missed=known["missed"],
+            law=law.title if law else "",
+            law_units=superscript(law.units) if law else "",
         )
 
     def _make_known(self, choice: Choice, truth: torch.Tensor, coarse: torch.Tensor) -> dict[str, Any]:
         """What all methods share in one frame: input, scores of the baselines, spectra of input and truth."""
         data, hour = self.data(choice.dataset, choice.factor), slice(choice.hour, choice.hour + 1)
         baselines = {name: self.members(_baseline(choice, name), never)[0][:, hour] for name in BASELINES}
+        law = self.law(choice.dataset, choice.factor)
+        relative = {n: {"law_relative": law.balance(x[0, 0], choice.frame).relative} if law else {}
+                    for n, x in baselines.items()}  # fmt: skip
         given = coarse if choice.hour in data.given else data.coarse[SPLIT][choice.frame].mean(0)[None, None]
         return {
             "input": given,
-            "scores": {name: self._table(x, truth, coarse, data) for name, x in baselines.items()},
+            "scores": {n: self._table(x, truth, coarse, data) | relative[n] for n, x in baselines.items()},
+            "missed": float(coarsening_residual(truth, coarse, choice.factor, data.weights).abs().max()),
             "spectra": {"input": _spectrum(baselines["bicubic"])[1], "truth": _spectrum(truth)[1]},
         }
 
@@ -291,7 +344,38 @@ class Store:
     def members(self, choice: Choice, cancelled: Callable[[], bool] = never) -> torch.Tensor:
         """All members and hours of one frame, (M, 1, T, H, W), whatever of them is shown; M is 1 without noise."""
         choice = choice.with_(hour=0, show="mean")
-        return self._drawn.get(choice, lambda: self._draw(choice, cancelled))
+        make = self._listen if choice.heard else self._draw
+        return self._drawn.get(choice, lambda: make(choice, cancelled))
+
+    def _listen(self, choice: Choice, cancelled: Callable[[], bool]) -> torch.Tensor:
+        """The members after stations, which see the truth of the frame."""
+        members = self.members(choice.with_(listen=""), cancelled)
+        errors, data = self._errors(choice), self.data(choice.dataset, choice.factor)
+        at = slice(choice.frame, choice.frame + 1)
+        truth, coarse = data.fine[SPLIT][at], data.coarse[SPLIT][at]
+        return heard(members, truth, coarse, self.cells(choice), errors, data, SEED)
+
+    def _errors(self, choice: Choice) -> Errors:
+        """What the method of a selection gets wrong, on frames of the validation split."""
+        choice = choice.with_(listen="", frame=0)
+        data = self._validation(choice)
+        with needed("The errors of this method cannot be measured"):
+            return self._wrong.get(choice, lambda: errors_of(self.method(choice), data, members=MEMBERS))
+
+    def _validation(self, choice: Choice):
+        """Pairs that hold the split on which errors are measured, as the method of a selection gets them."""
+        if choice.dataset in OWN_DATA:
+            return self.given(choice)
+        key = choice.dataset, choice.factor
+        return self._data.get((*key, VALIDATION), lambda: sr_pairs(*key, splits=(VALIDATION,)))
+
+    def cells(self, choice: Choice) -> list[int]:
+        """Cells with a station as the arrays of the pairs have them, where row 0 may be the northernmost."""
+        data = self.data(choice.dataset, choice.factor)
+        height, width = data.shape
+        if data.latitude[0] < data.latitude[-1]:
+            return list(choice.heard)
+        return [(height - 1 - cell // width) * width + cell % width for cell in choice.heard]
 
     def _draw(self, choice: Choice, cancelled: Callable[[], bool]) -> torch.Tensor:
         method, data = self.method(choice), self.given(choice)
@@ -302,7 +386,7 @@ class Store:
             return torch.stack([method.constrain(member, full, data.weights) for member in free])
         if not method.spec.ensemble:
             return predict_members(method, data, SPLIT, at)
-        if choice.network in MINE.models:
+        if choice.network in OWN_MODELS:
             return drawn(method, data, SPLIT, np.array([choice.frame]), MEMBERS)
         generator, members = torch.Generator().manual_seed(SEED), []
         for _ in range(MEMBERS):  # one by one, as predict_members draws them, so that it can be stopped
@@ -341,26 +425,23 @@ class Store:
             **{name: (-top, top) for name, top in reach.items()},
         }
 
-    def netcdf(self, panel: Panel) -> bytes:
-        """What a panel shows as a NetCDF file: truth, input, result and spread with their places and units."""
-        data, choice = self.data(panel.choice.dataset, panel.choice.factor), panel.choice
-        grids = {"fine": data.grid(SPLIT, choice.frame)}
-        grids["coarse"] = grids["fine"].coarsen(choice.factor)
-        northward = 1 if data.latitude[0] < data.latitude[-1] else -1
-        coords, fields = {}, {}
-        for end, grid in (("", grids["fine"]), ("_coarse", grids["coarse"])):
-            axes = (("latitude", grid.latitude[::northward], "north"), ("longitude", grid.longitude, "east"))
-            for axis, values, way in axes:
-                attrs = {"standard_name": axis, "units": f"degrees_{way}"}
-                coords[f"{axis}{end}"] = (f"{axis}{end}", np.asarray(values, "float64"), attrs)
-        for name in ("input", "result", "truth", "spread"):
-            if name in panel.maps:
-                end = "_coarse" if name == "input" else ""
-                attrs = {"long_name": f"{panel.long_name.lower()}, {name}", "units": data.units}
-                fields[name] = ((f"latitude{end}", f"longitude{end}"), panel.maps[name], attrs)
-        title = f"{choice.dataset} x{choice.factor}, {choice.method}, constraint {choice.constraint}"
-        attrs = {"Conventions": "CF-1.11", "title": title, "comment": f"valid at {panel.time} UTC; {to_query(choice)}"}
-        return small_bytes(xr.Dataset(fields, coords, attrs))
+    def netcdf(self, shown: Panel | Analysis | Members | Moment | Painting) -> bytes:
+        """What a view shows as a NetCDF file: its maps with their places and units, spectra and scores."""
+        if isinstance(shown, Analysis):
+            return of_state(shown, self.analyses.grid()[0]).netcdf()
+        if isinstance(shown, Members):
+            return of_members(shown, self.ensembles.truth()[0].grid.latitude).netcdf()
+        if isinstance(shown, Moment):
+            return of_moment(shown).netcdf()
+        if isinstance(shown, Painting):
+            return of_painting(shown).netcdf()
+        data, choice = self.data(shown.choice.dataset, shown.choice.factor), shown.choice
+        fine, northward = data.grid(SPLIT, choice.frame), 1 if data.latitude[0] < data.latitude[-1] else -1
+        planes = (
+            Plane(grid.latitude[::northward], grid.longitude, end)
+            for end, grid in (("", fine), ("_coarse", fine.coarsen(choice.factor)))
+        )
+        return of_panel(shown, *planes).netcdf()
 
     # -- the whole test split ------------------------------------------------------------------------------------
 
@@ -385,7 +466,7 @@ class Store:
 
     def _tested(self, choice: Choice) -> dict[str, Choice]:
         """The selections whose scores stand side by side."""
-        choice = self.resolve(choice)[0].with_(frame=0, hour=0, show="mean")
+        choice = self.resolve(choice)[0].with_(frame=0, hour=0, show="mean", listen="")
         return {"this": choice, **{name: _baseline(choice, name) for name in BASELINES}}
 
     def _test_table(self, choice: Choice, cancelled: Callable[[], bool]) -> dict[str, float] | None:
@@ -421,6 +502,8 @@ class Store:
         ------
         Unavailable : one has members, whose draws of all frames are too many for a page, or no interval can be given.
         """
+        if one.heard or other.heard:
+            raise Unavailable("stations are on this frame alone, so there is no interval.")
         chosen = [self.resolve(choice)[0].with_(frame=0, hour=0, show="mean") for choice in (one, other)]
         if any(self.is_ensemble(choice) for choice in chosen):
             raise Unavailable("members of all frames are too many for this page, so there is no interval.")
@@ -471,7 +554,7 @@ class Store:
             return summary(read_runs(), task, factor), _pretty(self.data(task, factor).units)
         except (ValueError, OSError, KeyError) as error:
             raise Unavailable(
-                f"There is no benchmark of {task} at factor {factor} here ({error}): make it with "
+                f"There is no benchmark of {own_names(task)} at factor {factor} here ({error}): make it with "
                 "physlab benchmark downscaling."
             ) from error
 
@@ -483,6 +566,12 @@ class Store:
     def cached_chapter(self, study: str) -> str | None:
         """The tables of a study if they were made before."""
         return self._chapters.peek(study)
+
+    def forget(self, part: str) -> None:
+        """Forget all that has a text in its key, as that of things which a session has brought."""
+        for cache in vars(self).values():
+            if isinstance(cache, Cache):
+                cache.drop(part)
 
     # -- provenance ----------------------------------------------------------------------------------------------
 
@@ -497,7 +586,7 @@ class Store:
         data = self.data(choice.dataset, choice.factor)
         name = self.checkpoint(choice)
         assert name is not None  # of a resolved selection
-        return script(choice, name, self.model(name), _options(choice, data), data, SPLIT, SEED)
+        return script(choice, name, self.model(name), _options(choice, data), data, SPLIT, SEED, self.cells(choice))
 
 
 def ensemble_scores(members: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> dict[str, float]:
@@ -522,7 +611,13 @@ def _baseline(choice: Choice, name: str) -> Choice:
     method, _, constraint = name.partition("+")
     constraint = constraint or "none"
     return choice.with_(
-        method=method, mode="applied", constraint=constraint, network="compact", statistic="linear", show="mean"
+        method=method,
+        mode="applied",
+        constraint=constraint,
+        network="compact",
+        statistic="linear",
+        show="mean",
+        listen="",
     )
 
 
@@ -550,5 +645,10 @@ def _window(data, frame: int) -> tuple[float, float, float, float]:
     return float(longitude[0] - half_x - turn), float(longitude[-1] + half_x - turn), float(south), float(north)
 
 
+def _harmless(text: str) -> str:
+    """A text of a file without what HTML would take for more than text."""
+    return re.sub(r"[<>&\"'`{}]", "", text)[:80]
+
+
 def _pretty(units: str) -> str:
-    return units.replace("m-2", "m⁻²").replace("**-2", "⁻²")
+    return superscript(_harmless(units).replace("**", ""))

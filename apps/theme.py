@@ -6,6 +6,8 @@ Palettes have even steps of lightness and are readable with colour-blind eyes. E
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from bokeh.themes import Theme
 from colorcet import palette
@@ -27,6 +29,13 @@ DARK = {
 }  # fmt: skip
 INK, QUIET, LINE, PAPER, GROUND = (LIGHT[name] for name in ("ink", "quiet", "line", "paper", "ground"))
 PRIMARY, ACCENT = LIGHT["primary"], LIGHT["accent"]
+STATION: dict[str, Any] = {
+    "marker": "diamond",
+    "size": 9,
+    "fill_color": ACCENT,
+    "line_color": "white",
+    "line_width": 0.8,
+}
 
 
 def var(name: str) -> str:
@@ -164,6 +173,8 @@ th, td {{ padding: 3px 5px; text-align: right; border-bottom: 1px solid {var("ru
           font-size: 12px; }}
 th {{ color: {var("quiet")}; font-weight: 500; vertical-align: bottom; white-space: normal; }}
 th:first-child, td:first-child {{ text-align: left; padding-left: 0; color: {var("quiet")}; }}
+td:first-child {{ white-space: normal; }}  /* numbers are not cut where a label is long */
+.scroll td:first-child {{ white-space: nowrap; }}
 td.this {{ background: {var("ours")}; font-weight: 600; color: {var("ink")}; }}
 th.this {{ background: {var("ours")}; color: {var("ours-ink")}; font-weight: 700; }}
 td.best {{ color: {var("best")}; font-weight: 700; }}
@@ -225,6 +236,7 @@ def maps_sheet(least: int, most: int = 3) -> str:
     return f"""
 :host {{ display: grid !important; gap: 8px; padding: 4px; box-sizing: border-box; flex: 0 0 auto !important;
          grid-template-columns: repeat(auto-fill, minmax(min(100%, max({least}px, {share})), 1fr)); }}
+.scroll-button {{ display: none !important; }}  /* Panel's own, which would take a place among the maps */
 """
 
 
@@ -268,6 +280,7 @@ NARROW_SX = {  # two rows
     "flexWrap": "wrap",
     "& .MuiToggleButton-root": {"padding": "4px 2px", "fontSize": "11px", "letterSpacing": 0, "flex": "1 0 30%"},
 }
+TICK_SX = {"& .MuiFormControlLabel-label": {"fontSize": "13px"}}
 TABS_SX = {
     "& .MuiTab-root": {"minWidth": 0, "minHeight": 40, "padding": "8px 14px", "fontSize": 13},
     "& .MuiTabs-root": {"minHeight": 40},

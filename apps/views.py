@@ -10,6 +10,7 @@ import numpy as np
 import panel as pn
 
 from apps import theme
+from apps.language import page
 from apps.store import BASELINES
 
 OF_ENSEMBLES = ("crps", "spread_skill")
@@ -24,12 +25,20 @@ METRICS = (  # key, label, format, which value is best, and below which two valu
     ("spread_skill", "Spread / skill", "{:.2f}", "one", 0.0),
     ("conservation_error", "Conservation", "{:.1e}", "low", 2e-4),
     ("negative_count", "Negatives", "{:.0f}", "low", 0.0),
+    ("law_relative", "Law / truth's", "{:.2f}", "one", 0.0),
     ("spectral_divergence", "Spectrum", "{:.1e}", "low", 0.0),
     ("spectral_divergence_top", "… finest tenth", "{:.1e}", "low", 0.0),
 )
 
 
-class Said(pn.pane.HTML):
+class Words(pn.pane.HTML):
+    """Words of the page, in its language; `object` is English."""
+
+    def _transform_object(self, obj: Any) -> dict[str, Any]:
+        return super()._transform_object(page(obj) if isinstance(obj, str) else obj)
+
+
+class Said(Words):
     """Words that a screen reader says when they change: how far the work is, and what did not go as asked."""
 
     def _get_model(self, doc, root=None, parent=None, comm=None):
@@ -44,10 +53,16 @@ def said_pane(**layout) -> pn.pane.HTML:
     return Said("", stylesheets=[theme.SHEET], sizing_mode="stretch_width", **layout)
 
 
-def text_pane(content: str = "", **layout) -> pn.pane.HTML:
-    """A pane of words in the explorer's style."""
+def text_pane(content: str = "", english: bool = False, **layout) -> pn.pane.HTML:
+    """A pane of words in the explorer's style, in the language of the page unless they are `english` in all."""
     layout.setdefault("margin", (0, 10))
-    return pn.pane.HTML(content, stylesheets=[theme.SHEET], sizing_mode="stretch_width", **layout)
+    kind = pn.pane.HTML if english else Words
+    return kind(content, stylesheets=[theme.SHEET], sizing_mode="stretch_width", **layout)
+
+
+def label_pane(words: str) -> pn.pane.HTML:
+    """The name of a group of controls."""
+    return Words(words, stylesheets=[theme.LABEL_SHEET], margin=(4, 10, 0, 10))
 
 
 def scores_html(

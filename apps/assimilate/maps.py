@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
-from bokeh.models import ColumnDataSource, LinearColorMapper
+from bokeh.models import ColumnDataSource
 
 from apps import theme
 from apps.assimilate.store import LAW_UNITS, Picture
-from apps.linked import LinkedMaps
+from apps.linked import LinkedMaps, coloured, digits
 from apps.options import ASSIMILATORS, CHANNELS, LAWS
 from apps.spectrum import Spectrum
 from physlab.views.twin import variable_of
@@ -46,17 +44,14 @@ class TwinMaps(LinkedMaps):
             "field": theme.VARIABLE_PALETTES["z"], "error": theme.ERROR_PALETTE, "spread": theme.SPREAD_PALETTE,
             "balance": theme.RESIDUAL_PALETTE,
         }  # fmt: skip
-        blank: dict[str, Any] = {"low": -1, "high": 1, "nan_color": theme.GROUND}
-        mappers = {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()}
-        super().__init__(QUANTITY, mappers, ASPECT, wheel="ctrl")
+        super().__init__(QUANTITY, coloured(palettes), ASPECT, wheel="ctrl")
         self.columns, self.own = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))
         self.dots = []
         for name, fig in self.figures.items():
             if name in STATIONS:
                 style = {"fill_color": "white", "line_color": theme.INK, "line_width": 0.7, "alpha": 0.9}
                 self.dots.append(fig.scatter("x", "y", source=self.columns, size=4, **style))
-            style = {"fill_color": theme.ACCENT, "line_color": "white", "line_width": 0.8}
-            fig.scatter("x", "y", source=self.own, size=9, marker="diamond", **style)
+            fig.scatter("x", "y", source=self.own, **theme.STATION)
             fig.on_event("tap", lambda event: click(event.x, event.y))
         self.spectrum = Spectrum(CURVES, theme.STATE_CURVES, "waves per latitude circle", ASPECT)
         self.figures["spectrum"] = self.spectrum.figure
@@ -68,14 +63,10 @@ class TwinMaps(LinkedMaps):
         palette = theme.VARIABLE_PALETTES[variable_of(setup.channel)]
         balance = theme.RESIDUAL_PALETTE if picture.limits["balance"][0] < 0 else theme.SPREAD_PALETTE
         self.mappers["field"].palette, self.mappers["balance"].palette = palette, balance
-        for name, mapper in self.mappers.items():
-            mapper.update(low=picture.limits[name][0], high=picture.limits[name][1])
+        self.set_limits(picture.limits)
         for name in self.images:
-            if name in picture.maps:
-                self.paint(name, picture.maps[name], picture.window)
-            else:
-                alone = name in ("spread", "member") and picture.members == 1
-                self.blank(name, NO_MEMBERS if alone else waiting, picture.window)
+            alone = name in ("spread", "member") and picture.members == 1
+            self.show(name, picture.maps, picture.window, NO_MEMBERS if alone else waiting)
         self.move_to(picture.window)
         x, y, own = picture.longitude, picture.latitude, picture.own
         self.columns.data, self.own.data = {"x": x[~own], "y": y[~own]}, {"x": x[own], "y": y[own]}
@@ -98,28 +89,22 @@ class TwinMaps(LinkedMaps):
         law = "Imbalance" if setup.balance == "geostrophic" else LAWS[setup.balance]
         place = f"{picture.layer} · {LAW_UNITS[setup.balance][1]}"
         ratio = {n: f"{r:.2f} × truth's" for n, r in picture.ratios.items()}
-        captions = {
-            "background": ("Background", f"24-hour forecast · {units}"),
-            "truth": ("Truth", f"{name} · {units}"),
-            "analysis": ("Analysis", f"{count}{method} · {units}"),
-            "before": ("Background error", rms.get("background", units)),
-            "error": ("Analysis error", rms.get("analysis", units)),
-            "increment": ("Increment", f"of the background · {units}"),
-            "spread": ("Spread", f"of {picture.members} members · {units}" if picture.members > 1 else ""),
-            "member": ("One member", f"the first of {picture.members} · {units}" if picture.members > 1 else ""),
-            "spectrum": ("Power spectra", f"{'(' + units + ')' if ' ' in units else units}²"),
-            "of_truth": (law, f"truth · {place}"),
-            "of_background": (law, f"background · {ratio['of_background']}"),
-            "of_analysis": (law, " · ".join(filter(None, ("analysis", ratio.get("of_analysis"))))),
-        }
-        for key, (head, words) in captions.items():
-            self.caption(key, head, words)
-
-
-def digits(limits: tuple[float, float]) -> str:
-    """Three figures of values within the limits, as a pattern of the tool tips."""
-    decimals = max(0, 2 - int(np.floor(np.log10(max(abs(limits[0]), abs(limits[1]), 1e-12)))))
-    return f"0.{'0' * decimals}" if decimals else "0"
+        self.say(
+            {
+                "background": ("Background", f"24-hour forecast · {units}"),
+                "truth": ("Truth", f"{name} · {units}"),
+                "analysis": ("Analysis", f"{count}{method} · {units}"),
+                "before": ("Background error", rms.get("background", units)),
+                "error": ("Analysis error", rms.get("analysis", units)),
+                "increment": ("Increment", f"of the background · {units}"),
+                "spread": ("Spread", f"of {picture.members} members · {units}" if picture.members > 1 else ""),
+                "member": ("One member", f"the first of {picture.members} · {units}" if picture.members > 1 else ""),
+                "spectrum": ("Power spectra", f"{'(' + units + ')' if ' ' in units else units}²"),
+                "of_truth": (law, f"truth · {place}"),
+                "of_background": (law, f"background · {ratio['of_background']}"),
+                "of_analysis": (law, " · ".join(filter(None, ("analysis", ratio.get("of_analysis"))))),
+            }
+        )
 
 
 def number(value: float, picture: Picture) -> str:

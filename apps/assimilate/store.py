@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import physlab
 from apps.cache import Cache
 from apps.globe import east_first, globe, moment
+from apps.machine import device_of, opened
 from apps.options import ASSIMILATORS, LAWS
-from apps.problems import Overtaken, Unavailable, needed, never
+from apps.problems import Overtaken, Unavailable, needed, never, silent
 from apps.state import Setup
 from physlab.assimilate import Learned
 from physlab.constants import GRAVITY
@@ -33,12 +33,9 @@ from physlab.views.twin import HEADLINE, Case, Twin, residual, shown, spectrum
 from physlab.zoo import assimilator_folders
 
 Progress = Callable[[int, int], None]
+MADE = 6  # analyses that are kept with all their fields, 20 MB each of 16 members
 LAW_UNITS = {"thickness": (1 / GRAVITY, "m"), "geostrophic": (1e4, "10⁻⁴ m s⁻²")}
 LAW_UNITS |= {name: (1.0, EQUATIONS.specs[name].facts.get("units", "")) for name in LAWS if name not in LAW_UNITS}
-
-
-def silent(done: int, steps: int) -> None:
-    """For work whose progress nobody watches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +66,8 @@ class Picture:
     balance: dict[str, dict[str, float]]
     divergence: dict[str, float]
     seconds: float  # of the analysis
+    rows: tuple[np.ndarray, np.ndarray]  # latitude and area of those of the maps
+    device: str = "cpu"  # that computed it
 
 
 class Analyses:
@@ -77,7 +76,7 @@ class Analyses:
     def __init__(self, pool: Executor | None = None) -> None:
         self.pool = pool
         self._twin, self._models, self._offers = Cache(1), Cache(16), Cache(2)
-        self._cases, self._made, self._pictures, self._limits = Cache(6), Cache(10), Cache(64), Cache(128)
+        self._cases, self._made, self._pictures, self._limits = Cache(6), Cache(MADE), Cache(64), Cache(128)
 
     # -- what there is -------------------------------------------------------------------------------------------
 
@@ -103,7 +102,7 @@ class Analyses:
     def model(self, name: str) -> Learned:
         """A method by its name among the options."""
         try:
-            return self._models.get(name, lambda: physlab.load_model(self.offers()[name]))
+            return self._models.get(name, lambda: opened(self.offers()[name]))
         except (KeyError, ValueError, OSError) as error:
             there = ", ".join(ASSIMILATORS[n] for n in self.offers())
             what = f"here are: {there}" if there else "no method of assimilation is"
@@ -218,6 +217,8 @@ class Analyses:
             balance={} if members is None else case.balance(members),
             divergence={} if members is None else case.divergence(members, setup.channel),
             seconds=seconds,
+            rows=(np.asarray(space.latitude), area[:, 0].numpy()),
+            device="cpu" if members is None else device_of(self.model(setup.assimilator)),
         )
 
     def _residual(self, x: Tensor, setup: Setup) -> Tensor:

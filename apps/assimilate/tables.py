@@ -105,6 +105,16 @@ def card_facts(card: Mapping) -> dict[str, object]:
     }
 
 
+def maps_of_script(picture: Picture) -> str:
+    """Lines for the end of the script: maps of its truth and of its analysis."""
+    name = picture.setup.channel
+    return f"""k = case.space.index("{name}")
+states = (case.fields(analysis).float().double().mean(0), case.known["truth"])
+result, truth = ({picture.scale:g} * x[k].numpy() for x in states)  # {picture.units}
+latitude, area = case.space.latitude, case.space.area[:, 0].numpy()
+"""
+
+
 def script(picture: Picture, model: str) -> str:
     """A script that prints the scores of the selection from the library alone; `model` is the name in the zoo."""
     setup = picture.setup

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-import panel as pn
-import panel_material_ui as pmui
-
 from apps.assimilate import tables, words
-from apps.assimilate.maps import ROWS, TwinMaps, digits
+from apps.assimilate.maps import ROWS, TwinMaps
 from apps.assimilate.store import Picture
 from apps.beside import Side
-from apps.options import ASSIMILATORS, GRID, OWN
+from apps.brush import Of
+from apps.globe import from_greenwich, nearest
+from apps.linked import digits
+from apps.options import ASSIMILATORS
+from apps.placing import Placing
 from apps.sides import chosen
 from apps.slow import Slow
 from apps.state import Choice, Setup
-from apps.views import code_html, text_pane
+from apps.views import code_html
 
 
 class Assimilate(Slow):
@@ -25,11 +25,8 @@ class Assimilate(Slow):
 
     def __init__(self, *parts) -> None:
         super().__init__(*parts)
-        self.lay_out(TwinMaps(self.place), ROWS, self.numbers, words.HELP, (self.strip.view,))
-        self.stations = text_pane("", margin=(0, 10))
-        small = {"size": "small", "variant": "text", "margin": (0, 6)}
-        self.clear = pmui.Button(label="Clear", icon="clear", on_click=lambda _: self._set_own(()), **small)
-        self.own = pn.Row(self.stations, self.clear, margin=0, align="center")
+        self.stations = Placing(self.state, "own", self._cell, lambda sentence: self.say([sentence], "note"))
+        self.lay_out(TwinMaps(self.stations.place), ROWS, self.numbers, words.HELP, (self.strip.view,))
 
     def wanted(self, choice: Choice) -> Setup:
         return choice.part(Setup)
@@ -50,10 +47,13 @@ class Assimilate(Slow):
         name = choice.assimilator
         self.card.object = tables.card_html(self.store.card(name), name)
         zoo = self.store.offers().get(name, name)
-        self.code.object = code_html(tables.script(picture, zoo), "This script prints the scores of this analysis")
+        more = self.parts(picture).script(choice)
+        self.code.object = code_html(
+            tables.script(picture, zoo) + more, "This script prints the scores of this analysis"
+        )
 
     def _show(self, picture: Picture, choice: Choice) -> None:
-        self.stations.object = f'<span class="quiet">{len(choice.points)} of at most {OWN}</span>'
+        self.stations.follow()
         super()._show(picture, choice)
 
     def summary(self, picture: Picture) -> str:
@@ -63,7 +63,7 @@ class Assimilate(Slow):
         )
         own = int(picture.own.sum())
         columns = f"{len(picture.own)} columns observed" + (f", {own} of them yours" if own else "")
-        return f"{ASSIMILATORS[picture.setup.assimilator]} · {count} · {columns} · {made}"
+        return f"{ASSIMILATORS[picture.setup.assimilator]} · {count} · {columns} · {made} · {picture.device}"
 
     def side(self, picture: Picture, choice: Choice) -> Side | None:
         if not self.is_whole(picture):
@@ -85,20 +85,26 @@ class Assimilate(Slow):
             script=tables.script(picture, zoo),
         )
 
+    def parts(self, picture: Picture) -> Of:
+        latitude, area = picture.rows
+        return Of(
+            truth=picture.maps["truth"],
+            result=picture.maps.get("analysis"),
+            window=picture.window,
+            units=picture.units,
+            name="Analysis",
+            error="Analysis error",
+            waves="circles",  # as in the spectra of this view
+            before=("Background", picture.maps["background"]),
+            latitude=latitude,
+            area=area,
+            digits=digits(picture.limits["error"]),
+            code=tables.maps_of_script(picture),
+            there=from_greenwich(picture.window),
+        )
+
     # -- stations ------------------------------------------------------------------------------------------------
 
-    def place(self, east: float, north: float) -> None:
-        """A click on a map: a station at the grid point next to it, or none there any more."""
-        latitudes, longitudes = self.store.grid()
-        if not abs(north) <= 90:
-            return
-        row = int(np.abs(latitudes - north).argmin())
-        apart = np.abs((longitudes - east + 180.0) % 360.0 - 180.0)
-        point, points = row * GRID[1] + int(apart.argmin()), self.state.choice().points
-        if point not in points and len(points) >= OWN:
-            self.say([f"There are {OWN} stations: take one away first."], "note")
-            return
-        self._set_own(tuple(p for p in points if p != point) if point in points else (*points, point))
-
-    def _set_own(self, points: tuple[int, ...]) -> None:
-        self.state.own = ".".join(map(str, points))
+    def _cell(self, east: float, north: float) -> int | None:
+        """The grid point next to a place."""
+        return nearest(east, north, *self.store.grid()) if abs(north) <= 90 else None

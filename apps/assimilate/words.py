@@ -90,6 +90,10 @@ the method holds to be possible. The wheel zooms while Ctrl is held, and all map
 <p><b>Balance</b>: how far a state is from a law, at the level of the field that is shown. <i>Thickness</i>: height
 between two levels minus what the temperature between them demands. <i>Geostrophic</i>: what is left of Coriolis force
 and pressure gradient. Neither is zero in the truth, and the aim is to be as balanced as the truth.</p>
+<h3>Bands and regions</h3>
+<p>A drag over the spectrum shows the maps of a band of zonal waves, and what the analysis takes off the background's
+error there: which scales does this network of stations see? With <i>A drag takes a region</i> the cells inside have
+scores of their own. Errors of a band have the colours of the background's, so that maps of two methods compare.</p>
 <h3>Long work</h3>
 <p>Sampling takes many steps. The bar shows how far it is, <i>stop</i> ends it, and any new selection overtakes it. What
 was made once is kept.</p>

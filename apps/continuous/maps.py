@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import panel as pn
-from bokeh.models import ColumnDataSource, LinearColorMapper, Range1d
+from bokeh.models import ColumnDataSource, Range1d
 from bokeh.plotting import figure
 
 from apps import theme
 from apps.continuous.store import Moment
-from apps.linked import ASPECT, LinkedMaps
+from apps.linked import ASPECT, LinkedMaps, coloured, digits
 from apps.options import FIELDS, NUMBERS, VARIABLES
 from apps.spectrum import Spectrum
 from physlab.data.coastline import load_coastline
@@ -36,8 +35,7 @@ class MomentMaps(LinkedMaps):
             "residual": theme.RESIDUAL_PALETTE,
             "force": theme.FORCE_PALETTE,
         }
-        blank: dict[str, Any] = {"low": -1, "high": 1, "nan_color": theme.GROUND}
-        super().__init__(QUANTITY, {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()})
+        super().__init__(QUANTITY, coloured(palettes))
         self.dots = ColumnDataSource({"x": [], "y": []})
         for name in DOTTED:
             style = {"fill_color": "white", "line_color": theme.INK, "fill_alpha": 0.9, "line_alpha": 0.7}
@@ -50,8 +48,7 @@ class MomentMaps(LinkedMaps):
         """Draw a moment."""
         look, units = moment.look, moment.units
         self.mappers["field"].palette = theme.VARIABLE_PALETTES[look.variable]
-        for name, mapper in self.mappers.items():
-            mapper.update(low=moment.limits[name][0], high=moment.limits[name][1])
+        self.set_limits(moment.limits)
         for name in self.images:
             if name in moment.maps:
                 self.paint(name, *moment.maps[name])
@@ -79,12 +76,11 @@ class MomentMaps(LinkedMaps):
             "force": ("Latent force", f"{units} h⁻¹" if law else ""),
             "spectrum": ("Power spectra", f"whole window · {'(' + units + ')' if ' ' in units else units}²"),
         }
-        for name, (head, words) in captions.items():
-            self.caption(name, head, words)
+        self.say(captions)
         for name in self.hovers:
             key = QUANTITY[name]
             unit = {"residual": "of the typical tendency", "force": f"{units} h⁻¹"}.get(key, units)
-            self.tip(name, _digits(moment.limits[key]), unit)
+            self.tip(name, digits(moment.limits[key]), unit)
         self.spectrum.update(moment.wavenumber, moment.spectra, moment.cutoff)
         self.describe()
 
@@ -133,9 +129,3 @@ def _away(moment: Moment) -> str:
     if minutes == 0:
         return "this hour"
     return f"{abs(minutes)} min {'later' if minutes > 0 else 'earlier'}"
-
-
-def _digits(limits: tuple[float, float]) -> str:
-    """Three figures of values within the limits."""
-    decimals = max(0, 2 - int(np.floor(np.log10(max(abs(limits[0]), abs(limits[1]), 1e-12)))))
-    return f"0.{'0' * decimals}" if decimals else "0"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bokeh.models import ColumnDataSource, LinearColorMapper
+from bokeh.models import ColumnDataSource
 
 from apps import theme
-from apps.assimilate.maps import ASPECT, digits
+from apps.assimilate.maps import ASPECT
 from apps.ensemble.store import Picture
-from apps.linked import LinkedMaps
+from apps.linked import LinkedMaps, coloured, digits
 from apps.options import DRAWS
 from apps.spectrum import Spectrum
 
@@ -39,9 +37,7 @@ class EnsembleMaps(LinkedMaps):
             "field": theme.VARIABLE_PALETTES["t"], "error": theme.ERROR_PALETTE, "spread": theme.SPREAD_PALETTE,
             "probability": theme.PROBABILITY_PALETTE, "law": theme.RESIDUAL_PALETTE,
         }  # fmt: skip
-        blank: dict[str, Any] = {"low": -1, "high": 1, "nan_color": theme.GROUND}
-        mappers = {name: LinearColorMapper(palette=p, **blank) for name, p in palettes.items()}
-        super().__init__(QUANTITY, mappers, ASPECT)
+        super().__init__(QUANTITY, coloured(palettes), ASPECT)
         self.spectrum = Spectrum(CURVES, theme.DRAW_CURVES, "waves per longer side of the map", ASPECT, below=100)
         self.isotherm = ColumnDataSource({"x": [], "y": []})
         self.figures["probability"].multi_line("x", "y", source=self.isotherm, line_color=theme.ACCENT, line_width=1.2)
@@ -50,14 +46,10 @@ class EnsembleMaps(LinkedMaps):
 
     def update(self, picture: Picture, waiting: str) -> None:
         """Draw a picture; `waiting` are the words in the place of an ensemble that is not there."""
-        for name, mapper in self.mappers.items():
-            mapper.update(low=picture.limits[name][0], high=picture.limits[name][1])
+        self.set_limits(picture.limits)
         self.mappers["probability"].palette = shares(picture.members)
         for name, key in QUANTITY.items():
-            if name in picture.maps:
-                self.paint(name, picture.maps[name], picture.window)
-            else:
-                self.blank(name, waiting, picture.window)
+            self.show(name, picture.maps, picture.window, waiting)
             self.tip(name, digits(picture.limits[key]), UNITS[key])
         x, y = picture.isotherm
         self.isotherm.data = {"x": x, "y": y}
@@ -71,17 +63,17 @@ class EnsembleMaps(LinkedMaps):
         own = picture.scores.get("ensemble")
         count = f"of {picture.members} members · " if there else ""
         one = f"{picture.which} of {picture.members} · " if there else ""
-        own_law = f"member {picture.which} alone: {picture.ratio:.2f} × truth's · " if there else ""
-        captions = {
-            "input": ("Input", "block means of 4 × 4 cells · K"),
-            "truth": ("Truth", "temperature, lowest layer · K"),
-            "mean": ("Ensemble mean", f"{count}K"),
-            "member": ("One member", f"{one}K"),
-            "error": ("Error of the mean", f"RMSE {own['rmse']:.3f} K" if own else "K"),
-            "spread": ("Spread", f"{count}K"),
-            "probability": ("Exceedance", f"of {draw.threshold:g} K · line: truth"),
-            "law": ("PDE residual", f"{own_law}{UNITS['law']}"),
-            "spectrum": ("Power spectra", "K² · dashed: input's end"),
-        }
-        for key, (head, words) in captions.items():
-            self.caption(key, head, words)
+        own_law = f"member {picture.which}: {picture.ratio:.2f} × truth's · " if there else ""
+        self.say(
+            {
+                "input": ("Input", "block means of 4 × 4 cells · K"),
+                "truth": ("Truth", "temperature, lowest layer · K"),
+                "mean": ("Ensemble mean", f"{count}K"),
+                "member": ("One member", f"{one}K"),
+                "error": ("Error of the mean", f"RMSE {own['rmse']:.3f} K" if own else "K"),
+                "spread": ("Spread", f"{count}K"),
+                "probability": ("Exceedance", f"of {draw.threshold:g} K · line: truth"),
+                "law": ("PDE residual", f"{own_law}{UNITS['law']}"),
+                "spectrum": ("Power spectra", "K² · dashed: input's end"),
+            }
+        )

@@ -20,8 +20,9 @@ from torch import Tensor
 import physlab
 from apps.cache import Cache
 from apps.globe import east_first, globe, moment
+from apps.machine import device_of, opened
 from apps.options import DRAWS
-from apps.problems import Overtaken, Unavailable, needed, never
+from apps.problems import Overtaken, Unavailable, needed, never, silent
 from apps.state import Draw
 from physlab.benchmark.ensemble import DRIVERS, SHIPPED, TRUNCATION, interpolated
 from physlab.constrain import make_constraint
@@ -38,10 +39,6 @@ FACTOR = 4
 TRUTH, STORED = "nature-terrain", "nature-terrain-members"
 PER_DAY = 86400.0  # from s-1
 Progress = Callable[[int, int], None]
-
-
-def silent(done: int, steps: int) -> None:
-    """For work whose progress nobody watches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +66,9 @@ class Picture:
     scores: dict[str, dict[str, float]]  # ensemble, bicubic -> detail_scores
     lapse_rate: float  # of the law, K m-1
     seconds: float  # of the draw
+    rows: tuple[np.ndarray, np.ndarray]  # latitude and area of those of the maps
+    bicubic: np.ndarray  # what needs no training, (rows, columns) as the maps
+    device: str = "cpu"  # that computed it
 
 
 class Ensembles:
@@ -77,7 +77,7 @@ class Ensembles:
     def __init__(self, pool: Executor | None = None) -> None:
         self.pool = pool
         self._truth, self._model, self._stored = Cache(1), Cache(1), Cache(8)
-        self._made, self._tied, self._pictures, self._limits = Cache(24), Cache(24), Cache(64), Cache(1)
+        self._made, self._tied, self._pictures, self._limits = Cache(24), Cache(8), Cache(32), Cache(1)
 
     # -- what there is -------------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class Ensembles:
     def model(self) -> LatentDownscaler:
         """The model that draws."""
         with needed("Latent diffusion is not installed"):
-            return self._model.get(SHIPPED, lambda: physlab.load_model(SHIPPED))
+            return self._model.get(SHIPPED, lambda: opened(SHIPPED))
 
     def stored(self, weight: str) -> tuple[int, Tensor]:
         """Index of the time, and (M, H, W) stored members of a weight of the law."""
@@ -156,7 +156,9 @@ class Ensembles:
         model, now = self.model(), self.now(draw.day)
         noise, static, start = torch.Generator().manual_seed(draw.seed), model.statics_of(now.grid), time.perf_counter()
         try:
-            made = model.sample(now.coarse, now.area, draw.draws, noise, static, progress, cancelled)
+            there = model.mean.device
+            coarse, area, static = (x.to(there) for x in (now.coarse, now.area, static))
+            made = model.sample(coarse, area, draw.draws, noise, static, progress, cancelled).cpu()
         except Cancelled as error:
             raise Overtaken from error
         if cancelled():
@@ -217,6 +219,9 @@ class Ensembles:
             scores=scores,
             lapse_rate=law.lapse_rate,
             seconds=seconds,
+            bicubic=east_first(bicubic[0]),
+            rows=(np.asarray(now.grid.latitude), now.area[:, 0].double().numpy()),
+            device=device_of(self.model()) if made is not None and draw.weight == "live" else "cpu",
         )
 
     def limits(self) -> dict[str, tuple[float, float]]:

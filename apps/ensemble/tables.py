@@ -21,6 +21,12 @@ METRICS = {  # of physlab.score.detail: label, format
 COLUMNS = {"ensemble": "en-<br>semble", "bicubic": "bi-<br>cubic"}
 
 
+MAPS = """result, truth = (x.numpy() for x in (members.mean(0), now.truth[0, 0]))  # K
+latitude, area = now.grid.latitude, now.area[:, 0].numpy()
+"""
+"""Lines for the end of the script: maps of its truth and of the mean of its members."""
+
+
 def scores_html(picture: Picture, selection: str) -> str:
     """One row per score; full numbers in the ``data-value`` attributes, the selection in ``data-key``."""
     there = [c for c in COLUMNS if c in picture.scores]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from apps.assimilate.maps import digits
 from apps.beside import Side
+from apps.brush import Of
 from apps.ensemble import tables, words
 from apps.ensemble.maps import ROWS, EnsembleMaps
 from apps.ensemble.store import Picture
+from apps.globe import from_greenwich
+from apps.linked import digits
 from apps.sides import chosen
 from apps.slow import Slow
 from apps.state import Choice, Draw
@@ -35,7 +37,28 @@ class Ensemble(Slow):
 
     def tell(self, picture: Picture, choice: Choice) -> None:
         self.card.object = tables.card_html(self.store.card())
-        self.code.object = code_html(tables.script(picture), "This script prints the scores of this ensemble")
+        self.code.object = code_html(
+            tables.script(picture) + self.parts(picture).script(choice),
+            "This script prints the scores of this ensemble",
+        )
+
+    def parts(self, picture: Picture) -> Of:
+        latitude, area = picture.rows
+        return Of(
+            truth=picture.maps["truth"],
+            result=picture.maps.get("mean"),
+            window=picture.window,
+            units="K",
+            name="Ensemble mean",
+            error="Error of the mean",
+            before=("Bicubic", picture.bicubic),
+            waves="globe",  # as in the spectra of this view
+            latitude=latitude,
+            area=area,
+            digits=digits(picture.limits["error"]),
+            code=tables.MAPS,
+            there=from_greenwich(picture.window),
+        )
 
     def side(self, picture: Picture, choice: Choice) -> Side | None:
         if not self.is_whole(picture):
@@ -64,4 +87,6 @@ class Ensemble(Slow):
             return (
                 f"{picture.members} stored members of the time {picture.time} · weight of the law {draw.weight}{tied}"
             )
-        return f"{picture.members} members · seed {draw.seed}{tied} · drawn in {picture.seconds:.1f} s"
+        return (
+            f"{picture.members} members · seed {draw.seed}{tied} · drawn in {picture.seconds:.1f} s · {picture.device}"
+        )

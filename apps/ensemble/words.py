@@ -82,6 +82,10 @@ Limits of the error are those of bicubic interpolation, so that what is pale has
 <p><b>PDE residual</b>: u·∇T<sub>*</sub> − κ∇²T<sub>*</sub> − S with the true wind, T<sub>*</sub> the temperature that
 is reduced to one height, and the heating S from the input. Lapse rate and diffusivity κ are those of least squares over
 the true fields. It is not zero in the truth, and the aim is to be as balanced as the truth.</p>
+<h3>Bands and regions</h3>
+<p>A drag over the spectrum shows truth, ensemble mean and its error in a band of waves, without the means of latitude
+circles, as the spectrum has them: beyond the dashed line the mean knows less than its members show. With <i>A drag
+takes a region</i> the cells inside have scores of their own.</p>
 <h3>Long work</h3>
 <p>Sampling takes about half a second for each member. The bar shows how far it is, <i>stop</i> ends it, and any new
 selection overtakes it. What was drawn once is kept; threshold, consistency and the member that is shown draw nothing

@@ -1,6 +1,6 @@
 """The command line, one file for each verb: ``physlab list | fetch | simulate | fit | train | train-latent |
-train-assimilation | train-forecast | train-field | gpu-checkpoints | evaluate | benchmark | export | publish | explore
-| downscale | adjust | assimilate | course``.
+train-assimilation | train-forecast | train-field | gpu-checkpoints | evaluate | explain | benchmark | export |
+publish | explore | downscale | adjust | assimilate | course``.
 
 Each command is a few lines around one call of the library, which anyone can make from Python too, and imports what it
 needs when it runs. Mistakes of the user (a :class:`~physlab.errors.PhysLabError`, a missing file) end in one line and
@@ -24,6 +24,7 @@ from physlab.cli.course import course
 from physlab.cli.cycle import cycle
 from physlab.cli.downscale import downscale
 from physlab.cli.evaluate import evaluate
+from physlab.cli.explain import explain
 from physlab.cli.explore import explore
 from physlab.cli.export import export
 from physlab.cli.fetch import fetch
@@ -37,6 +38,7 @@ from physlab.cli.train_assimilation import train_assimilation
 from physlab.cli.train_field import train_field
 from physlab.cli.train_forecast import train_forecast
 from physlab.cli.train_latent import train_latent
+from physlab.errors import one_line
 
 NO_MEMORY = "not enough memory: take a smaller field, fewer members or another machine"
 READERS = ("cfgrib", "eccodes", "gribapi", "h5netcdf", "h5py", "netCDF4", "numcodecs", "zarr")
@@ -61,6 +63,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train-field": train_field,
     "gpu-checkpoints": gpu_checkpoints,
     "evaluate": evaluate,
+    "explain": explain,
     "benchmark": benchmark,
     "export": export,
     "explore": explore,
@@ -99,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     except (ValueError, FileNotFoundError) as error:  # PhysLabError is a ValueError
-        stop(" ".join(str(error).split()), error)
+        stop(one_line(error, None), error)
     except OSError as error:
         stop(said_by_the_system(error), error)
     except MemoryError as error:
@@ -116,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             stop(NO_MEMORY, error)
         if not while_reading(error):
             raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         stop(f"the values of a file cannot be read ({reason}): it is damaged, get it again", error)
 
 
@@ -133,7 +136,7 @@ def while_reading(error: Exception) -> bool:
 def said_by_the_system(error: OSError) -> str:
     """One line of an error of the file system, and what to do."""
     if error.errno is None or error.strerror is None:
-        return " ".join(str(error).split())
+        return one_line(error, None)
     advice = {
         errno.ENOSPC: "free space or choose another folder",
         errno.EDQUOT: "free space or choose another folder",

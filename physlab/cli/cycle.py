@@ -20,6 +20,8 @@ def cycle(
     seed: int = 0,
     members: int = 20,
     prior: str = "3d-var",
+    forecasts: int = 0,
+    forecasts_every: int = 4,
 ) -> None:
     """Analyse and forecast in turn: a method of data assimilation lives with the laboratory atmosphere.
 
@@ -41,14 +43,17 @@ def cycle(
         members: of letkf.
         prior: 3D-Var whose units 4d-var and letkf take, and whose covariance 4d-var begins with: its name, or a folder
             of physlab train-assimilation 3dvar.
+        forecasts: days of forecasts from the analyses, kept in ahead-*.nc; 0 for none.
+        forecasts_every: every so many analyses starts one.
     """
     from physlab import load_model
     from physlab.assimilate import Learned
+    from physlab.assimilate.ahead import Ahead
     from physlab.assimilate.global_cycle import GlobalCycle, run_cycle
     from physlab.errors import PhysLabError
     from physlab.train.progress import Bar
 
-    plan = GlobalCycle(share, noise, first, days, every, window, seed)
+    plan, ahead = GlobalCycle(share, noise, first, days, every, window, seed), Ahead(forecasts, forecasts_every)
     if method in ("4d-var", "letkf"):
         from physlab.assimilate.global3d import GlobalVar3D
         from physlab.assimilate.model_cycle import LETKFSettings, run_model_cycle
@@ -58,11 +63,12 @@ def cycle(
             raise PhysLabError(f"{prior} is no 3D-Var: pass 3d-var, or a folder of physlab train-assimilation 3dvar")
         settings = LETKFSettings(members=members) if method == "letkf" else None
         with Bar(f"cycle with {method}", days * 24 // every) as bar:
-            print(run_model_cycle(plan, truth, output, method, known, settings, progress=bar.share, name=prior))
+            print(run_model_cycle(plan, truth, output, method, known, settings, progress=bar.share, name=prior,
+                                  ahead=ahead))  # fmt: skip
         return
     chosen = load_model(method)
     if not isinstance(chosen, Learned):
         raise ValueError(f"{method} is no method for whole states of the globe: choose one of `physlab list models`, "
                          "such as 3d-var")  # fmt: skip
     with Bar(f"cycle with {method}", days * 24 // every) as bar:
-        print(run_cycle(plan, truth, output, chosen, method, progress=bar.share))
+        print(run_cycle(plan, truth, output, chosen, method, progress=bar.share, ahead=ahead))

@@ -10,6 +10,7 @@ from physlab.cli.output import show
 
 PARTS = {
     "constraints": "Constraint layers: physlab train RECIPE --constraint NAME",
+    "couplings": "Constraint layers of several variables: physlab train NAME TRUTH OUT --variable A B --constraint",
     "networks": "Networks: physlab train NAME TRUTH OUT, or TASK-xN-NAME (lower case)",
     "methods": "Methods: physlab train NAME TRUTH OUT, physlab.load_model(name), or registered for training",
     "laws": "Laws: physlab.equations",

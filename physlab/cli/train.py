@@ -20,7 +20,7 @@ def train(
     out: Positional[Path | None] = None,
     constraint: tuple[str, ...] = (),
     seed: tuple[int, ...] = (),
-    preset: Literal["cpu", "full", "report"] = "cpu",
+    preset: Literal["cpu", "full", "report", "published"] = "cpu",
     all: bool = False,
     workers: int = 2,
     folder: Path | None = None,
@@ -60,7 +60,8 @@ def train(
             variable, of a recipe softmax.
         seed: one or several; without any, 0.
         preset: cpu (compact, minutes on a laptop), full (the published size, 200 epochs, for a GPU), or of recipes that
-            are rows of the course report report: exactly its settings.
+            are rows of the course report report: exactly its settings, or published: its networks, optimiser and steps
+            with smaller batches, some ten minutes on one core.
         all: of a recipe: every constraint and every seed, except as named.
         workers: of a recipe: runs side by side; under torchrun they come one after the other, each over all processes.
         folder: of a recipe: where the checkpoint folders go; without one, beside those that ship with PhysLab.

@@ -35,7 +35,7 @@ def train_field(
     """
     from physlab import open_dataset
     from physlab.phydl import FitSettings, PhyDL, SmoothForce
-    from physlab.train.checkpoint import commit, device_name, versions
+    from physlab.train.checkpoint import origin
     from physlab.train.devices import agreed, by_one, processes, rank
     from physlab.train.state import state_file
 
@@ -46,12 +46,7 @@ def train_field(
         model = PhyDL.of(ds, variables or None, force=SmoothForce(force), seed=seed).to(here)
         settings = FitSettings(physics=physics, steps=steps or FitSettings.steps)
         report = model.fit(ds, settings, seed, state_file("field", output), progress=True)
-        model.card |= {
-            "commit": commit(),
-            "versions": versions(),
-            "device": device_name(here),
-            "precision": report.precision,
-        }
+        model.card |= {**origin(here), "precision": report.precision}
         by_one(lambda: model.save(output))
         if rank() == 0:
             print(f"{output}: {report.steps} steps, misfit {report.history[-1]['data']:.3f} standard deviations")

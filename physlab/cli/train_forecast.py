@@ -42,7 +42,7 @@ def train_forecast(
     """
     from physlab import open_dataset
     from physlab.phydl import Forecaster, ForecastSettings, GridResidual, Windows, finetune
-    from physlab.train.checkpoint import commit, device_name, versions
+    from physlab.train.checkpoint import origin
     from physlab.train.devices import agreed, by_one, processes, rank
     from physlab.train.state import state_file
 
@@ -63,9 +63,7 @@ def train_forecast(
         settings = ForecastSettings(**default | chosen | ({} if steps is None else {"steps": steps}))
         state = state_file("forecast", output)
         report = finetune(model.to(here), Windows(ds, model), settings, equations, seed, True, state=state)
-        model.card |= {"seed": seed, "train_s": report.wall_time_s, "commit": commit(), "versions": versions(),
-                       "device": device_name(here),
-                       "precision": report.precision}  # fmt: skip
+        model.card |= {"seed": seed, "train_s": report.wall_time_s, **origin(here), "precision": report.precision}
         by_one(lambda: model.save(output))
         if rank() == 0:
             print(f"{output}: {report.steps} steps, misfit {report.history[-1]['data']:.3f} of the change of a day")

@@ -108,7 +108,7 @@ def spectra(result: Result, name: str) -> Figure:
     wanted = [result.row(result.best[name]), *(r for r in result.rows if r.kind == "control"), result.own]
     lines = {"truth": result.truth[name]} | {r.name: r.spectrum[name] for r in wanted}
     cutoff = max(result.data.shape) / (2 * result.data.factor)
-    units = dict(zip(result.data.variables, result.data.all_units, strict=True)).get(name, result.data.units)
+    units = result.data.units_of(name)
     return draw_spectra(lines, cutoff=cutoff, units=f"({units})²")
 
 

@@ -12,14 +12,16 @@ import functools
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physlab.errors import FieldError, PhysLabError
+from physlab.errors import FieldError, PhysLabError, one_line
 from physlab.store import CARD, read_card
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from physlab.train.own.data import OwnData
     from physlab.train.own.request import Request
 
@@ -89,6 +91,26 @@ class Workspace:
     models: Mapping[str, Model]
     problems: tuple[str, ...] = ()
 
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it, for other processes of the same machine; without the problems."""
+        data = [
+            [d.key, d.title, d.variable, d.template.plain(), {str(n): r.plain() for n, r in d.exact.items()}, d.given]
+            for d in self.data.values()
+        ]
+        return {"data": data, "models": [[m.key, str(m.folder), *astuple(m)[2:]] for m in self.models.values()]}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Workspace:
+        """The workspace of :meth:`plain`."""
+        from physlab.train.own.request import Request
+
+        data = {}
+        for key, title, variable, template, exact, given in plain["data"]:
+            requests = {int(n): Request.of(r) for n, r in exact.items()}
+            data[key] = Data(key, title, variable, Request.of(template), requests, tuple(given))
+        models = {key: Model(key, Path(folder), *rest) for key, folder, *rest in plain["models"]}
+        return cls(data, models)
+
 
 @functools.cache
 def workspace() -> Workspace:
@@ -96,8 +118,14 @@ def workspace() -> Workspace:
     return read(tuple(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))))
 
 
-def read(paths: Sequence[str | Path]) -> Workspace:
+def read(paths: Sequence[str | Path], prefix: str = "own", inside: bool = False) -> Workspace:
     """Look at paths: cards and headers only, no values.
+
+    Parameters
+    ----------
+    prefix : begins the names of data and models.
+    inside : the data that a card names are those of its name beside its folder, and no others: for cards of people who
+        may not read the files of this machine.
 
     Raises
     ------
@@ -112,9 +140,9 @@ def read(paths: Sequence[str | Path]) -> Workspace:
             problems.append(f"more than {MOST} fields and methods: {path} and what follows is left out")
             break
         try:
-            (_add_model if _is_model(path) else _add_fields)(path, data, models)
+            (_add_model if _is_model(path) else _add_fields)(path, data, models, prefix, inside)
         except PhysLabError as error:
-            problems.append(" ".join(str(error).split()))
+            problems.append(one_line(error, None))
     return Workspace(data, models, tuple(problems))
 
 
@@ -138,7 +166,7 @@ def _is_model(path: Path) -> bool:
     return path.is_dir() and (path / CARD).is_file()
 
 
-def _add_model(path: Path, data: dict[str, Data], models: dict[str, Model]) -> None:
+def _add_model(path: Path, data: dict[str, Data], models: dict[str, Model], prefix: str, inside: bool) -> None:
     """A trained method and the data that its card names."""
     from physlab.train.own.request import Request
 
@@ -155,36 +183,46 @@ def _add_model(path: Path, data: dict[str, Data], models: dict[str, Model]) -> N
         raise FieldError(f"'{path}' refines {' and '.join(variables)} jointly: the explorer shows methods of one")
     try:
         request = Request.of(told["request"])
-    except TypeError as error:
+        if not all(isinstance(name, str) for name in (request.truth, request.coarse, request.statics)):
+            raise TypeError("names of files are text")
+    except FieldError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
         raise FieldError(f"the card of '{path}' does not say its data: {error}") from error
+    near = _only_beside if inside else _beside
     request = dataclasses.replace(
-        request, truth=_beside(request.truth, path), coarse=_beside(request.coarse, path),
-        statics=_beside(request.statics, path), variables=(variables[0],),
+        request, truth=near(request.truth, path), coarse=near(request.coarse, path),
+        statics=near(request.statics, path), variables=(variables[0],),
     )  # fmt: skip
     frames = (card.get("network") or {}).get("arguments", {}).get("frames") or (request.frames, request.frames)
     given = (0, 2) if tuple(frames) == (2, 3) else ()
-    key = _data_of(request, given, data)
+    key = _data_of(request, given, data, prefix)
     data[key].exact.setdefault(request.factor, request)
-    name = _free(f"own-{_slug(path.name)}", models)
+    name = _free(f"{prefix}-{_slug(path.name)}", models)
     models[name] = Model(name, path, key, request.factor, str(own.get("constraint", "none")))
 
 
-def _add_fields(path: Path, data: dict[str, Data], models: dict[str, Model]) -> None:
+def _add_fields(path: Path, data: dict[str, Data], models: dict[str, Model], prefix: str, inside: bool) -> None:
     """Every variable of a file that has times, rows and columns."""
     from physlab.data.guard import open_checked
     from physlab.train.own.request import Request
 
     ds = open_checked(str(path))
-    wanted = {"time", "latitude", "longitude"}
-    names = [str(n) for n, da in ds.data_vars.items() if wanted <= set(da.dims) and da.dtype.kind == "f"]
+    names = refinable(ds)
     ds.close()
     if not names:
         raise FieldError(f"'{path}' has no variable of time, latitude and longitude: there is nothing to refine")
     for name in names[: MOST - len(data) - len(models)]:
-        _data_of(Request(str(path), (name,)), (), data)
+        _data_of(Request(str(path), (name,)), (), data, prefix)
 
 
-def _data_of(request: Request, given: tuple[int, ...], data: dict[str, Data]) -> str:
+def refinable(ds: xr.Dataset) -> list[str]:
+    """Names of the variables that have times, rows and columns."""
+    wanted = {"time", "latitude", "longitude"}
+    return [str(n) for n, da in ds.data_vars.items() if wanted <= set(da.dims) and da.dtype.kind == "f"]
+
+
+def _data_of(request: Request, given: tuple[int, ...], data: dict[str, Data], prefix: str = "own") -> str:
     """The key of the data that a request means, whatever its factor; made if they are new."""
     template = dataclasses.replace(request, factor=4, patch=None)
     for known in data.values():
@@ -196,7 +234,7 @@ def _data_of(request: Request, given: tuple[int, ...], data: dict[str, Data]) ->
     variable, stem = template.variables[0], Path(template.truth.split("::")[0]).stem
     more = [f"{template.frames} frames"] * (template.frames > 1) + [f"with {n}" for n in template.predictors]
     more += [f"from {Path(template.coarse).name}"] * bool(template.coarse)
-    key = _free("-".join(["own", _slug(stem), *map(_slug, [variable, *more])]), data)
+    key = _free("-".join([prefix, _slug(stem), *map(_slug, [variable, *more])]), data)
     data[key] = Data(key, ", ".join([f"{variable} · {stem}", *more]), variable, template, given=given)
     return key
 
@@ -208,6 +246,25 @@ def _beside(name: str, folder: Path) -> str:
         if plain and path.exists():
             return f"{path.resolve()}{mark}{rest}"
     return name
+
+
+def _only_beside(name: str, folder: Path) -> str:
+    """The file of this name beside the folder of the model, wherever the card says that it was.
+
+    Raises
+    ------
+    FieldError : there is none.
+    """
+    if not name:
+        return name
+    plain, mark, rest = name.partition("::")
+    last = re.split(r"[\\/]", plain)[-1]
+    if last not in {p.name for p in folder.parent.iterdir() if not p.name.startswith(".")}:
+        raise FieldError(
+            f"the method '{folder.name}' was trained on '{last[:60]}', which is not here: bring that file too, a "
+            "checkpoint holds no fields"
+        )
+    return f"{(folder.parent / last).resolve()}{mark}{rest}"
 
 
 def _slug(text: str) -> str:

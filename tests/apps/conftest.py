@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import string
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def untrained(recipe: str, constraint: str):
     return make_downscaler(network, constraint, 20.0, "tcw", card["name"], card=card).eval()
 
 
-def frames(task: str) -> Frames:
+def frames(task: str, splits: tuple[str, ...]) -> Frames:
     """Smooth random fields on a 32 x 32 grid (tropics to pole) or 16 x 24 grid (north first, as ERA5 is stored)."""
     rng = np.random.default_rng(5)
     n, moist = FRAMES[task], task.startswith("tcw")
@@ -111,8 +112,9 @@ def frames(task: str) -> Frames:
         extra = {"given": (0, 2) if task == "tcw-t2" else None, "step": np.timedelta64(1, "h")}
     return Frames(
         task=task, variable="tcw" if moist else "t2m", units="kg m-2" if moist else "K",
-        non_negative=moist, values={"test": field.astype(np.float32)}, time={"test": time},
-        longitude={"test": start[:, None] + step * np.arange(shape[1])}, latitude=latitude, gap=48.0, rule="made up",
+        non_negative=moist, values=dict.fromkeys(splits, field.astype(np.float32)), time=dict.fromkeys(splits, time),
+        longitude=dict.fromkeys(splits, start[:, None] + step * np.arange(shape[1])), latitude=latitude, gap=48.0,
+        rule="made up",
         statistics=Scaling((0.0,), (20.0,)) if moist else Scaling((280.0,), (4.0,)), **extra,
     )  # fmt: skip
 
@@ -127,7 +129,7 @@ def lab(monkeypatch):
     def pretend_pairs(task, factor, splits=("test",)):
         if task not in FRAMES:
             raise FieldError(f"unknown task '{task}'")
-        return pair(frames(task), factor)
+        return pair(frames(task, splits), factor)
 
     def pretend_zoo(name, device=None):
         recipe, _, constraint = name.removesuffix("-s0").rpartition("-")
@@ -290,11 +292,29 @@ def browser(chromium):
         yield browser
 
 
+_SERVED = ExitStack()
+_ADDRESS: list[str] = []
+
+
 @pytest.fixture(scope="module")
-def address():
-    """The explorer in a process of its own."""
-    with serve(timeout=180.0) as address:
-        yield address
+def explorer():
+    """The address of the explorer with what ships: one process serves all files of tests that follow each other."""
+    if not _ADDRESS:
+        _ADDRESS.append(_SERVED.enter_context(serve(timeout=180.0)))
+    return _ADDRESS[0]
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """It ends before tests that need no browser."""
+    if nextitem is None or nextitem.get_closest_marker("browser") is None:
+        _ADDRESS.clear()
+        _SERVED.close()
+
+
+@pytest.fixture(scope="module")
+def address(explorer):
+    """Where the pages of a file of tests are; one that wants other models or settings serves its own."""
+    return explorer
 
 
 @pytest.fixture

@@ -65,7 +65,26 @@ def settled(page, seconds: float = 60.0) -> Choice:
     raise AssertionError(f"still moving after {seconds:.0f} s: {choice}")
 
 
-TABLES = {"downscale": "frame", "continuous": "moment", "assimilate": "analysis", "ensemble": "ensemble"}
+def drag(page, name: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Over a figure, from and to shares of its width and height."""
+    figure = page.locator(f'[data-name="{name}"]:visible').first
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+    (x, y), (to_x, to_y) = ((box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in (start, end))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move((x + to_x) / 2, (y + to_y) / 2, steps=5)
+    page.mouse.move(to_x, to_y, steps=5)
+    page.mouse.up()
+
+
+TABLES = {
+    "downscale": "frame",
+    "continuous": "moment",
+    "assimilate": "analysis",
+    "ensemble": "ensemble",
+    "paint": "paint",
+}
 
 
 def wait_for(page, choice: Choice) -> None:

@@ -161,17 +161,17 @@ def test_a_page(session, analyses):
 def test_a_click_places_a_station_and_takes_it_away(session):
     page = session("&assimilator=adas&share=0")
     view = page.assimilate
-    view.place(-101.0, 40.0)
+    view.stations.place(-101.0, 40.0)
     assert page.state.own == str(46 * 128 + 92)
-    view.place(10.0, -30.0)
-    assert len(view.shown.own) == 2 and "2 of at most" in view.stations.object
+    view.stations.place(10.0, -30.0)
+    assert len(view.shown.own) == 2 and "2 of at most" in view.stations.words.object
     assert view.maps.own.data["x"] == pytest.approx([-101.25, 11.25])
-    view.place(-101.0, 40.0)
+    view.stations.place(-101.0, 40.0)
     assert page.state.own.count(".") == 0
-    view.clear.clicks += 1
+    view.stations.clear.clicks += 1
     assert page.state.own == "" and len(view.shown.own) == 0
     page.state.own = ".".join(map(str, range(OWN)))
-    view.place(0.0, 80.0)
+    view.stations.place(0.0, 80.0)
     assert f"There are {OWN} stations" in page.messages.object and page.state.own.count(".") == OWN - 1
 
 

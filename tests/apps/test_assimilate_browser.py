@@ -12,9 +12,10 @@ from apps.options import ASSIMILATORS, CHANNELS
 from apps.screenshot import serve
 from apps.state import Choice, Setup, parse_query, to_query
 from physlab import load_model
+from physlab.views.brush import band_scores
 from physlab.views.twin import Twin
 from physlab.zoo import assimilator_folders
-from tests.apps.pages import numbers_on, press, stop, take_turns, wait_for
+from tests.apps.pages import drag, numbers_on, press, stop, take_turns, wait_for
 
 pytestmark = pytest.mark.browser
 NEEDED = ("phyda-s0", "adas-s0")
@@ -22,10 +23,12 @@ START = Choice(view="assimilate", assimilator="adas", share=1.0)
 
 
 @pytest.fixture(scope="module")
-def address(untrained_assimilators):
+def address(request):
+    if set(NEEDED) <= set(assimilator_folders()):
+        yield request.getfixturevalue("explorer")
+        return
     with pytest.MonkeyPatch.context() as patch:
-        if not set(NEEDED) <= set(assimilator_folders()):
-            patch.setenv("PHYSLAB_ASSETS", str(untrained_assimilators))
+        patch.setenv("PHYSLAB_ASSETS", str(request.getfixturevalue("untrained_assimilators")))
         with serve(timeout=180.0) as address:
             yield address
 
@@ -81,6 +84,16 @@ def test_choose_and_compare(open_page, painted, twin):
     wait_for(page, choice)
     page.wait_for_function("location.search.includes('balance=thickness')")
     assert parse_query(page.evaluate("location.search")) == (choice, (), [])
+    drag(page, "spectrum", (0.5, 0.5), (0.7, 0.4))
+    page.wait_for_function("/band=\\d+-\\d+/.test(location.search)")
+    choice = parse_query(page.evaluate("location.search"))[0]
+    wait_for(page, choice)
+    picture = Analyses().picture(choice.part(Setup))
+    truth, analysis = (picture.maps[name] for name in ("truth", "analysis"))
+    wanted = band_scores(analysis, truth, *choice.waves, "circles", picture.rows[1])
+    shown = {name: value for name, column, value in numbers_on(page, "band", "metric", "column") if column == "this"}
+    assert {name: shown[name] for name in wanted} == pytest.approx(wanted, rel=1e-3)
+    assert page.locator('[data-name="band_error"]:visible').count() == 1
 
 
 def test_another_method_brings_members(open_page, twin):

@@ -118,7 +118,9 @@ def expected(choice: Choice) -> dict[str, float]:
 
 
 def same(shown: dict[str, float], wanted: dict[str, float], choice: Choice) -> None:
-    rows = {key for key, *_ in METRICS if key not in OF_ENSEMBLES or key in wanted}
+    rows = {
+        key for key, *_ in METRICS if key not in {*OF_ENSEMBLES, "law_relative"} or key in wanted
+    }  # no law of water alone
     assert shown.keys() == rows <= wanted.keys(), choice
     for name, value in shown.items():
         assert wanted[name] == pytest.approx(value, rel=1e-5, abs=1e-6), (name, choice)
@@ -216,10 +218,11 @@ def test_copied_code_and_card(open_page, tmp_path, repository):
     wait_for(page, choice)
     shown = scores_on(page)
     page.get_by_role("tab", name="Card").click()
-    assert page.locator(".card-table").get_by_text("seed").first.is_visible() or model("tcw-x4-none") is None
+    if model("tcw-x4-none") is not None:
+        page.locator(".card-table").get_by_text("seed").first.wait_for(timeout=20000)
     page.get_by_role("tab", name="Code").click()
     script = tmp_path / "copied.py"
-    script.write_text(page.locator("[data-code]").inner_text(), encoding="utf-8")
+    script.write_text(page.locator("[data-code]:visible").inner_text(), encoding="utf-8")
     run = subprocess.run([sys.executable, str(script)], cwd=repository, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     printed = {name: float(value) for name, value in (line.split() for line in run.stdout.splitlines())}
@@ -279,7 +282,7 @@ def test_the_missing_hour(open_page):
         choice = choice.with_(network=network, constraint="add" if "add" in offers[network] else offers[network][0])
     wait_for(page, choice)
     assert page.get_by_text("Hour", exact=True).first.is_visible()
-    page.get_by_role("slider").last.press("ArrowRight")
+    page.get_by_role("slider").nth(1).press("ArrowRight")  # time, hour, band
     choice = choice.with_(hour=1)
     wait_for(page, choice)
     data, hour = pairs("tcw-t2", 4), slice(1, 2)

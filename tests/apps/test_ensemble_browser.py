@@ -16,7 +16,7 @@ from apps.screenshot import serve
 from apps.state import Choice, Draw, parse_query, to_query
 from physlab.benchmark.ensemble import SHIPPED
 from physlab.data.assets import asset_folders
-from physlab.zoo import ensemble_folders
+from physlab.zoo import folders_of
 from tests.apps.pages import numbers_on, press, stop, take_turns, wait_for
 
 pytestmark = pytest.mark.browser
@@ -24,12 +24,15 @@ START = Choice(view="ensemble", draws=2)
 
 
 @pytest.fixture(scope="module")
-def address(untrained_ensemble, tmp_path_factory):
+def address(request, tmp_path_factory):
     names = ("nature-terrain", "nature-terrain-members")
     there = all(any((f / "data" / f"{name}.nc").is_file() for f in asset_folders()) for name in names)
+    if SHIPPED in folders_of("latent diffusion") and there:
+        yield request.getfixturevalue("explorer")
+        return
+    small = slow(request.getfixturevalue("untrained_ensemble"), tmp_path_factory.mktemp("slow") / "assets")
     with pytest.MonkeyPatch.context() as patch:
-        if SHIPPED not in ensemble_folders() or not there:
-            patch.setenv("PHYSLAB_ASSETS", str(slow(untrained_ensemble, tmp_path_factory.mktemp("slow") / "assets")))
+        patch.setenv("PHYSLAB_ASSETS", str(small))
         with serve(timeout=180.0) as address:
             yield address
 

@@ -15,7 +15,8 @@ MEASURE = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
 PHONE, PROJECTOR = {"width": 390, "height": 844}, {"width": 1024, "height": 768}
 PATIENCE = 240_000  # ms: five views are made one after the other, on a machine that is busy with something else
 LEAST = 140  # pixels of the shorter side of a map
-START = Choice(frame=5, assimilator="adas", weight="0.3")  # what takes no sampling
+BRUSHED = {"band": "4-16", "region": "-30,20,40,60"}
+START = Choice(frame=5, assimilator="adas", weight="0.3", guide="enkf", **BRUSHED)  # what takes no sampling
 
 
 def measured(page, size: dict) -> dict:

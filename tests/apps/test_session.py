@@ -121,12 +121,12 @@ def test_controls_and_state_move_together(store):
 def test_groups_and_maps_of_ensembles_and_sequences_come_and_go(store):
     page = session(store)
     assert not any(page.groups[name].visible for name in ("hour", "show", "statistic", "against"))
-    assert not page.cells["spread"].visible
+    assert "spread" not in page.cells  # not made before the first ensemble
     page.controls["network"].value = "gan"
     assert page.state.constraint == "add"  # softmax has no checkpoint of this network
     assert "constraint set to additive" in page.messages.object
     assert page.cells["spread"].visible and page.cells["ranks"].visible and page.groups["show"].visible
-    assert page.maps.images["spread"].data["image"][0] is page.shown.maps["spread"]
+    assert page.of_members[0].images["spread"].data["image"][0] is page.shown.maps["spread"]
     assert 'data-metric="spread_skill"' in page.scores.object
     assert "data-discriminator" in page.card.object
     assert "too many for this page" in page.tests_pane.object
@@ -181,6 +181,27 @@ def test_nothing_is_drawn_before_the_browser_is_connected():
     drawing(lambda: drawn.append(2))
     ticks.pop()()
     assert drawn == [1, 2]
+
+
+def test_a_click_places_a_station_and_a_second_one_takes_it_away(store):
+    page = session(store, "?method=bicubic&mode=applied&constraint=add")
+    west, east, south, north = page.shown.window
+    before, place = page.shown.maps["error"], (west + 0.3 * (east - west), south + 0.6 * (north - south))
+    page.stations.place(*place)
+    assert len(page.shown.choice.heard) == 1 and "1 of at most" in page.stations.words.object
+    at = page.shown.choice.heard[0]
+    rows, columns = before.shape
+    assert (at // columns, at % columns) == (int(0.6 * rows), int(0.3 * columns))
+    assert len(page.maps.stations.data["x"]) == 1 and "stations: 1" in page.maps.captions["result"].object
+    assert abs(page.shown.maps["error"].ravel()[at]) <= abs(before.ravel()[at])
+    page.stations.place(west - 1.0, south)  # beside the map
+    page.stations.place(*place)
+    assert not page.shown.choice.heard and (page.shown.maps["error"] == before).all()
+    page.stations.place(*place)
+    page.stations.clear.clicks += 1
+    assert not page.state.listen
+    page.state.dataset = "tcw-t1"
+    assert not page.groups["listen"].visible
 
 
 def test_a_lesson_hides_what_it_does_not_need(store):

@@ -49,6 +49,11 @@ def random_choice(rng: random.Random) -> Choice:
         consistency=rng.choice(list(options.CONSISTENCIES)),
         threshold=rng.choice(options.THRESHOLDS),
         which=rng.choice(options.WHICH),
+        painted=".".join(map(str, rng.sample(range(41 * 61), rng.choice([0, 1, options.PAINTED])))),
+        guide=rng.choice(list(options.GUIDES)),
+        sigma=rng.choice(options.SIGMAS),
+        band=rng.choice(["", "1-90", "8-16"]),
+        region=rng.choice(["", "-30.5,-90,40,55", "0,0,1,0.5"]),
     )
 
 

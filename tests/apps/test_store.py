@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import runpy
 import threading
 from dataclasses import replace
 
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from apps import zoo
+import physlab
+from apps import machine, options, zoo
 from apps.cache import Cache
 from apps.options import CONSTRAINTS, FACTORS, STATISTICS
 from apps.state import Choice
 from apps.store import SPLIT, Overtaken, Store, Unavailable
 from physlab import score
 from physlab.downscale import STATISTICAL, Interpolate
+from physlab.errors import PhysLabError
 from physlab.grid import coarsen
 from physlab.score import table
 from physlab.train.evaluate import predict_members
@@ -165,6 +168,9 @@ def test_test_set_scores_stop_when_overtaken(store):
         Choice("tcw-t2", 3, 4, "nearest", "applied", "add", hour=2),
         Choice("tcw-t1", 0, network="convgru", constraint="none", hour=1),
         GAN.with_(dataset="tcw-t1", hour=2, show="member-1"),
+        Choice("tcw", 3, 4, "bicubic", "applied", "add", listen="0.500"),
+        GAN.with_(listen="500", show="member-2"),
+        Choice("era5-uk-t2m", 1, 4, "network", "applied", "add", listen="40"),
     ],
 )
 def test_copied_code_gives_the_same_numbers(store, choice):
@@ -176,6 +182,23 @@ def test_copied_code_gives_the_same_numbers(store, choice):
     assert numbers.keys() == panel.scores["this"].keys()
     for name, value in panel.scores["this"].items():
         assert numbers[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+
+
+def test_stations_are_heard_where_they_are_and_the_mean_of_their_cell_stays(store):
+    for choice in (Choice("tcw", 3, 4, "bicubic", "applied", "add"), Choice("era5-uk-t2m", 1, 4, "network")):
+        before = store.panel(choice)
+        shape = before.maps["truth"].shape
+        cells = [int(np.abs(before.maps["error"]).argmax()), shape[1] + 1]  # row 0 is the southernmost for both
+        after = store.panel(choice.with_(listen=".".join(map(str, cells))))
+        errors = [np.abs(panel.maps["error"].ravel()[cells]) for panel in (before, after)]
+        assert errors[1][0] < 0.3 * errors[0][0] and not after.note
+        assert np.abs(after.maps["residual"]).max() <= np.abs(before.maps["residual"]).max() + 1e-4
+        assert after.scores["bicubic"] == before.scores["bicubic"]
+        np.testing.assert_array_equal(after.maps["truth"], before.maps["truth"])
+    assert "do not lie on this map" in store.panel(choice.with_(listen="9999999")).note
+    assert "sequences" in store.panel(Choice("tcw-t1", 0, 4, "bicubic", "applied", listen="5")).note
+    with pytest.raises(Unavailable, match="this frame alone"):
+        store.paired(choice, choice.with_(listen="5"))
 
 
 def test_members_are_those_of_the_library_and_distinct(store, lab):
@@ -316,6 +339,25 @@ def test_offers_are_the_folders_without_a_seed_or_of_seed_0(monkeypatch):
     assert zoo.offers("tcw-t2", 4) == {}
 
 
+def test_a_preset_is_a_network_of_its_own_beside_the_one_that_is_best(monkeypatch):
+    names = ["tcw-x4-srcnn-plain-none-s0", "tcw-x4-srcnn-plain-none-large-s0", "tcw-x4-srcnn-plain-add-large-s0"]
+    monkeypatch.setattr("physlab.zoo.PRESETS", "full|large")
+    monkeypatch.setattr("physlab.zoo.checkpoint_folders", lambda: dict.fromkeys(names))
+    monkeypatch.setattr("apps.zoo.checkpoint_folders", lambda: dict.fromkeys(names))
+    found = runpy.run_path(options.__file__)
+    order = list(found["NETWORKS"])
+    assert order[order.index("srcnn-plain") + 1] == "srcnn-plain-large"
+    assert found["NETWORKS"]["srcnn-plain-large"] == "SR-CNN as published (large)"
+    monkeypatch.setattr("apps.zoo.PRESETS", found["PRESETS"])
+    monkeypatch.setattr("apps.zoo.NETWORKS", found["NETWORKS"])
+    assert zoo.offers("tcw", 4) == {"srcnn-plain": ["none", "add"], "srcnn-plain-large": ["none", "add"]}
+    for network, name in (
+        ("srcnn-plain", "tcw-x4-srcnn-plain-add"),
+        ("srcnn-plain-large", "tcw-x4-srcnn-plain-add-large"),
+    ):
+        assert zoo.names(Choice(factor=4, network=network, constraint="add")) == [name]
+
+
 def test_a_missing_benchmark_is_one_sentence(store, monkeypatch):
     def gone():
         raise FileNotFoundError("asset 'results/downscaling.csv' is not in assets")
@@ -343,3 +385,18 @@ def test_cache_makes_each_key_once_and_forgets_the_oldest():
     cache.get(3, lambda: slow(3))
     assert cache.peek(1) is None
     assert cache.peek(3) == "value 3"
+
+
+def test_networks_compute_on_the_device_that_was_asked_for_and_it_is_told(store, monkeypatch):
+    panel = store.panel(Choice(frame=1))
+    assert panel.choice.method == "network" and panel.device == "cpu"
+    assert machine.device_of(torch.nn.Linear(1, 1, device="meta")) == "meta" and machine.device_of(None) == "cpu"
+    monkeypatch.delenv(machine.DEVICE, raising=False)
+    assert machine.wanted().type == "cpu"
+    opened = []
+    monkeypatch.setattr(physlab, "load_model", lambda name, device: opened.append((name, str(device))))
+    machine.opened("tcw-x4-softmax")
+    assert opened == [("tcw-x4-softmax", "cpu")]
+    monkeypatch.setenv(machine.DEVICE, "abacus")
+    with pytest.raises(PhysLabError, match="unknown device 'abacus': choose cpu, cuda"):
+        machine.opened("tcw-x4-softmax")

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from physlab.errors import FieldError
+from physlab.cli.explore import CLUSTER, DEVICE, explore
+from physlab.errors import FieldError, PhysLabError
 from physlab.train.own.request import Request
 from physlab.train.own.run import train_own
+from physlab.views.bring import SWITCH
 from physlab.views.workspace import VARIABLE, read
 
 
@@ -83,6 +85,31 @@ def test_a_moved_folder_finds_its_data_beside_it(mine, tmp_path) -> None:
     shutil.copy(mine / "hill.nc", tmp_path)
     found = read([tmp_path / "ridge"])
     assert next(iter(found.data.values())).template.truth == str(tmp_path / "hill.nc")
+
+
+@pytest.mark.parametrize(
+    "given, takes",
+    [({}, "on"), ({"upload": "off"}, "off"), ({"host": "a.org"}, "off"), ({"host": "a.org", "upload": "on"}, "on")],
+)
+def test_pages_take_files_where_only_this_machine_may_connect(monkeypatch, given, takes) -> None:
+    ran = {}
+    monkeypatch.delenv(DEVICE, raising=False)
+    monkeypatch.delenv(CLUSTER, raising=False)
+    monkeypatch.setattr("os.execve", lambda _, command, environment: ran.update(command=command, **environment))
+    explore(**given)
+    assert ran[SWITCH] == takes and ran["command"][ran["command"].index("--address") + 1] == "localhost"
+    assert ran[DEVICE] == "cpu"
+    explore(device="auto", **given)
+    assert ran[DEVICE] in ("cpu", "cuda:0", "mps")
+    with pytest.raises(PhysLabError, match="unknown device 'abacus': choose cpu"):
+        explore(device="abacus")
+    with pytest.raises(PhysLabError, match="'here' is no cluster: write tcp://HOST:8786"):
+        explore(cluster="here")
+    assert ran[CLUSTER] == ""
+    with pytest.raises(PhysLabError, match="--host"):
+        explore(listen="0.0.0.0")
+    explore(listen="0.0.0.0", host="a.org")
+    assert "0.0.0.0" in ran["command"] and ran["command"].count("--allow-websocket-origin") == 1
 
 
 SCRIPT = """
