@@ -2,6 +2,7 @@
 
     python book/browser/build.py FOLDER                     fetches onnxruntime-web from the npm registry, once
     python book/browser/build.py FOLDER --runtime FILE.tgz  takes it from a file: `npm pack onnxruntime-web@VERSION`
+    python book/browser/build.py --fetch                    fetches it only, and prints where it is
 
 What it makes needs neither installation nor server nor network: open FOLDER/index.html.
 """
@@ -44,6 +45,11 @@ MATHS = (
 )
 
 
+def kept() -> Path:
+    """Where the package of the runtime is kept once it was fetched."""
+    return BOOK / "_build" / "cache" / f"onnxruntime-web-{VERSION}.tgz"
+
+
 def runtime(given: Path | None = None) -> dict[str, bytes]:
     """The two files of onnxruntime-web, from a file or from the npm registry, checked against the digest.
 
@@ -52,22 +58,22 @@ def runtime(given: Path | None = None) -> dict[str, bytes]:
     SystemExit
         If there is no network, or if the package is not the one that was tried.
     """
-    kept = given or BOOK / "_build" / "cache" / f"onnxruntime-web-{VERSION}.tgz"
-    if not kept.is_file():
+    path = given or kept()
+    if not path.is_file():
         if given:
             raise SystemExit(f"no file {given}; make it by: npm pack onnxruntime-web@{VERSION}")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(".part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
         try:
             with urllib.request.urlopen(ADDRESS, timeout=60) as stream, part.open("wb") as file:
                 shutil.copyfileobj(stream, file)
         except OSError as error:
             way = f"bring the file by `npm pack onnxruntime-web@{VERSION}` and name it by --runtime"
             raise SystemExit(f"{ADDRESS} could not be fetched ({error}); {way}") from None
-        part.replace(kept)
-    content = kept.read_bytes()
+        part.replace(path)
+    content = path.read_bytes()
     if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
-        raise SystemExit(f"{kept} is not onnxruntime-web {VERSION} as it was published; remove it and fetch it again")
+        raise SystemExit(f"{path} is not onnxruntime-web {VERSION} as it was published; remove it and fetch it again")
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         found = {}
         for key, name in RUNTIME.items():
@@ -164,10 +170,17 @@ def build(output: Path, given: Path | None, pages: Path) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
+    parser.add_argument("output", type=Path, nargs="?")
+    parser.add_argument("--fetch", action="store_true", help="only fetch the runtime, once, and print where it is")
     parser.add_argument("--runtime", type=Path, help="the package onnxruntime-web as a file")
     parser.add_argument("--pages", type=Path, default=BOOK / "_build" / "html", help="the built pages of the book")
     options = parser.parse_args(arguments)
+    if options.fetch:
+        runtime()
+        print(kept())
+        return 0
+    if options.output is None:
+        parser.error("name the folder of the edition, or --fetch")
     if not all((options.pages / f"{name}.html").is_file() for name in CHAPTERS):
         raise SystemExit(f"no pages in {options.pages}: build them first by `make book`")
     print(f"open {build(options.output, options.runtime, options.pages)} (it needs neither server nor network)")

@@ -12,9 +12,8 @@ from typing import Any
 from physlab.course.outcomes import outcomes_table
 from physlab.course.points import RUBRIC, worth
 from physlab.course.projects import projects_page
-from physlab.course.source import Task, book_folder, book_module, chosen_chapters, reference, tasks
+from physlab.course.source import Task, book_module, prepared, reference, tasks
 from physlab.course.syllabus import PLANS, syllabus, workshop
-from physlab.errors import PhysLabError
 from physlab.teach.answers import load_answers
 from physlab.teach.check import exercises
 
@@ -169,11 +168,7 @@ def build(output: str | Path, names: Sequence[str] = (), book: str | Path | None
     Path
         The folder.
     """
-    source, out = book_folder(Path(book) if book is not None else None), Path(output)
-    chosen = chosen_chapters(names, source)
-    if out.exists() and any(out.iterdir()) and not (out / "points.csv").is_file():
-        raise PhysLabError(f"{out} holds other files; name a new folder for the assignments")
-    out.mkdir(parents=True, exist_ok=True)
+    source, out, chosen = prepared(output, names, book, "points.csv", "assignments")
     (out / "points.csv").write_text(points_table(chosen, source), encoding="utf-8")
     for edition in EDITIONS:
         for chapter in chosen:

@@ -27,10 +27,13 @@ class Refused(PermissionError):
 
 
 def limit(seconds: int, memory: int, file: int) -> None:
-    """Processor time (s), memory beyond what is in use now (bytes), size of a file (bytes)."""
+    """Processor time (s), memory beyond what is in use now (bytes), size of a file (bytes).
+
+    At the limit of time the system sends SIGXCPU, whose name tells what happened; who ignores it is killed a second on.
+    """
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     for kind, most in (
-        (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_AS, used + memory),
         (resource.RLIMIT_FSIZE, file),
         (resource.RLIMIT_CORE, 0),

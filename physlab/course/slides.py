@@ -12,7 +12,7 @@ from typing import Any
 
 from physlab.course.deck import Slide, inline, markdown, page
 from physlab.course.points import WORTH, worth
-from physlab.course.source import book_folder, book_module, chosen_chapters, tasks
+from physlab.course.source import book_module, prepared, tasks
 from physlab.errors import PhysLabError
 
 LONGEST = 330
@@ -232,11 +232,7 @@ def slides(
     Path
         The folder.
     """
-    source, out = book_folder(Path(book) if book is not None else None), Path(output)
-    chosen = chosen_chapters(names, source)
-    if out.exists() and any(out.iterdir()) and not (out / "reveal").is_dir():
-        raise PhysLabError(f"{out} holds other files; name a new folder for the slides")
-    out.mkdir(parents=True, exist_ok=True)
+    source, out, chosen = prepared(output, names, book, "reveal", "slides")
     for part in ("reveal", "mathjax"):
         shutil.copytree(source / "_vendor" / part, out / part, dirs_exist_ok=True)
     for name in chosen:

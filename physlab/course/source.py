@@ -7,6 +7,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -76,6 +77,24 @@ def chosen_chapters(names: Sequence[str], book: Path) -> list[str]:
     return [name for name in known if not names or name in names]
 
 
+def prepared(
+    output: str | Path, names: Sequence[str], book: str | Path | None, mark: str, what: str
+) -> tuple[Path, Path, list[str]]:
+    """(book, folder, chapters) of what is built: a folder that is new, empty or, as `mark` in it says, built before.
+
+    Raises
+    ------
+    PhysLabError
+        No sources of the book, no such chapter, or a folder that holds other files.
+    """
+    source, out = book_folder(Path(book) if book is not None else None), Path(output)
+    chosen = chosen_chapters(names, source)
+    if out.exists() and any(out.iterdir()) and not (out / mark).exists():
+        raise PhysLabError(f"{out} holds other files; name a new folder for the {what}")
+    out.mkdir(parents=True, exist_ok=True)
+    return source, out, chosen
+
+
 def book_module(book: Path) -> ModuleType:
     """`book/build.py` as a module: what turns the book's Markdown into plain one."""
     spec = importlib.util.spec_from_file_location("physlab_book_build", book / "build.py")
@@ -100,15 +119,22 @@ def _blocks(text: str) -> list[tuple[str, str, str]]:
 
 def tasks(chapter: str, book: Path) -> list[Task]:
     """The exercises of a chapter in the order of the book."""
+    pages = [*sorted(book.glob("*.md")), book / "build.py", book / "references.bib"]
+    return list(_tasks(chapter, book, tuple(page.stat().st_mtime_ns for page in pages)))
+
+
+@lru_cache(maxsize=64)
+def _tasks(chapter: str, book: Path, changed: tuple[int, ...]) -> tuple[Task, ...]:
+    """The same, read once as long as no page has changed."""
     build = book_module(book)
-    references = build.bibliography()
+    references, numbered = build.bibliography(), build.numbers()
     blocks = _blocks((book / f"{chapter}.md").read_text(encoding="utf-8"))
     solutions = {argument: body for name, argument, body in blocks if name == "solution"}
 
     def words(body: str) -> str:
         body = re.sub(r"^:[\w-]+:[^\n]*\n", "", body, flags=re.M)
         body = re.sub(r"^(`{3,})\{code-cell\} \w+\n(?::[^\n]*\n)*", r"\1python\n", body, flags=re.M)
-        return build.plain_markdown(re.sub(r"\n{3,}", "\n\n", body).strip(), references)
+        return build.plain_markdown(re.sub(r"\n{3,}", "\n\n", body).strip(), references, numbered)
 
     found = []
     for name, title, body in blocks:
@@ -129,14 +155,19 @@ def tasks(chapter: str, book: Path) -> list[Task]:
                 check[1] if check else label[1],
                 title,
                 words(text),
-                build.plain_markdown(prose.strip(), references),
+                build.plain_markdown(prose.strip(), references, numbered),
                 bool(check),
             )
         )
-    return found
+    return tuple(found)
 
 
 # ---- code of the answers --------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
 
 
 def _defined(tree: ast.Module) -> dict[str, ast.stmt]:
@@ -155,7 +186,7 @@ def _defined(tree: ast.Module) -> dict[str, ast.stmt]:
 def _gather(names: set[str], file: Path, code: dict[str, str], root: Path) -> None:
     """Add to `code` what the names of a file need: imports as they are, definitions and those of graders in full."""
     source = file.read_text(encoding="utf-8")
-    known = _defined(ast.parse(source))
+    known = _defined(_parsed(source))
     for name in sorted(names & set(known)):
         node = known[name]
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("physlab.teach."):
@@ -183,7 +214,7 @@ def reference(task: Task, book: Path, mistake: int | None = None) -> str:
         return f"{task.variable} = {value!r}"
     for file in sorted((book / "answers").glob("*.py")):
         source = file.read_text(encoding="utf-8")
-        for node in ast.parse(source).body:
+        for node in _parsed(source).body:
             call = node.value if isinstance(node, ast.Expr) else None
             if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "answer"):
                 continue

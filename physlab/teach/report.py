@@ -110,6 +110,29 @@ def beside(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def at_published_size(table: pd.DataFrame) -> pd.DataFrame:
+    """The report's rows beside the same networks at their published size, trained here, and small.
+
+    Parameters
+    ----------
+    table : of the study "published" (:mod:`physlab.benchmark.published`).
+
+    Returns
+    -------
+    DataFrame by id: called, report_rmse, parameters, rmse, block_error, small (RMSE of the small network), untrained
+    (that of bicubic+add), and for `size` (over the small one) and `gain` (over bicubic+add), 1 - RMSE / RMSE, the
+    value and the ends `_low` and `_high` of its interval.
+    """
+    renamed = {"rmse": "rmse", "conservation_error": "block_error", "rmse_small": "small", "parameters": "parameters",
+               "rmse_bicubic_add": "untrained"}  # fmt: skip
+    for end in ("", "_low", "_high"):
+        renamed |= {f"gain_small{end}": f"size{end}", f"gain_bicubic_add{end}": f"gain{end}"}
+    frame = table[table["seed"] == 0].set_index("row").rename_axis(None)[list(renamed)].rename(columns=renamed)
+    frame.insert(0, "called", [_ROWS[row][0] for row in frame.index])
+    frame.insert(1, "report_rmse", [_ROWS[row][1] ** 0.5 for row in frame.index])
+    return frame
+
+
 def difference(first: pd.Series, second: pd.Series) -> dict[str, float | bool]:
     """Mean of `second` minus mean of `first`, and whether it is more than the spread over seeds allows.
 

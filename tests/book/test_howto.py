@@ -20,7 +20,8 @@ RUN = {"physlab": ["-m", "physlab"], "torchrun": ["-m", "torch.distributed.run"]
 def command(line: str) -> str:
     """A line of a page as a line of Python: the command in this process, or in one of its own if it starts others."""
     program, *arguments = shlex.split(line)
-    if program == "physlab" and not {"--cluster", "--workers"} & set(arguments):
+    values = dict(zip(arguments, arguments[1:], strict=False))
+    if program == "physlab" and "--cluster" not in values and values.get("--workers", "1") == "1":
         return f"physlab.cli.main({arguments!r})"
     return f"subprocess.run({[sys.executable, *RUN[program], *arguments]!r}, check=True)"
 

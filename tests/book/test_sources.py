@@ -99,20 +99,33 @@ def test_at_least_three_physics_assertions_outside_solutions(path):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_every_figure_has_alt_text(path):
+    found = 0
     for kind, text in cells(path.read_text()):
-        if kind == "code" and re.search(r"^(map_panels|draw_\w+|slider)\(", text, flags=re.M):
+        if kind == "code" and re.search(r"^(map_panels|(?:\w+\.)*draw_\w+|slider)\(", text, flags=re.M):
+            found += 1
             alt = re.search(r"^    alt: (.+)$", text, flags=re.M)
             assert alt and len(alt[1].split()) >= 12, f"no alt text: {text[:200]}"
             assert ": " not in alt[1], f"a colon breaks the YAML of the alt text: {alt[1]}"
+    assert found >= 2
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_every_figure_has_a_number_and_a_caption(path):
+    found = 0
     for kind, text in cells(path.read_text()):
         if kind == "code" and re.search(r"^\s*(map_panels|(?:\w+\.)*draw_\w+|slider)\(|^    alt:", text, flags=re.M):
             caption = re.search(r"^  figure:\n    caption: (.+)\n    name: fig-([\w-]+)$", text, flags=re.M)
             assert caption and "    alt: " in text, f"no caption, name or alt text: {text[:200]}"
             assert caption[1].endswith(".") and ": " not in caption[1] and caption[2].startswith(path.stem)
+            found += 1
+    assert found >= 2
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_there_is_a_prediction_to_give_away(path):
+    """Else the test of what is asserted between a prediction and its figure would have nothing to look at."""
+    asked = re.findall(r"\*\*[^*]*(?:[Pp]redict|Before\s+you|Write\s+down)", path.read_text())
+    assert asked and any(kind == "code" and "assert " in text for kind, text in cells(path.read_text()))
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -167,9 +180,10 @@ def test_solutions_answer_their_exercise_and_are_graded(path):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_every_solution_gives_its_reasons_in_words(path):
-    for block in re.findall(
-        r"\{solution(?:-start)?\} .*?(?=^```\{solution-end|^```$\n\n)", path.read_text(), flags=re.M | re.S
-    ):
+    source = path.read_text()
+    blocks = re.findall(r"\{solution(?:-start)?\} .*?(?=^```\{solution-end|^```$\n\n)", source, flags=re.M | re.S)
+    assert len(blocks) == len(re.findall(r"^`+\{solution(?:-start)?\}", source, flags=re.M)) >= 1
+    for block in blocks:
         prose = re.sub(r"^```\{code-cell\}.*?^```$", "", block, flags=re.M | re.S)
         prose = re.sub(r"^:\w+:.*$", "", prose, flags=re.M)
         assert len(re.findall(r"[A-Za-z]{2,}", prose)) >= 9, f"a solution without reasons: {block[:120]}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import base64
+import contextlib
+import hashlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -108,16 +111,43 @@ def test_the_runtime_is_checked_before_it_is_shipped(tmp_path):
         browser.main([str(tmp_path / "new"), "--pages", str(tmp_path)])
 
 
+def test_the_runtime_is_fetched_once_and_kept(tmp_path, monkeypatch, capsys):
+    browser, asked = module("book/browser/build.py"), []
+
+    def registry(address, timeout):
+        asked.append(address)
+        return io.BytesIO(b"a package")
+
+    monkeypatch.setattr(browser, "BOOK", tmp_path)
+    monkeypatch.setattr(browser.urllib.request, "urlopen", registry)
+    with pytest.raises(SystemExit, match="as it was published"):
+        browser.main(["--fetch"])  # checked before it is used, every time
+    monkeypatch.setattr(browser, "SHA512", base64.b64encode(hashlib.sha512(b"a package").digest()).decode())
+    monkeypatch.setattr(browser.tarfile, "open", lambda **given: contextlib.nullcontext(Archive()))
+    assert browser.main(["--fetch"]) == browser.main(["--fetch"]) == 0
+    assert len(asked) == 1 and set(capsys.readouterr().out.split()) == {str(browser.kept())}
+    with pytest.raises(SystemExit):
+        browser.main([])
+
+
+class Archive:
+    """A package that has every file."""
+
+    def extractfile(self, name):
+        return io.BytesIO(name.encode())
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 def test_the_browser_edition_computes_what_physlab_computes_with_the_network_cut(pages, tmp_path, chromium):
     """From files, offline: the scores of the page are those of torch, and the layer keeps water that it never saw."""
     from apps.screenshot import browse
 
-    given = os.environ.get("PHYSLAB_ONNXRUNTIME_WEB")
-    if not given:
-        pytest.skip("PHYSLAB_ONNXRUNTIME_WEB names no file: npm pack onnxruntime-web@1.22.0, a test fetches nothing")
-    module("book/browser/build.py").build(tmp_path / "lab", Path(given), pages)
+    browser = module("book/browser/build.py")
+    given = Path(os.environ.get("PHYSLAB_ONNXRUNTIME_WEB") or browser.kept())
+    if not given.is_file():
+        pytest.skip(f"no {given}, and a test fetches nothing: python book/browser/build.py --fetch does it, once")
+    browser.build(tmp_path / "lab", given, pages)
     assert build.external_loads(tmp_path / "lab") == []
     requests, problems = [], []
     with browse(chromium) as browser:

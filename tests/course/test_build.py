@@ -12,7 +12,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from physlab.cli import COMMANDS
@@ -57,6 +56,8 @@ def test_points_table_knows_every_exercise_once():
 @pytest.mark.parametrize("edition", EDITIONS)
 @pytest.mark.parametrize("chapter", WORTH)
 def test_notebooks_keep_the_rules_of_nbformat_and_nbgrader(built, edition, chapter):
+    import nbformat  # takes seconds
+
     notebook = nbformat.read(made(built, edition, chapter), as_version=4)
     nbformat.validate(notebook)
     seen = set()

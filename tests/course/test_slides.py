@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import jupytext
-import nbformat
 import pytest
 
 from physlab.course.deck import Slide, markdown, page
@@ -19,8 +17,11 @@ BUILD = book_module(BOOK)
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
-def computed(chapter: str) -> nbformat.NotebookNode:
+def computed(chapter: str):
     """The notebook of a chapter as if it had run: a dot for each figure, a table and a sentence for other cells."""
+    import jupytext  # takes seconds, as nbformat does
+    import nbformat
+
     notebook = jupytext.reads((BOOK / f"{chapter}.md").read_text(), fmt="md:myst")
     for k, cell in enumerate(c for c in notebook.cells if c.cell_type == "code"):
         data = {"text/markdown": f"Sentence {k}, computed." if k % 2 else "| a | b |\n|---|---|\n| 1 | 2 |"}
@@ -66,6 +67,7 @@ def test_what_the_book_has_computed_is_used(tmp_path, monkeypatch):
     head = "---\nkernelspec:\n  display_name: Python 3\n  name: python3\n---\n\n"
     (book / "short.md").write_text(head + "# Short\n\n```{code-cell}\n1 + 1\n```\n")
     ran = []
+    import nbformat
 
     class Client:
         def __init__(self, notebook, **options):

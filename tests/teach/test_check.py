@@ -3,6 +3,7 @@ right hint, and whatever else is handed in gets a sentence that gives nothing aw
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
@@ -18,6 +19,7 @@ from physlab.teach.check import exercise, register
 ALL, KNOWN = exercises(), load_answers()
 FUNCTIONS = [name for name, e in ALL.items() if e.wants == "function"]
 VALUES = [name for name, e in ALL.items() if e.wants != "function"]
+SEEDS = range(int(os.environ.get("PHYSLAB_SEEDS", "3")))  # a grader that is a matter of luck shows itself with hundreds
 GRADIENT = ("generator-loss", "mend-the-loss", "mend-the-penalty")  # a loss must stay a tensor
 
 
@@ -33,7 +35,7 @@ def test_every_exercise_has_its_answers_and_knows_mistakes():
     assert all(callable(KNOWN[name].right) == (e.wants == "function") for name, e in ALL.items())
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=[pytest.mark.slow] * (seed > 0)) for seed in SEEDS])
 @pytest.mark.parametrize("name", ALL)
 def test_right_answer_passes(name, seed):
     verdict = check(name, KNOWN[name].right, seed=seed)
@@ -44,9 +46,9 @@ def test_right_answer_passes(name, seed):
 @pytest.mark.parametrize(("name", "index"), [(name, i) for name, e in KNOWN.items() for i in range(len(e.wrong))])
 def test_known_mistakes_fail_with_the_right_hint(name, index):
     submission = KNOWN[name].wrong[index]
-    for seed in (0, 7):
+    for seed in (0, 7, *SEEDS[3:]):
         verdict = check(name, submission.answer, seed=seed)
-        assert not verdict, f"{submission.mistake} passed"
+        assert not verdict, f"{submission.mistake} passed with the seed {seed}"
         assert submission.hint.lower() in verdict.message.lower(), f"{submission.mistake}: {verdict.message}"
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from physlab.assimilate import PhyDA
+from physlab.assimilate import Learned, PhyDA
 from physlab.benchmark.assimilation import COLUMNS, SCORES
 from physlab.benchmark.divergence import COLUMNS as TRIED
 from physlab.teach import phyda
@@ -124,6 +124,19 @@ def test_gain_is_one_for_the_truth(bench, twin):
     case = twin.case(1)
     other = phyda.Bench(twin, bench.method, 1, made={5: (case, case.truth), 1: (case, case.background)})
     assert other.gain(5) == pytest.approx(1) and other.gain(1) == pytest.approx(0)
+
+
+class Half(Learned):
+    """Half of the innovation at the columns that it sees: three quarters of the error there, and nothing else."""
+
+    def increments(self, background, columns, members=1, generator=None, progress=None, cancel=None):
+        return (0.5 * columns.innovation)[:, None]
+
+
+def test_what_needs_no_observation_on_the_old_task(twin):
+    found = phyda.model_error(twin, {"half": Half(twin.space)}, 0.1).loc["half"]
+    assert found["without observations"] == "0.0" and found["that needs none"] == "0 to 0 %"
+    assert float(found["with them"]) == pytest.approx(9.3, abs=1.5)  # columns are drawn by area: rather large ones
 
 
 def test_pictures(bench, twin, ring):

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from physlab.assimilate import Scores
 from physlab.teach.assimilation.small import LORENZ, sampled, taper
+from physlab.teach.pictures import closed, plain_ticks
 
 # ---- Lorenz-96 ------------------------------------------------------------------------------------------------------
 
@@ -29,14 +30,12 @@ def draw_curves(members: pd.DataFrame, radii: pd.DataFrame) -> Figure:
         ax.legend(fontsize=8, frameon=False)
     axes[0].set(xlabel="members", ylabel="RMSE of the analysis")
     axes[1].set(xlabel="standard deviation of the localisation (points)")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def _plain(ax, *ticks: float) -> None:
     """Plain numbers on a logarithmic axis."""
-    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
+    plain_ticks(ax.yaxis, ticks)
 
 
 def draw_sample(members: int) -> Figure:
@@ -49,8 +48,7 @@ def draw_sample(members: int) -> Figure:
     ax.axhspan(-((members - 1) ** -0.5), (members - 1) ** -0.5, color="C3", alpha=0.08, lw=0)
     ax.set(xlabel="point", ylabel="correlation with point 20", ylim=(-1, 1.05))
     ax.legend(fontsize=8, frameon=False, loc="upper left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def by_taper(radius: float, members: int = 10) -> tuple[float, float]:
@@ -70,8 +68,7 @@ def draw_taper(radius: float, members: int = 10) -> Figure:
     ax.plot(taper(radius)[20], color="C2", lw=1, ls="--", label="the bell")
     ax.set(xlabel="point", ylabel="correlation with point 20", ylim=(-1, 1.05))
     ax.legend(fontsize=8, frameon=False, loc="upper left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def valley(days: float, points: int = 121, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,8 +100,7 @@ def draw_valley(days: float) -> Figure:
     ax.axvline(0, color="0.4", ls=":", lw=1)
     ax.set(xlabel="distance of the start from the truth (spreads of the climate)", ylabel="misfit", ylim=(0, None))
     ax.set_title(f"window of {days:g} days", fontsize=9)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_divergence(runs: dict[str, Scores], seed: int = 0) -> Figure:
@@ -117,5 +113,4 @@ def draw_divergence(runs: dict[str, Scores], seed: int = 0) -> Figure:
         ax.set_title(name, fontsize=9)
         _plain(ax, 0.05, 0.2, 1, 5)
         ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)

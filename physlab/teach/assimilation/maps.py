@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from physlab.assimilate import gaspari_cohn
 from physlab.plot import PLAIN, draw_map, map_axes
 from physlab.teach.assimilation.weather import STATION, Weather, _rms, one_station, stations, with_past_errors, z500
+from physlab.teach.pictures import closed, plain_ticks
 
 # ---- what the errors look like --------------------------------------------------------------------------------------
 
@@ -26,8 +27,7 @@ def draw_alike(found: pd.DataFrame) -> Figure:
     ax.axhline(0, color="0.4", ls=":", lw=1)
     ax.set(xlabel="distance (km)", ylabel="correlation of forecast errors")
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_station(known: Weather, radius_km: float) -> Figure:
@@ -45,8 +45,7 @@ def draw_station(known: Weather, radius_km: float) -> Figure:
         ax.plot(spot.longitude, spot.latitude, "+", color="k", ms=8, transform=PLAIN)
         ax.set_title(f"{name}, {radius_km:g} km", fontsize=9)
     fig.colorbar(mesh, ax=list(axes), shrink=0.85, label="increment, 500 hPa (m² s⁻²)")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 # ---- the analyses ---------------------------------------------------------------------------------------------------
@@ -64,11 +63,9 @@ def draw_shares(found: pd.DataFrame) -> Figure:
                 label=f"{method}, stations {label}")  # fmt: skip
     ax.axhline(1, color="0.4", ls=":", lw=1)
     ax.set(xscale="log", xlabel="columns observed (%)", ylabel="RMSE after / before")
-    ax.set_xticks([0.5, 2, 5, 10], ["0.5", "2", "5", "10"])
-    ax.minorticks_off()
+    plain_ticks(ax.xaxis, [0.5, 2, 5, 10])
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_weather(now: Weather, known: Weather, share: float) -> Figure:
@@ -91,5 +88,4 @@ def draw_weather(now: Weather, known: Weather, share: float) -> Figure:
     place = table[["latitude", "longitude"]].to_dataframe().drop_duplicates()
     for ax in axes[1:3]:
         ax.plot(place["longitude"], place["latitude"], "k.", ms=2, transform=PLAIN)
-    plt.close(fig)
-    return fig
+    return closed(fig)

@@ -18,6 +18,7 @@ import xarray as xr
 
 import physlab
 from physlab.assimilate import FieldAssimilator, OptimalInterpolation, gaspari_cohn, sphere_distance
+from physlab.assimilate.localisation import grid_points
 from physlab.constants import EARTH_RADIUS
 from physlab.data.observe import Interpolation, observe
 from physlab.equations import geostrophic
@@ -128,8 +129,7 @@ class HeightOnly:
 
     def __init__(self, like: Weather, std: float, radius: float = RADIUS) -> None:
         grid = Grid.from_dataset(like.truth)
-        lat, lon = (torch.from_numpy(a.ravel()) for a in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-        self.places = torch.stack([lat, lon], 1)
+        self.places = grid_points(grid.latitude, grid.longitude)
         self.method = OptimalInterpolation(std**2 * gaspari_cohn(sphere_distance(self.places, self.places), radius))
 
     def analyse(self, background: xr.DataArray, table: xr.Dataset) -> xr.DataArray:
@@ -156,8 +156,7 @@ def alike(known: Weather, edges: np.ndarray | None = None) -> pd.DataFrame:
     """Correlation of the errors of geopotential and of eastward wind with distance (km): mean over pairs and times."""
     edges = np.arange(0, 4001, 250) if edges is None else edges
     grid = Grid.from_dataset(known.truth)
-    lat, lon = (torch.from_numpy(a.ravel()) for a in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    place = torch.stack([lat, lon], 1)
+    place = grid_points(grid.latitude, grid.longitude)
     rng, found = np.random.default_rng(0), {}
     area = known.weights.values.ravel()
     some = torch.from_numpy(np.sort(rng.choice(area.size, 700, replace=False, p=area / area.sum())))

@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from physlab.teach.pictures import closed
 from physlab.teach.schematic import schematic
 
 STATIONS = torch.tensor([0.2, 0.9, 1.3, 2.2, 2.6, 3.7, 4.1, 5.2, 5.5, 6.6, 7.4, 7.8], dtype=torch.float64)
@@ -48,16 +49,15 @@ def draw_attention(sharp: float) -> Figure:
     low.bar(STATIONS, weight[0], width=0.12, color="C0")
     low.axvline(float(here), color="C0", lw=0.8, ls=":")
     low.set(xlabel="place", ylabel="weights", ylim=(0, 1))
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_block() -> Figure:
     """The graph of a transformer block."""
     boxes = {
-        "x": ("tokens\nn x c", 0, 0), "q": ("queries\nn x d", 1.2, 1),
-        "k": ("keys\nn x d", 1.2, 0), "v": ("values\nn x c", 1.2, -1),
-        "w": ("weights n x n\nsoftmax", 2.4, 0.5), "s": ("weighted\nmeans", 3.5, 0), "a": ("+", 4.3, 0),
+        "x": ("tokens\nn x c", 0, 0), "q": ("queries\nn x d", 1.2, 0),
+        "k": ("keys\nn x d", 1.2, -1), "v": ("values\nn x c", 1.2, -2),
+        "w": ("weights n x n\nsoftmax", 2.4, -0.5), "s": ("weighted\nmeans", 3.5, -1), "a": ("+", 4.3, 0),
         "f": ("each token\nby itself", 5.2, 0), "b": ("+", 6.0, 0), "y": ("tokens\nn x c", 6.9, 0),
     }  # fmt: skip
     arrows = [("x", "q"), ("x", "k"), ("x", "v"), ("q", "w"), ("k", "w"), ("w", "s"), ("v", "s"), ("s", "a"),

@@ -158,6 +158,8 @@ def _grade_optimum(answer, generator: torch.Generator) -> str:
             hint = "that is the plain mean, the optimum without weights: the weight must pull it towards the high value"
         elif got > high:
             hint = "no average lies above the largest value: the weights must be divided by their own mean"
+        elif abs(got - p * weight * high - (1 - p) * low) < 1e-6:
+            hint = "these weights do not add up to one: they must be divided by their own mean"
         require(
             abs(got - best) < 1e-3,
             f"the loss is least at {best:.2f} for p = {p:.2f}, low {low:.1f}, high {high:.1f}, weight {weight:.1f}; "

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from physlab import registry
 from physlab.benchmark.transfer import AFTERWARDS, LABORATORY, LAYERS, WORLDS
+from physlab.teach.pictures import closed
 
 TITLES = {
     "laboratory": "laboratory", "era5": "ERA5, a day", "nam": "NAM, an instant", "radar": "radar rain",
@@ -60,5 +61,4 @@ def draw_worlds(runs: pd.DataFrame, trains: tuple[str, ...] = (LABORATORY, "rada
         mark, colour = ("s", "k") if name == AFTERWARDS else ("o", colours[name])
         axes[0][-1].plot([], [], mark, color=colour, ms=4, label=name)
     figure.legend(*axes[0][-1].get_legend_handles_labels(), fontsize=7, ncols=len(names), loc="outside lower center")
-    plt.close(figure)
-    return figure
+    return closed(figure)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
+from physlab.teach.pictures import closed
 from physlab.teach.schematic import schematic
 
 
@@ -84,8 +85,7 @@ def draw_reach(levels: int) -> Figure:
     ax.set(xticks=[], yticks=[])
     ax.set_title(f"{levels} halvings: a square of {edge} x {edge} cells", fontsize=9)
     fig.colorbar(image, ax=ax, label="slope")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def slopes(depths: tuple[int, ...] = (1, 5, 10, 20, 40), width: int = 32) -> pd.DataFrame:

@@ -47,17 +47,19 @@ class Mixture:
         """Density of noisy states, (...)."""
         return self._log(u, r).logsumexp(-1).exp()
 
+    def _answers(self, u: Tensor, r: float) -> tuple[Tensor, Tensor, float]:
+        """Chance of each bell, what it answers, and its Kalman gain."""
+        gain = self.width**2 / (self.width**2 + r**2)
+        return self._log(u, r).softmax(-1)[..., None], self.centres + gain * (u[..., None, :] - self.centres), gain
+
     def denoise(self, u: Tensor, r: float) -> Tensor:
         """E[x0 | u]: each bell answers with its Kalman gain, weighed by the chance that it was the one."""
-        chance = self._log(u, r).softmax(-1)[..., None]
-        gain = self.width**2 / (self.width**2 + r**2)
-        return (chance * (self.centres + gain * (u[..., None, :] - self.centres))).sum(-2)
+        chance, each, _ = self._answers(u, r)
+        return (chance * each).sum(-2)
 
     def left_open(self, u: Tensor, r: float) -> Tensor:
         """Var[x0 | u] of one-dimensional states, (..., 1)."""
-        chance = self._log(u, r).softmax(-1)[..., None]
-        gain = self.width**2 / (self.width**2 + r**2)
-        each = self.centres + gain * (u[..., None, :] - self.centres)
+        chance, each, gain = self._answers(u, r)
         mean = (chance * each).sum(-2, keepdim=True)
         return (chance * ((each - mean).square() + r**2 * gain)).sum(-2)
 

@@ -188,7 +188,10 @@ def _grade_ancestor(answer, generator: torch.Generator) -> str:
     from p(u_s | u_r, x0 = D)"""
     r, s = float(uniform((), 1.0, 3.0, generator)), float(uniform((), 0.3, 0.9, generator))
     clean = torch.full((60000,), 2.0, dtype=torch.float64)
-    u, noise = clean + r * normal((60000,), generator), normal((60000,), generator)
+    old, noise = normal((2, 60000), generator)
+    old = (old - old.mean()) / old.std()
+    noise = noise - noise.mean() - (noise * old).mean() / old.square().mean() * old  # no luck: wholly independent
+    u, noise = clean + r * old, noise / noise.std()
     out = same_shape(call(answer, lambda u, level: clean, u, r, s, noise), (60000,), "the states")
     off = out - clean
     spread = float(off.std()) / s

@@ -14,6 +14,7 @@ from torch import Tensor
 from physlab.data.patches import SRData
 from physlab.diffusion import Average, Denoiser, NoiseSchedule, SpectralDenoiser
 from physlab.nn.unet import UNet
+from physlab.teach.pictures import closed
 
 SIZE = 16
 
@@ -93,8 +94,7 @@ def draw_fields(rows: Mapping[str, Tensor], count: int = 5) -> Figure:
             ax.imshow(field.numpy(), origin="lower", cmap="viridis", vmin=-1.8, vmax=2.8)
             ax.set(xticks=[], yticks=[])
         line[0].set_ylabel(name, fontsize=9)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_power(rows: Mapping[str, Tensor]) -> Figure:
@@ -104,5 +104,4 @@ def draw_power(rows: Mapping[str, Tensor]) -> Figure:
         ax.plot(range(1, 8), power(fields), color=colour, label=f"{name}, kurtosis {kurtosis(fields):.1f}")
     ax.set(yscale="log", xlabel="waves per window", ylabel="power")
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from physlab.teach.diffusion.analysis import GUIDES, RING, TWO, Denoise, guided, heun, levels, posterior
+from physlab.teach.pictures import closed, plain_ticks
 from physlab.teach.schematic import schematic
 
 LINE = torch.linspace(-4.5, 4.5, 400, dtype=torch.float64)[:, None]
@@ -47,8 +48,7 @@ def draw_noising(r: float) -> Figure:
     right.plot(along, TWO.denoise(along, r), color="C3", label="mean of what lies above")
     right.set(xlabel="noisy state u", ylabel="clean state x₀", xlim=(-reach, reach), ylim=(-2.6, 2.2))
     right.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_denoiser(network: Denoise, r: float) -> Figure:
@@ -61,8 +61,7 @@ def draw_denoiser(network: Denoise, r: float) -> Figure:
     ax.plot(LINE, network(LINE.float(), r), color="C3", lw=1.3, label="learned")
     ax.set(xlabel="noisy state u", ylabel="D(u, r)", ylim=(-2.2, 2.2), xlim=(-4.5, 4.5))
     ax.legend(fontsize=8, frameon=False, loc="upper left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_score(r: float) -> Figure:
@@ -75,8 +74,7 @@ def draw_score(r: float) -> Figure:
     ax.quiver(at, 0 * at - 0.06 * density.max(), push, 0 * push, color="C3", angles="xy", scale_units="xy", scale=1,
               width=0.004)  # fmt: skip
     ax.set(xlabel="noisy state u", yticks=[], ylim=(-0.15 * float(density.max()), None), xlim=(-4.5, 4.5))
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_paths(sampler: Callable[[Denoise, Tensor, Tensor], Tensor], steps: int, name: str) -> Figure:
@@ -94,8 +92,7 @@ def draw_paths(sampler: Callable[[Denoise, Tensor, Tensor], Tensor], steps: int,
     right.hist(ends[:, 0].numpy(), bins=60, range=(-3, 3), density=True, orientation="horizontal", color="0.8")
     right.plot(TWO.density(LINE), LINE, color="k", lw=1)
     right.set(xticks=[])
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_orders(found: pd.DataFrame) -> Figure:
@@ -104,11 +101,9 @@ def draw_orders(found: pd.DataFrame) -> Figure:
     for name, colour in (("Euler", "C0"), ("Heun", "C3")):
         ax.plot(found.index, found[name], "o-", color=colour, label=name)
     ax.set(xscale="log", yscale="log", xlabel="steps", ylabel="error of a path")
-    ax.set_xticks(list(found.index), [str(n) for n in found.index])
-    ax.minorticks_off()
+    plain_ticks(ax.xaxis, found.index)
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_guides(y: float, error: float) -> Figure:
@@ -123,8 +118,7 @@ def draw_guides(y: float, error: float) -> Figure:
         ax.axvline(y, color="C1", lw=1)
         ax.set(xlim=(-2.5, 2.5), yticks=[], xlabel="state")
         ax.set_title(name, fontsize=9)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_ring(drawn: Mapping[str, Tensor], r: float) -> Figure:
@@ -139,5 +133,4 @@ def draw_ring(drawn: Mapping[str, Tensor], r: float) -> Figure:
     axes[-1].set_title(f"D(u, {r:g}) of noisy states", fontsize=9)
     for ax in axes:
         ax.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-    plt.close(fig)
-    return fig
+    return closed(fig)

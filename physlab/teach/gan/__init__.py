@@ -16,3 +16,4 @@ from physlab.teach.gan.budget import closure, relative_residuals, rms
 from physlab.teach.gan.byhand import draw_scores, draw_state, fair, little, possible, slope_penalty
 from physlab.teach.gan.exercises import ten_copies
 from physlab.teach.gan.figures import draw_filament, draw_ranks
+from physlab.teach.gan.showers import RAIN, draw_showers

@@ -8,6 +8,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from physlab.teach.pictures import closed
+
 
 def possible(count: int, dice: torch.Generator) -> Tensor:
     """Truths for one and the same input (count, 1): dry or wet, the wet one a little more often."""
@@ -52,8 +54,7 @@ def draw_state(states: dict[int, tuple[Tensor, nn.Module]], step: int) -> Figure
     low.plot(line, said, color="C0")
     low.axhline(0.5, color="0.4", ls=":", lw=1)
     low.set(xlabel="state", ylabel="D says real", ylim=(0, 1))
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_scores(chance: float, low: float = 10.0, high: float = 30.0) -> Figure:
@@ -74,5 +75,4 @@ def draw_scores(chance: float, low: float = 10.0, high: float = 30.0) -> Figure:
             ax.axvline(value, color="0.6", ls=":", lw=1)
         ax.set(xlabel="forecast (kg m⁻²)", ylim=(0, 22))
         ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)

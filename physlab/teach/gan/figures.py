@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from physlab.teach.gan.analysis import moving_filament
+from physlab.teach.pictures import closed
 
 # ---- ensembles ------------------------------------------------------------------------------------------------------
 
@@ -25,8 +26,7 @@ def draw_ranks(ranks: Mapping[str, Tensor], width: float = 8.0) -> Figure:
         ax.set_xlabel("rank of the truth among the members", fontsize=8)
         ax.tick_params(labelsize=7)
     axes.flat[0].set_ylabel("share (flat = 1)", fontsize=8)
-    plt.close(figure)
-    return figure
+    return closed(figure)
 
 
 # ---- time -----------------------------------------------------------------------------------------------------------
@@ -51,5 +51,4 @@ def draw_filament(moved: float, width: float = 4.0) -> Figure:
     ax.set_title(f"moved by {moved:g} cells, width {width:g}", fontsize=9)
     ax.tick_params(labelsize=7)
     ax.legend(fontsize=7)
-    plt.close(figure)
-    return figure
+    return closed(figure)

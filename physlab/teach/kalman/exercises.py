@@ -198,9 +198,10 @@ def _grade_correlation(answer, generator: torch.Generator) -> str:
     """a function correlation(distance (n, n), length) -> correlations (n, n), for places in a plane"""
     for _ in range(3):
         places = uniform((120, 2), 0.0, 1.0, generator)
+        length = float(uniform((), 0.15, 0.3, generator))
+        places[0], places[1], places[2] = 0.0, 1.0, 1.0 - 0.1 * length  # some are near, some far, whatever is drawn
         apart = torch.cdist(places, places)
         apart.fill_diagonal_(0.0)
-        length = float(uniform((), 0.15, 0.3, generator))
         out = same_shape(call(answer, apart, length), tuple(apart.shape), "the correlations")
         require(
             bool((out.diagonal() - 1).abs().max() < 1e-4), "a place is wholly alike with itself: one at distance zero"

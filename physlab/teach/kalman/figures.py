@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from physlab.teach.kalman.worlds import HERE, LENGTH, PLACES, along, bayes_by_hand, cycle, plane, steady, walk
+from physlab.teach.pictures import closed, plain_ticks
 from physlab.teach.schematic import schematic
 
 
@@ -38,8 +39,7 @@ def draw_bayes(xb: float, sb: float, y: float, so: float) -> Figure:
         ax.plot(x, curve, color=colour, label=f"{name}, {m:.1f} ± {s:.1f} °C")
     ax.set(xlabel="temperature (°C)", yticks=[], ylim=(0, None))
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def _ellipse(mean: Tensor, covariance: Tensor) -> Tensor:
@@ -67,8 +67,7 @@ def draw_plane(correlation: float) -> Figure:
         xlim=(-2.4, 2.6), ylim=(-2, 2), aspect="equal", xlabel="town 1 minus forecast", ylabel="town 2 minus forecast"
     )
     ax.legend(fontsize=8, frameon=False, loc="lower left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_line(length: float) -> Figure:
@@ -83,8 +82,7 @@ def draw_line(length: float) -> Figure:
     ax.set(xlabel="place", ylim=(-3, 3))
     ax.set_title(f"believed length {length:g}, true length {LENGTH:g}", fontsize=9)
     ax.legend(fontsize=8, frameon=False, ncols=3, loc="lower left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_cycle(q: float, a: float = 0.95, r: float = 1.0) -> Figure:
@@ -103,8 +101,7 @@ def draw_cycle(q: float, a: float = 0.95, r: float = 1.0) -> Figure:
     right.axhline(steady(a, q, r), color="0.4", ls=":", lw=1)
     right.set(xlabel="step", ylim=(0, 1.02), xlim=(0, 15))
     right.set_title("gain", fontsize=9)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_spreads(found: pd.DataFrame) -> Figure:
@@ -115,8 +112,6 @@ def draw_spreads(found: pd.DataFrame) -> Figure:
     ax.axvline(LENGTH, color="0.5", ls=":", lw=1)
     ax.axhline(1.0, color="0.5", ls=":", lw=1)
     ax.set(xscale="log", xlabel="length that is believed in", ylim=(0, 1.15))
-    ax.set_xticks(list(found.index), [f"{x:g}" for x in found.index])
-    ax.minorticks_off()
+    plain_ticks(ax.xaxis, found.index)
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)

@@ -12,6 +12,7 @@ from scipy import stats
 
 from physlab.benchmark.ensemble import BASELINES, CONSTRAINED, DIFFUSION, REGRESSION, TUNED, ensemble_summary
 from physlab.teach.latent.scene import NAMES
+from physlab.teach.pictures import closed, plain_ticks
 
 MAIN = "nature-x4"
 
@@ -223,10 +224,8 @@ def draw_weights(runs: pd.DataFrame, data: str = MAIN) -> Figure:
             smooth = base.loc[base["model"] == "bicubic", key].mean()
             ax.axhline(smooth, color="C2", ls=":", lw=1.2, label="bicubic")
         ax.set(xscale="log", xlabel="λ")
-        ax.set_xticks(weights, [f"{w:g}" for w in weights])
-        ax.minorticks_off()
+        plain_ticks(ax.xaxis, weights)
         ax.set_title(NAMES[key], fontsize=9)
         ax.tick_params(labelsize=8)
     axes[0].legend(fontsize=7, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)

@@ -18,6 +18,7 @@ from physlab.score.analysis import eddies
 from physlab.score.spectra import radial_spectrum
 from physlab.teach.latent.decoding import decoded
 from physlab.teach.latent.scene import TRUNCATION, Scene
+from physlab.teach.pictures import closed
 
 # ---- pictures of the ensemble ---------------------------------------------------------------------------------------
 
@@ -64,8 +65,7 @@ def draw_members(scene: Scene, members: Tensor, number: int = 0) -> Figure:
         mesh = _panel(ax, scene, x, title, (-limit, limit))
         if k in (2, 5):
             fig.colorbar(mesh, ax=ax, shrink=0.9).set_label("minus bicubic, K" if k == 2 else "K", fontsize=8)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_spectra(scene: Scene, members: Tensor) -> Figure:
@@ -82,8 +82,7 @@ def draw_spectra(scene: Scene, members: Tensor) -> Figure:
     ax.axhline(1, color="k", lw=1)
     ax.set(xlabel="wavenumber (dotted: the coarse grid ends)", ylabel="power / truth's", yscale="log", ylim=(3e-3, 3))
     ax.legend(fontsize=8, frameon=False, loc="lower left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 # ---- the law --------------------------------------------------------------------------------------------------------
@@ -105,8 +104,7 @@ def draw_law(scene: Scene) -> Figure:
     for ax, x, title in zip(axes[1], made, ("residual of the truth", "residual of bicubic"), strict=True):
         mesh = _panel(ax, scene, x, title, (-top, top))
     fig.colorbar(mesh, ax=axes[1], shrink=0.8).set_label("K per day", fontsize=8)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_stored(scene: Scene, stored: xr.Dataset, weight: float, member: int = 0) -> Figure:
@@ -135,8 +133,7 @@ def draw_stored(scene: Scene, stored: xr.Dataset, weight: float, member: int = 0
     ):
         mesh = _panel(ax, scene, x, title, (-top, top))
         fig.colorbar(mesh, ax=ax, shrink=0.8).set_label("K per day", fontsize=8)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 # ---- what is decoded ------------------------------------------------------------------------------------------------
@@ -157,5 +154,4 @@ def draw_decoded(scene: Scene, ratio: float) -> Figure:
         last = ax is axes[2]
         mesh = _panel(ax, scene, x, title, (-top, top) if last else limits, diverging=last)
         fig.colorbar(mesh, ax=ax, shrink=0.8)
-    plt.close(fig)
-    return fig
+    return closed(fig)

@@ -16,6 +16,7 @@ from physlab.benchmark.stations import (
     STATIONARY,
     stations_summary,
 )
+from physlab.teach.pictures import closed
 
 STYLES = {KRIGING: ("0.45", "s"), STATIONARY: ("C1", "^"), MEASURED: ("C3", "o"), OWN: ("C0", "D"), GUIDE: ("C2", "*")}
 
@@ -47,8 +48,7 @@ def draw_stations(runs: pd.DataFrame) -> Figure:
     axes[0][0].set_ylabel("RMSE at other places, K", fontsize=8)
     found = {name: line for ax in axes[0] for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
     fig.legend(found.values(), found.keys(), loc="outside lower center", ncols=5, fontsize=7, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def stations_words(runs: pd.DataFrame, count: int = 20) -> str:

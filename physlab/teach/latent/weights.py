@@ -10,6 +10,8 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from physlab.teach.pictures import closed
+
 # loss of the averaged weights on test data by weight of the PDE, as logged with the code of arXiv 2510.23866
 LOGGED = {1e-11: 0.232794, 1e-9: 0.232794, 1e-8: 0.232794, 1e-3: 0.235252, 1e-2: 0.257386}
 
@@ -57,8 +59,7 @@ def draw_steps(gradients: Sequence[float] = (1.0, 1e-2)) -> Figure:
     )
     right.set(xscale="log", xlabel="weight λ", ylabel="logged test loss")
     right.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def implied_penalty() -> pd.Series:

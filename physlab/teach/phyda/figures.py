@@ -16,6 +16,7 @@ from physlab.score.analysis import TRUNCATION, eddies
 from physlab.score.spectra import radial_spectrum
 from physlab.teach.phyda.analysis import Bench, by_wavenumber, power_ratios
 from physlab.teach.phyda.experiment import ABLATED, ABLATIONS, CLASSICAL, ablated, over_background
+from physlab.teach.pictures import closed, plain_ticks
 from physlab.views.twin import Twin, shown
 
 COLOURS = {
@@ -50,8 +51,7 @@ def draw_errors(twin: Twin, name: str = "v500", time: int = 0) -> Figure:
         right.plot(found.index, found[column], color=colour, ls=line, label=column)
     right.set(xscale="log", yscale="log", xlabel="zonal wavenumber", ylabel=f"power, ({unit})²")
     right.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 # ---- an analysis, live ----------------------------------------------------------------------------------------------
@@ -79,8 +79,7 @@ def draw_analysis(bench: Bench, share: float, name: str = "z500") -> Figure:
         ax.plot(longitude, latitude, ".", color="w" if spread else "k", ms=1.6, transform=PLAIN)
         ax.set_title(title, fontsize=9)
         fig.colorbar(mesh, ax=ax, shrink=0.8).set_label(unit, fontsize=8)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_power(bench: Bench, share: float, names: Sequence[str] = ("v500", "q700")) -> Figure:
@@ -93,13 +92,11 @@ def draw_power(bench: Bench, share: float, names: Sequence[str] = ("v500", "q700
         ax.axhline(1, color="k", lw=1)
         ax.set(xscale="log", yscale="log", ylim=(0.05, 3), xlabel="zonal wavenumber")
         ax.set_xticks([1, 3, 10, 30], ["1", "3", "10", "30"])
-        ax.set_yticks([0.1, 0.3, 1, 3], ["0.1", "0.3", "1", "3"])
-        ax.minorticks_off()
+        plain_ticks(ax.yaxis, [0.1, 0.3, 1, 3])
         ax.set_title(name, fontsize=9)
     axes[0].set_ylabel("power / power of the truth")
     axes[0].legend(fontsize=8, frameon=False, loc="lower left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 # ---- what SpecDiv sees ----------------------------------------------------------------------------------------------
@@ -122,8 +119,7 @@ def draw_specdiv(twin: Twin, name: str = "z500", time: int = 0) -> Figure:
     ax.axvline(TRUNCATION + 0.5, color="0.5", ls=":", lw=1, label="the model ends here")
     ax.set(xscale="log", yscale="log", xlabel="wavenumber of the transform", ylabel="power")
     ax.legend(fontsize=8, frameon=False, ncols=2)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 # ---- the benchmark --------------------------------------------------------------------------------------------------
@@ -157,17 +153,14 @@ def draw_shares(runs: pd.DataFrame) -> Figure:
     for ax, title in zip(axes, ("MSE / background", "SpecDiv of the eddies / background"), strict=True):
         ax.axhline(1, color="0.4", ls=":", lw=1)
         ax.set(xscale="log", xlabel="columns observed (%)", ylabel=title)
-        ax.set_xticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
-        ax.minorticks_off()
+        plain_ticks(ax.xaxis, [0.5, 1, 2, 5, 10])
     axes[1].set_yscale("log")
     low, high = axes[1].get_ylim()
     ticks = [t for t in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if low <= t <= high]
-    axes[1].set_yticks(ticks, [f"{t:g}" for t in ticks])
-    axes[1].minorticks_off()
+    plain_ticks(axes[1].yaxis, ticks)
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, fontsize=8, frameon=False, loc="outside right center")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_ablations(runs: pd.DataFrame) -> Figure:
@@ -184,8 +177,7 @@ def draw_ablations(runs: pd.DataFrame) -> Figure:
         ax.set(yticks=[-k for k in range(len(ABLATIONS))], yticklabels=ABLATIONS, ylim=(-len(ABLATIONS) + 0.4, 0.6))
         ax.tick_params(labelsize=8)
         ax.locator_params(axis="x", nbins=3)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 # ---- what it takes --------------------------------------------------------------------------------------------------
@@ -213,5 +205,4 @@ def draw_temperatures(runs: pd.DataFrame) -> Figure:
         ax.set_xlabel("temperature: 0 is the centre, 1 what was learned")
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, fontsize=8, frameon=False, loc="outside right center")
-    plt.close(fig)
-    return fig
+    return closed(fig)

@@ -14,7 +14,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from physlab.diffusion import DDPM, DPS, MMPS, SDA, GaussianDenoiser, Guided, Heun, PiGDM
+from physlab import diffusion
+from physlab.diffusion import DDPM, DPS, SDA, GaussianDenoiser, Guided, Heun
+from physlab.teach.pictures import closed, plain_ticks
 
 # ---- a ring whose analysis is known ---------------------------------------------------------------------------------
 
@@ -50,9 +52,9 @@ class Ring:
 
     @cached_property
     def kalman(self) -> tuple[Tensor, Tensor]:
-        """Mean and covariance of the analysis, by the gain."""
-        K = torch.linalg.solve(self.A @ self.C @ self.A.mT + self.R, self.A @ self.C).mT
-        return self.mu + K @ (self.y - self.A @ self.mu), self.C - K @ self.A @ self.C
+        """(n,) mean and (n, n) covariance of the analysis."""
+        after = self.prior.given(self.y, self.A, self.R)
+        return after.mean, after.covariance()
 
     @cached_property
     def prior(self) -> GaussianDenoiser:
@@ -67,23 +69,10 @@ class Ring:
         return float(off), float((P - right).norm() / right.norm()), float(ratio)
 
 
-GUIDES: dict[str, Callable[..., Guided]] = {
-    "moment matching": functools.partial(MMPS, trust=math.inf),
-    "SDA, γ = 0.01": functools.partial(SDA, gamma=0.01),
-    "SDA, γ = 1": functools.partial(SDA, gamma=1.0),
-    "ΠGDM": PiGDM,
-    "DPS, ζ = 1": functools.partial(DPS, zeta=1.0),
-}
-
-
-def flow(guided: Guided, n: int, steps: int) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of what a deterministic sampler draws, without Monte Carlo error.
-
-    All is Gaussian, so a draw is an affine function of its start: n + 1 draws tell it.
-    """
-    out = Heun(guided, steps)(start=torch.cat([torch.zeros(1, n), torch.eye(n)]).double())
-    matrix = (out[1:] - out[0]).mT * float(guided.schedule.sigma(guided.schedule.t_max))
-    return out[0], matrix @ matrix.mT
+TITLES = {
+    "mmps": "moment matching", "sda": "SDA, γ = 0.01", "sda-1": "SDA, γ = 1", "pigdm": "ΠGDM", "dps": "DPS, ζ = 1",
+}  # fmt: skip
+GUIDES: dict[str, Callable[..., Guided]] = {title: diffusion.GUIDES[name] for name, title in TITLES.items()}
 
 
 @functools.lru_cache(maxsize=32)
@@ -91,7 +80,7 @@ def drawn(ring: Ring, name: str, steps: int = 128) -> tuple[Tensor, Tensor]:
     """Mean and covariance of the members of a guide; those of DPS, which is not affine, from 1,000 draws."""
     guided = GUIDES[name](ring.prior, ring.y, ring.A, ring.R)
     if not isinstance(guided, DPS):
-        return flow(guided, len(ring.mu), steps)
+        return Heun(guided, steps).moments(len(ring.mu))
     x = DDPM(guided, 250, "log")((1000, len(ring.mu)), torch.Generator().manual_seed(0), dtype=torch.float64)
     return x.mean(0), torch.cov(x.mT)
 
@@ -115,8 +104,7 @@ def draw_guide(ring: Ring, name: str) -> Figure:
     ax.plot(ring.A.argmax(1), ring.y, "ko", ms=5, label="observations")
     ax.set(xlabel="point on the ring", xlim=(0, len(i) - 1), ylim=(-3.6, 3.4))
     ax.legend(fontsize=8, frameon=False, loc="lower right", ncols=3)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def by_gamma(
@@ -125,7 +113,7 @@ def by_gamma(
     """The three errors of SDA's guide by its one number."""
     rows = {}
     for gamma in gammas:
-        found = flow(SDA(ring.prior, ring.y, ring.A, ring.R, gamma=gamma), len(ring.mu), steps)
+        found = Heun(SDA(ring.prior, ring.y, ring.A, ring.R, gamma=gamma), steps).moments(len(ring.mu))
         rows[gamma] = dict(zip(("mean", "covariance", "spread"), ring.errors(*found), strict=True))
     return pd.DataFrame(rows).T.rename_axis("gamma")
 
@@ -142,8 +130,7 @@ def draw_gammas(found: pd.DataFrame, best: tuple[float, float, float]) -> Figure
         ax.axvline(0.01, color="0.6", ls=":", lw=1)
         ax.set(xscale="log", yscale="log", xlabel="γ (dotted: published)", ylabel=title)
         ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 # ---- a law that the mean breaks -------------------------------------------------------------------------------------
@@ -192,8 +179,6 @@ def draw_gap(r: float) -> Figure:
     right.axhline(0, color="k", lw=1, label="every state of this world")
     right.axvline(r, color="0.6", ls=":", lw=1)
     right.set(xscale="log", xlabel="r, noise over signal", ylim=(-0.05, 1.1))
-    right.set_xticks([0.05, 0.2, 1, 4], ["0.05", "0.2", "1", "4"])
-    right.minorticks_off()
+    plain_ticks(right.xaxis, [0.05, 0.2, 1, 4])
     right.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)

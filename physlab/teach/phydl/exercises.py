@@ -82,8 +82,8 @@ def _grade_bend(answer, generator: torch.Generator) -> str:
 def _grade_advection(answer, generator: torch.Generator) -> str:
     """a function residual(c_t, u, v, c_x, c_y) -> (N,), zero if the wind carries c"""
     t, x, y = (uniform((60,), -2.0, 2.0, generator) for _ in range(3))
-    u, v = (float(uniform((), 3.0, 9.0, generator)) for _ in range(2))
-    k, m = (float(uniform((), 0.3, 1.0, generator)) for _ in range(2))
+    u, v = (float(uniform((), low, low + 2.0, generator)) for low in (3.0, 6.0))  # not alike: who swaps them is seen
+    k, m = (float(uniform((), low, low + 0.3, generator)) for low in (0.3, 0.7))
     phase = k * (x - u * t) + m * (y - v * t)
     c_x, c_y, c_t = k * torch.cos(phase), m * torch.cos(phase), -(k * u + m * v) * torch.cos(phase)
     ones = torch.ones_like(t)

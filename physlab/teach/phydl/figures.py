@@ -14,6 +14,7 @@ from physlab.phydl import (
 )
 from physlab.plot import map_panels
 from physlab.teach.phydl.analysis import NAMES
+from physlab.teach.pictures import closed
 
 
 def draw_ratios(summary: pd.DataFrame) -> Figure:
@@ -41,8 +42,7 @@ def draw_ratios(summary: pd.DataFrame) -> Figure:
         ax.axhline(1, color="0.4", ls=":", lw=1)
         ax.set_ylabel("RMSE / best interpolation")
         ax.legend(fontsize=7, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_moment(model: PhyDL, ds: xr.Dataset, hour: float, name: str = "q") -> Figure:

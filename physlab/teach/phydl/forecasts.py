@@ -15,6 +15,7 @@ from physlab.benchmark.forecasting import NETWORKS, SCORED, VARIABLES, forecasti
 from physlab.grid import Grid
 from physlab.phydl import Forecaster, GridResidual
 from physlab.plot import draw_map, map_axes
+from physlab.teach.pictures import closed
 
 LABELS = {"unet": "U-Net", "convlstm": "ConvLSTM", "afno": "AFNO"}
 
@@ -54,8 +55,7 @@ def draw_gains(table: pd.DataFrame) -> Figure:
     right.set(xlabel="hours ahead", ylabel="residual / its spread in the truth", ylim=(0, None))
     right.set_xticks(SCORED)
     right.legend(fontsize=6.5, frameon=False, loc="upper left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def residuals(law: GridResidual, ds: xr.Dataset, made: xr.Dataset, variables=VARIABLES) -> xr.DataArray:
@@ -96,5 +96,4 @@ def draw_forecast(
             if not row:
                 ax.set_title(title, fontsize=9)
         fig.colorbar(mesh, ax=list(axes[row]), shrink=0.85, aspect=25, pad=0.02).set_label(label, fontsize=8)
-    plt.close(fig)
-    return fig
+    return closed(fig)

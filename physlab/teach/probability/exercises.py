@@ -98,7 +98,10 @@ def _grade_staircase(answer, generator: torch.Generator) -> str:
     """a function score(members, truth): (M,) and a number -> the integral over x of (share of members <= x, minus one
     where x >= truth) squared"""
     for count in (1, 3, 8):
-        members, truth = 3 * normal((count,), generator), float(3 * normal((), generator))
+        members = 3 * normal((count,), generator)
+        low, high = (float(x) for x in (members.min(), members.max()))
+        within = float(uniform((), 0.3, 0.7, generator))  # between the members: the error of their mean is another one
+        truth = low + within * (high - low) if count > 1 else float(3 * normal((), generator))
         got = call(answer, members, truth)
         require(isinstance(got, float | int | torch.Tensor), "a number is wanted")
         pairs = (members[:, None] - members).abs().mean()
@@ -167,7 +170,7 @@ def _grade_bound(answer, generator: torch.Generator) -> str:
     noise = normal((200_000,), generator)
     noise = (noise - noise.mean()) / noise.std()
     for _ in range(2):
-        y, error = float(uniform((), -1, 2, generator)), float(uniform((), 0.5, 1.0, generator))
+        y, error = float(uniform((), 2, 3, generator)), float(uniform((), 0.7, 1.0, generator))  # a price that is felt
 
         def likelihood(x: torch.Tensor, y: float = y, error: float = error) -> torch.Tensor:
             return -0.5 * ((y - x) / error) ** 2 - math.log(error * math.sqrt(2 * math.pi))

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from physlab.teach.pictures import closed, plain_ticks
 from physlab.teach.probability.analysis import (
     LINE,
     STEP,
@@ -36,8 +37,7 @@ def draw_errors(errors: Tensor, blocks: Tensor) -> Figure:
         ax.plot(LINE, bell(LINE), color="C3", lw=1.2, label="bell of the same spread")
         ax.set(yscale="log", ylim=(1e-5, 3), xlabel="error in units of its spread", title=f"{name}: {std:.2f} kg m⁻²")
     axes[0].legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_bayes(error: float) -> Figure:
@@ -50,8 +50,7 @@ def draw_bayes(error: float) -> Figure:
         ax.plot(LINE, y, color=colour, label=name)
     ax.set(xlim=(-4, 4), yticks=[], xlabel="state")
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_divergence(distance: float) -> Figure:
@@ -66,8 +65,7 @@ def draw_divergence(distance: float) -> Figure:
         ax.plot(LINE, q, color=colour, label=f"least KL({way}) = {value:.2f}")
     ax.set(xlim=(-5, 5), yticks=[], xlabel="state")
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_bound(bound: Bound, starts: Sequence[float] = (0.5, -0.5)) -> Figure:
@@ -83,8 +81,7 @@ def draw_bound(bound: Bound, starts: Sequence[float] = (0.5, -0.5)) -> Figure:
     left.set(xlim=(-3, 3), yticks=[], xlabel="state")
     right.set(xlabel="step", ylabel="bound (dashed: log evidence)")
     left.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_crps(truth: float, members: Sequence[float] = (-1.2, -0.4, 0.1, 0.5, 1.6)) -> Figure:
@@ -98,8 +95,7 @@ def draw_crps(truth: float, members: Sequence[float] = (-1.2, -0.4, 0.1, 0.5, 1.
     ax.set(xlabel="state", ylabel="share below")
     ax.set_title(f"area {crps_integral(members, truth):.2f}", fontsize=9)
     ax.legend(fontsize=8, frameon=False, loc="upper left")
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_claims() -> Figure:
@@ -110,11 +106,9 @@ def draw_claims() -> Figure:
         ax.plot(found.index, found[name] - found[name].min(), color=colour, label=name)
     ax.axvline(1, color="0.5", lw=1, ls=":")
     ax.set(xscale="log", ylim=(0, 1), xlabel="claimed spread over the true one", ylabel="score above its least")
-    ax.set_xticks([0.3, 0.5, 1, 2, 3], ["0.3", "0.5", "1", "2", "3"])
-    ax.minorticks_off()
+    plain_ticks(ax.xaxis, [0.3, 0.5, 1, 2, 3])
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 KINDS = {"reliable": (1.0, 0.0), "too narrow": (0.5, 0.0), "too wide": (2.0, 0.0), "too high": (1.0, 0.7)}
@@ -133,8 +127,7 @@ def draw_ranks(kind: str | None = None, found: Mapping[str, dict] | None = None)
         ax.axhline(1 / len(share), color="k", lw=1, ls="--")
         ax.set(xlabel="members below the truth", ylabel="share of cases")
         ax.set_title(name, fontsize=9)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_ideas() -> Figure:

@@ -13,4 +13,4 @@ from physlab.teach.results.artefacts import (
     soft_gradients,
 )
 from physlab.teach.results.exercises import lottery_share
-from physlab.teach.results.figures import draw_runs
+from physlab.teach.results.figures import draw_runs, draw_sizes

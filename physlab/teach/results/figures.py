@@ -6,8 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from physlab.benchmark import PAPER
+from physlab.teach.pictures import closed
 from physlab.teach.report import runs_of
 
 
@@ -27,5 +29,30 @@ def draw_runs(runs: pd.DataFrame, score: str = "rmse") -> Figure:
     ax.set_yscale("log")
     ax.set_ylabel(f"{score.replace('_', ' ')} / that of bicubic+add", fontsize=8)
     ax.legend(fontsize=8, ncols=4, loc="upper left")
-    plt.close(figure)
-    return figure
+    return closed(figure)
+
+
+def draw_sizes(frame: pd.DataFrame) -> Figure:
+    """RMSE over that of bicubic+add of each network at its published size, with its interval, and of the small one.
+
+    Parameters
+    ----------
+    frame : of :func:`physlab.teach.report.at_published_size`.
+    """
+    figure, ax = plt.subplots(figsize=(9, 3.2), layout="constrained")
+    place = np.arange(len(frame))
+    large, ends = 1 - frame["gain"], np.stack([frame["gain_high"] - frame["gain"], frame["gain"] - frame["gain_low"]])
+    small = frame["small"] / frame["untrained"]
+    ax.plot(np.stack([place, place]), np.stack([small, large]), color="0.8", lw=1, zorder=0)
+    ax.plot(place, small, "o", mfc="white", color="#b2182b", ms=5, label="16 channels, 2 blocks")
+    ax.errorbar(place, large, ends, fmt="o", color="#2166ac", ms=5, lw=1, capsize=2, label="published size")
+    ax.axhline(1.0, color="0.4", lw=1, ls="--")
+    names = [f"{row}\n{called}".replace(", ", "\n") for row, called in frame["called"].items()]
+    ax.set_xticks(place, names, fontsize=7)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_formatter(ScalarFormatter())
+    ax.tick_params(axis="y", which="both", labelsize=7)
+    ax.set_ylabel("RMSE / that of bicubic+add", fontsize=8)
+    ax.legend(fontsize=8)
+    return closed(figure)

@@ -7,3 +7,4 @@ from physlab.teach.gan.budget import closure, relative_residuals, rms
 from physlab.teach.gan.figures import draw_filament
 from physlab.teach.sequences.exercises import published
 from physlab.teach.sequences.memory import by_gate, draw_memory, remember
+from physlab.teach.sequences.upstream import looks, slope, upstream_table

@@ -10,6 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from physlab.teach.pictures import closed
+
 
 def walk(speed: float, steps: int = 400, noise: float = 1.0, seed: int = 0) -> tuple[Tensor, Tensor]:
     """A truth that changes by about `speed` in a step, and looks at it with errors `noise`: (steps, 200) both."""
@@ -47,5 +49,4 @@ def draw_memory(gate: float, speeds: Sequence[float] = (0.05, 0.3, 1.5)) -> Figu
         ax.set_title(f"changes by {speed:g} a step: error {off:.2f}", fontsize=9)
         ax.set(xlabel="step", yticks=[])
     axes[0].legend(fontsize=7, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)

@@ -91,7 +91,7 @@ def _grade_ridge(regress, generator: torch.Generator) -> str:
         x, new = normal((cases, p), generator) * 3 + 280, normal((5, p), generator) * 3 + 280
         d = normal((cases, n), generator) + x[:, :1] * 0.3
         d = d - d.mean(1, keepdim=True)
-        alpha = float(uniform((), 1.0, 10.0, generator))
+        alpha = float(uniform((), 10.0, 30.0, generator))  # large enough to be missed
         out = same_shape(call(regress, x, d, new, alpha), (5, n), "the predicted detail")
         require(
             torch.isfinite(out).all(), "NaN or infinity: with fewer cases than predictors only the ridge is solvable"
@@ -124,9 +124,14 @@ def _grade_ridge(regress, generator: torch.Generator) -> str:
 @exercise("quantile-map", wants="function")
 def _grade_mapping(mapping, generator: torch.Generator) -> str:
     """a function mapping(x, source, target) -> y: values (k,), training samples (m,) and (m,)"""
-    source = normal((20_000,), generator).exp() * 2
-    target = -torch.log(uniform((20_000,), 1e-9, 1.0, generator)) * 5 + 1
-    x = normal((20_000,), generator).exp() * 2
+    count, size = 20_000, float(uniform((), 1.0, 3.0, generator))
+
+    def ranks(shift: float) -> torch.Tensor:  # every rank once, in random order: no luck in the tails
+        return (torch.randperm(count, generator=generator).double() + shift) / count
+
+    source = torch.special.ndtri(ranks(0.5)).exp() * size
+    target = -torch.log(1 - ranks(0.5)) * 5 + 1
+    x = torch.special.ndtri(ranks(0.6)).exp() * size
     x = x[(x > source.min()) & (x < source.max())]
     y = same_shape(call(mapping, x, source, target), tuple(x.shape), "the mapped sample")
     require(torch.isfinite(y).all(), "NaN or infinity in the mapped sample")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from physlab.plot import map_panels
+from physlab.teach.pictures import closed, plain_ticks
 from physlab.teach.schematic import schematic
 from physlab.teach.training.analysis import KERNELS, convolve, descend, lucky
 
@@ -40,8 +41,7 @@ def draw_descent(loss: Callable[[float], float], slope: Callable[[float], float]
     extra = np.array([loss(a) for a in path]) - loss(best)
     right.plot(np.maximum(extra, 1e-16), "o-", color="C3", ms=3, lw=1)
     right.set(yscale="log", xlabel="step", ylabel="loss above its least", ylim=(1e-9, 1e3))
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_network() -> Figure:
@@ -79,8 +79,7 @@ def draw_loss(curves: Mapping[str, pd.DataFrame], floor: float) -> Figure:
     ax.annotate("bicubic", (0.99, floor), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     ax.set(xlabel="step", ylabel="RMSE (kg m⁻²)")
     ax.legend(fontsize=8, frameon=False, title="full: validation, dotted: training", title_fontsize=8)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_curves(frame: pd.DataFrame, title: str = "") -> Figure:
@@ -93,8 +92,7 @@ def draw_curves(frame: pd.DataFrame, title: str = "") -> Figure:
     ax.set(xlabel="step", ylabel="RMSE over that of bicubic", ylim=(0.95 * frame.min().min(), 1.1))
     ax.set_title(title, fontsize=9)
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_memory(found: Mapping[int, pd.DataFrame], width: int) -> Figure:
@@ -109,11 +107,9 @@ def draw_sizes(found: Mapping[int, pd.DataFrame]) -> Figure:
     for name in last.columns:
         ax.plot(last.index, last[name], "o-", color=COLOURS.get(name), label=name)
     ax.set(xscale="log", xlabel="channels", ylabel="last RMSE over bicubic's")
-    ax.set_xticks(list(last.index), [str(w) for w in last.index])
-    ax.minorticks_off()
+    plain_ticks(ax.xaxis, last.index)
     ax.legend(fontsize=8, frameon=False)
-    plt.close(fig)
-    return fig
+    return closed(fig)
 
 
 def draw_lucky(counts: Sequence[int] = (1, 2, 5, 10, 20, 50, 100)) -> Figure:
@@ -121,7 +117,5 @@ def draw_lucky(counts: Sequence[int] = (1, 2, 5, 10, 20, 50, 100)) -> Figure:
     fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
     ax.plot(counts, [lucky(n) for n in counts], "o-", color="C3")
     ax.set(xscale="log", xlabel="networks that were tried", ylabel="apparent gain of the best\n(standard deviations)")
-    ax.set_xticks(counts, [str(n) for n in counts])
-    ax.minorticks_off()
-    plt.close(fig)
-    return fig
+    plain_ticks(ax.xaxis, counts)
+    return closed(fig)
