@@ -7,31 +7,32 @@
 #                empty: what your package index offers, a CPU build if a wheel folder (PIP_FIND_LINKS) has one
 #   PORT         where the explorer listens on localhost
 #   RECIPE       what `make train` trains (see physlab/recipes/);  ARGS  anything else for `make train`, `make simulate`
-#   WORKERS      processes that `make check` and `make test` spread the tests over
+#   WORKERS      processes that tests are spread over: 2 in `make check`, 3 in `make test`, where some wait for a browser
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 PORT ?= 5006
 RECIPE ?= tcw-x4
 ARGS ?=
-WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' requirements.txt)
 SHOW := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),--show)
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # Links of the chapters into the explorer follow its port.
 export PHYSLAB_PORT := $(PORT)
+# What one process has compiled serves all: some machines forbid it, and tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 # The kernel of a notebook is this environment, whatever else Jupyter finds on the machine.
 export JUPYTER_PREFER_ENV_PATH := 1
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help explore style types quick check test notebooks lab book pdf browser-edition train gpu-checkpoints simulate wheels clean
+.PHONY: help explore style types quick whole check test notebooks lab book pdf browser-edition train gpu-checkpoints simulate wheels clean
 
 help:  ## this list
 	@echo "PhysLab: physics in deep learning for the weather. make ..."
@@ -50,7 +51,7 @@ $(READY): requirements.txt pyproject.toml
 
 explore: $(READY)  ## the dashboard in your browser: compare methods live
 	@echo "The explorer: http://localhost:$(PORT)/explorer   (stop it with Ctrl-C; another port: make explore PORT=5007)"
-	$(BIN)/panel serve apps/explorer.py --port $(PORT) --address localhost \
+	PHYSLAB_UPLOAD=on $(BIN)/panel serve apps/explorer.py --plugins apps.serving --port $(PORT) --address localhost \
 		--allow-websocket-origin localhost:$(PORT) --allow-websocket-origin 127.0.0.1:$(PORT) $(SHOW)
 
 style: $(READY)
@@ -61,14 +62,20 @@ style: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+quick: WORKERS ?= 2
 quick: $(READY)
 	$(PYTEST) -m "not slow and not browser" tests
 
 check: $(READY)  ## before each commit, in some minutes: style, types, import order, all that is quick to test
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync style types quick
 
-test: style types  ## everything: also what takes long, a real browser, every chapter
+whole: WORKERS ?= 3
+whole: $(READY)
+	@$(BIN)/python -m compileall -q physlab apps
 	$(PYTEST) tests
+
+test: style  ## everything: also what takes long, a real browser, every chapter
+	@$(MAKE) --no-print-directory --jobs 2 types whole
 
 notebooks: $(READY)
 	$(BIN)/python book/build.py notebooks

@@ -3,26 +3,25 @@
 A test marked ``real_data`` runs whenever PHYSLAB_DATA names a folder, and fails if a file is missing there. One marked
 ``browser`` runs whenever a Chromium is installed. Where either is absent the test skips and says what to do.
 
-``make check`` runs what is neither marked ``slow`` nor ``browser``, ``make test`` all; both side by side.
+``make check`` runs what is neither marked ``slow`` nor ``browser``, ``make test`` all; both side by side. `slow.txt`
+marks more by name, as `times.py` finds them: of a test with many parameters often a few take long.
 """
 
 from __future__ import annotations
 
-import atexit
+import gc
 import os
-import shutil
-import tempfile
+
+from tests.compiled import compiled
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: one thread each, what they start included
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-elif "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # what JAX compiles for one test serves all
-    _COMPILED = tempfile.mkdtemp(prefix="physlab-jax-")
+elif "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # what JAX compiles for one test serves all, today and tomorrow
     os.environ |= {
-        "JAX_COMPILATION_CACHE_DIR": _COMPILED,
+        "JAX_COMPILATION_CACHE_DIR": compiled(),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
     }
-    atexit.register(shutil.rmtree, _COMPILED, ignore_errors=True)
 
 import physlab  # noqa: F401, I001  (before torch: it says how threads wait)
 
@@ -36,6 +35,9 @@ import xarray as xr
 from apps.screenshot import find_browser
 
 
+LONG = Path(__file__).with_name("slow.txt")
+
+
 def group_of(nodeid: str) -> str:
     """Side by side: the tests of a file stay together, those that drive a browser want a machine that answers and take
     turns, and each chapter goes its own way."""
@@ -45,8 +47,13 @@ def group_of(nodeid: str) -> str:
     return name if path.endswith("book/test_chapters.py") else path
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups that take long come first."""
+    """What is listed as slow is marked so; side by side, groups that take long come first."""
+    long = set(LONG.read_text(encoding="utf-8").splitlines())
+    for item in items:
+        if item.nodeid in long:
+            item.add_marker("slow")
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     groups: dict[str, list[pytest.Item]] = {}
@@ -58,6 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return group != "browser", -slow
 
     items[:] = [item for group in sorted(groups, key=rank) for item in groups[group]]
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: nobody need look through it for garbage, and a fork need not copy it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

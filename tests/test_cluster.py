@@ -13,7 +13,7 @@ import xarray as xr
 
 import physlab
 from physlab.cli import main
-from physlab.cluster import Runs, cluster, computed, present
+from physlab.cluster import ALONE, Runs, cluster, computed, present
 from physlab.data import sr_pairs
 from physlab.data.writer import write_dataset
 from physlab.downscale.regression import QuantileRegression
@@ -30,6 +30,18 @@ def coarse(times: int = 24, chunk: int = 2) -> xr.Dataset:
     values = 20 + rng.random((times, 12, 16)).astype(np.float32)
     attrs = {"units": "kg m-2", "standard_name": "atmosphere_mass_content_of_water"}
     return xr.Dataset({"tcw": (("time", "latitude", "longitude"), values, attrs)}, coords).chunk(time=chunk)
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Of a scheduler with two workers that are there already."""
+    distributed = pytest.importorskip("distributed")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ALONE.items():
+            patch.setenv(name, value)
+        workers = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with workers:
+        yield workers.scheduler_address
 
 
 def test_without_an_address_nothing_changes():
@@ -95,24 +107,22 @@ def test_a_worker_is_killed_and_the_result_is_the_same(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_commands_take_a_cluster(tmp_path, capsys):
+def test_commands_take_a_cluster(tmp_path, capsys, address):
     """Downscaling, and the runs of a benchmark, by the commands."""
-    pytest.importorskip("distributed")
     coarse(8).to_netcdf(tmp_path / "in.nc")
     for name, more in (("a.nc", []), ("b.nc", ["--cluster", "local:2"])):
         main(["downscale", str(tmp_path / "in.nc"), "bicubic+add-x4", str(tmp_path / name), *more])
     made = [xr.open_dataset(tmp_path / name)["tcw"].values for name in ("a.nc", "b.nc")]
     np.testing.assert_array_equal(*made)
-    only = ["--preset", "quick", "--only", "trilinear", "--output", str(tmp_path), "--cluster", "local:2"]
+    only = ["--preset", "quick", "--only", "trilinear", "--output", str(tmp_path), "--cluster", address]
     main(["benchmark", "continuous", *only])
     table = pd.read_csv(tmp_path / "continuous.csv")
     assert set(table["method"]) >= {"trilinear"}
 
 
 @pytest.mark.slow
-def test_fits_and_scores_on_a_cluster_are_the_same(tmp_path, capsys):
-    pytest.importorskip("distributed")
-    for name, more in (("a", []), ("b", ["--cluster", "local:2"])):
+def test_fits_and_scores_on_a_cluster_are_the_same(tmp_path, capsys, address):
+    for name, more in (("a", []), ("b", ["--cluster", address])):
         scored = ["tcw-x4-softmax-s0", "tcw-x4-softmax-s1", "--fields", "8", "--output", str(tmp_path / name), *more]
         main(["evaluate", *scored])
     tables = [pd.read_csv(tmp_path / name / "tcw-x4.csv") for name in ("a", "b")]
@@ -120,7 +130,7 @@ def test_fits_and_scores_on_a_cluster_are_the_same(tmp_path, capsys):
     data = sr_pairs("tcw", 4)
     settings = {"bands": 2, "points": 60, "components": 2, "levels": (0.25, 0.5, 0.75)}
     alone = QuantileRegression(**settings).fit(data)
-    with cluster("local:2"):
+    with cluster(address):
         other = QuantileRegression(**settings).fit(data)
     assert alone.arrays.keys() == other.arrays.keys() and len({k.split("/")[0] for k in alone.arrays}) == 2
     for name, values in alone.arrays.items():

@@ -110,6 +110,8 @@ ELSEWHERE = {  # start of a command -> the test that runs it, or what it calls
     "physlab benchmark downscaling": "benchmark/test_downscaling.py::test_resumes_after_being_killed",
     "physlab benchmark ensemble": "benchmark/test_ensemble.py::test_small_plan_is_run_and_resumed",
     "physlab benchmark forecasting": "benchmark/test_forecasting.py::test_runs_resume_and_are_summed_up",
+    "physlab benchmark joint": "benchmark/test_joint.py::test_rows_of_the_table",
+    "physlab benchmark rain": "benchmark/test_rain.py::test_rows_of_the_table",
     "physlab benchmark stations": "benchmark/test_stations.py::test_a_run_and_the_data_that_it_wants",
     "physlab benchmark transfer": "benchmark/test_rain.py::test_other_worlds",
     "physlab benchmark uk": "benchmark/test_uk.py::test_ridge_and_networks_are_told_the_same",
@@ -128,6 +130,7 @@ ELSEWHERE = {  # start of a command -> the test that runs it, or what it calls
 }
 REDUCED = {  # part of a command -> what stands for it
     "--members 16": "--members 2",
+    "benchmark climate": "benchmark climate --seeds 0",
 }
 
 

@@ -215,3 +215,18 @@ def test_readme_example_runs(repository, capsys):
     rmse, error = (float(re.search(r"\d[\d.e-]*", line)[0]) for line in capsys.readouterr().out.splitlines())
     assert 0 < rmse < 5
     assert error < 1e-4
+
+
+def test_what_is_listed_as_slow_is_there(repository):
+    """A name that is nobody's any more would hide that its test has come back to `make check` under another."""
+    listed = (repository / "tests" / "slow.txt").read_text().splitlines()
+    assert listed == sorted(set(listed)) and listed
+    for name in listed:
+        path, _, test = name.partition("::")
+        assert f"\ndef {test.partition('[')[0]}(" in (repository / path).read_text(), name
+
+
+def test_instructors_can_ask_for_nbmake_in_a_clone(repository):
+    """`pytest --nbmake` is theirs: only the Makefile leaves that plugin out, for speed."""
+    options = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    assert not [option for option in options if "nbmake" in option]

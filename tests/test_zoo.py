@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,16 @@ def test_shipped_checkpoint_keeps_its_promise_on_foreign_input(name: str) -> Non
         assert error <= 1e-6
     if model.constraint in ("mult", "softmax"):
         assert (fine >= 0).all()
+
+
+@pytest.mark.slow
+def test_loading_a_model_does_not_load_the_compiler_of_torch() -> None:
+    """It takes more than a second, and is called for by arithmetic on the outline of a model, on the device "meta"."""
+    names = ("tcw-x4-softmax-s0", "tcw-t1-x4-convgru-none-s0", "forecast-unet-data-s0", "phyda-s0", "adas-s0", "letkf",
+             "nature-t-low-x4-s0", "nature-window-equations-s0")  # fmt: skip
+    program = "import sys, physlab\nfor name in sys.argv[1:]:\n    physlab.load_model(name)\n"
+    program += "assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules\n"
+    subprocess.run([sys.executable, "-c", program, *names], check=True, cwd=Path(physlab.__file__).parents[1])
 
 
 def test_one_network_of_every_recipe_ships() -> None:

@@ -67,7 +67,7 @@ def block_means(ds: xr.Dataset, factor: int) -> xr.Dataset:
 @cache
 def water(sequence: bool = False) -> xr.Dataset:
     """Fine column water: the first test patch, or three hours of one."""
-    with xr.open_dataset(physlab.data.assets.asset(f"data/nature-{'sequences' if sequence else 'tcw'}.nc")) as ds:
+    with physlab.open_dataset(f"nature-{'sequences' if sequence else 'tcw'}") as ds:
         at = int(np.flatnonzero(ds["split"].values == "test")[0])
         one = ds.isel({"sequence" if sequence else "sample": at}).load()
     x, time = (np.atleast_1d(v) for v in (one["tcw"].values, one["time"].values))
