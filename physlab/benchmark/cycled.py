@@ -118,12 +118,14 @@ ENTRIES: dict[str, Entry] = {
     "ConvCNP": Entry(ConvCNP, STEPS),
     "FNP": Entry(FNP, STEPS),
     "PhyDA": Entry(PhyDA, STEPS - STEPS // 3, base=AUTOENCODER),
-    "PhyDA, likelihood": Entry(Likelihood.of, tried=tuple({"prior": p} for p in ("background", "posterior")),
-                               base="PhyDA"),
+    "PhyDA, skip": Entry(functools.partial(PhyDA, skip=True), STEPS - STEPS // 3, base=AUTOENCODER),
+    **{name + ", likelihood": Entry(Likelihood.of, tried=tuple({"prior": p} for p in ("background", "posterior")),
+                                    base=name) for name in ("PhyDA", "PhyDA, skip")},
     **{name + OUTER: Entry(OuterStep.of, base=name,
                            tried=tuple({"weight": w, "bias": b, "tolerance": TOLERANCE}
                                        for w, b in ((1.0, 0.0), (0.5, 0.0), (0.0, 0.0), (0.5, 0.7))))
-       for name in ("background corrector", "Adas", "ConvCNP", "FNP", "PhyDA", "PhyDA, likelihood")},
+       for name in ("background corrector", "Adas", "ConvCNP", "FNP", "PhyDA", "PhyDA, skip", "PhyDA, likelihood",
+                    "PhyDA, skip, likelihood")},
 }  # fmt: skip
 
 

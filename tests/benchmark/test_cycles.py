@@ -9,6 +9,7 @@ pytest.importorskip("dinosaur")
 
 from physlab import load_model
 from physlab.benchmark import cycles
+from physlab.benchmark.cycled import ENTRIES
 from physlab.benchmark.study import Context
 from physlab.data.writer import write_dataset
 from physlab.errors import PhysLabError
@@ -101,3 +102,7 @@ def test_what_is_not_trained_is_said(tmp_path):
     with pytest.raises(PhysLabError, match=r"is not trained: .* --task cycled"):
         cycles.lived(cycles.Life("Adas + outer step", 0), Context(data=str(tmp_path), output=str(tmp_path)))
     assert [run.model for run in cycles.STUDY.plan("quick")] == list(cycles.NAMES)
+
+
+def test_what_is_to_be_trained_first_is_a_row_of_the_other_task():
+    assert set(cycles.LEARNED) <= set(ENTRIES)
