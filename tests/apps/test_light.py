@@ -9,8 +9,8 @@ import weakref
 import zlib
 
 import panel as pn
-import param
 import panel_material_ui as pmui
+import param
 import pytest
 from bokeh.core.has_props import HasProps
 from bokeh.document import Document
