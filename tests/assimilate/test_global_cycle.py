@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def truth(tmp_path_factory):
     """Two days of T42, whose own forecasts are perfect: what is left is the error of the analyses."""
     folder = tmp_path_factory.mktemp("truth") / "run"
-    simulate(NatureRun("t42", days=2, spinup_t42=6, spinup=0, hourly=(0, 0), piece=1, forecasts=False), folder, False)
+    simulate(NatureRun("t42", days=2, spinup_t42=4, spinup=0, hourly=(0, 0), piece=1, forecasts=False), folder, False)
     return folder
 
 
