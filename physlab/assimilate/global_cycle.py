@@ -1,7 +1,7 @@
 """The cycled twin: the laboratory's truth (T85), observed and analysed every 12 hours, forecast by T42 in between.
 
     physlab simulate --output truth-21 --seed 21 --days 130 --no-forecasts --hourly 0 0
-    physlab cycle truth-21 cycle-21 --method 3dvar
+    physlab cycle truth-21 cycle-21 --method 3d-var
 
 The background of each analysis is the forecast from the previous one, so that its errors grow, move with the weather
 and remember where was observed. Analyses enter the model as increments over six hours (:mod:`physlab.simulate.insert`).

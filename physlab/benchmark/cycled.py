@@ -154,6 +154,18 @@ def cycles_of(data: str) -> list[Path]:
     return found
 
 
+def seed_of(truth: str | Path) -> int | None:
+    """The seed of a nature run; None where it does not say."""
+    card = Path(truth) / "run.json"
+    return parse_card(card).get("seed") if card.exists() else None
+
+
+def truths(data: str) -> list[int]:
+    """The seeds of the nature runs that the cycles of a folder live in."""
+    found = {seed_of(parse_card(cycle / "cycle.json")["truth"]) for cycle in cycles_of(data)}
+    return sorted(seed for seed in found if seed is not None)
+
+
 def days_of(data: str) -> dict[str, tuple[float, float]]:
     """First and last (exclusive) day of the truth of each split.
 
@@ -215,7 +227,8 @@ def trained(run: Run, context: Context) -> Learned | None:
     else:
         given = (train.increment.float(), train.space) if entry.make is not ColumnOI else (train.space,)
         method = best(lambda **options: entry.make(*given, **options), entry.tried, val)  # type: ignore[misc]
-    method.card |= {"task": "cycled", "seed": run.seed, "commit": commit(), "versions": versions()}
+    method.card |= {"task": "cycled", "seed": run.seed, "truths": truths(context.data), "commit": commit(),
+                    "versions": versions()}  # fmt: skip
     method.save(path)
     return settled(method.to("cpu").eval())
 

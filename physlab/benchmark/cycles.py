@@ -1,13 +1,13 @@
 """The benchmark of lives: a month of cycles with each method, and what its analyses are worth as forecasts.
 
-    physlab simulate --output truth-21 --seed 21 --days 105 --no-forecasts --hourly 0 0
-    physlab benchmark assimilation --task cycles --data truth-21 --output benchmark
+    physlab simulate --output truth-8 --seed 8 --days 40 --no-forecasts --hourly 0 0
+    physlab benchmark assimilation --task cycles --data truth-8 --output benchmark
 
 A table of single analyses asks what a method makes of backgrounds that another one left behind. Here each lives with
 its own: the same truth, the same stations and noise, 30 days of analyses every 12 hours, and from every fourth analysis
 a forecast of five days. Beside them stands the free run, which starts from the truth in the same way and is never
-corrected. Rows that learn take the checkpoints of the task `cycled`, from the same output folder; a cycle that was
-interrupted goes on.
+corrected. Rows that learn take the checkpoints of the task `cycled`, from the same output folder; the weather is
+another than that of their training, and a truth that they know is refused. A cycle that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from physlab.assimilate.global_cycle import GlobalCycle, open_truth, run_cycle
 from physlab.assimilate.model_cycle import LETKFSettings, Var4DSettings, run_model_cycle
 from physlab.assimilate.statespace import StateSpace
 from physlab.benchmark.assimilation import checkpoint
-from physlab.benchmark.cycled import settled
+from physlab.benchmark.cycled import seed_of, settled
 from physlab.benchmark.study import Context, Study
 from physlab.benchmark.table import By
 from physlab.errors import PhysLabError
@@ -97,6 +97,10 @@ def lived(run: Life, context: Context) -> Path:
                 f'--only "{run.model}"` with the same output folder makes it'
             )
         method = settled(Learned.load(path))
+        if seed_of(context.data) in method.card.get("truths", ()):
+            raise PhysLabError(
+                f"{run.model} in {path} was trained on the weather of {context.data}: pass a truth of another seed"
+            )
     return run_cycle(plan, context.data, folder, method, run.model, ahead=ahead)
 
 
@@ -256,7 +260,7 @@ STUDY = Study(
     display=display,
     tell=lambda rows: f"RMSE of z500 {rows[rows['kind'] == 'analysis']['rmse_z500'].mean():.1f} m2 s-2",
     reference=lambda run: run.model == CLASSICAL,
-    data="truth-21",
+    data="truth-8",
     needs="folder of a nature run at T85, made by `physlab simulate --hourly 0 0`",
 )  # fmt: skip
 benchmark_cycles, read_cycles, write_cycles = STUDY.launch, STUDY.read, STUDY.write

@@ -1,5 +1,7 @@
 """The benchmark of lives: its scores follow the formulas, its differences are paired, and it says what it lacks."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ import xarray as xr
 pytest.importorskip("dinosaur")
 
 from physlab import load_model
+from physlab.assimilate import Learned
 from physlab.benchmark import cycles
 from physlab.benchmark.cycled import ENTRIES
 from physlab.benchmark.study import Context
@@ -18,6 +21,13 @@ from physlab.errors import PhysLabError
 @pytest.fixture(scope="module")
 def space():
     return load_model(cycles.PRIOR).space
+
+
+class Nothing8(Learned):
+    """Leaves every background as it is."""
+
+    def increments(self, background, columns, members=1, generator=None, progress=None, cancel=None):
+        return 0 * columns.innovation[:, None]
 
 
 def weather(space, times, seed: int) -> xr.Dataset:
@@ -102,6 +112,18 @@ def test_what_is_not_trained_is_said(tmp_path):
     with pytest.raises(PhysLabError, match=r"is not trained: .* --task cycled"):
         cycles.lived(cycles.Life("Adas + outer step", 0), Context(data=str(tmp_path), output=str(tmp_path)))
     assert [run.model for run in cycles.STUDY.plan("quick")] == list(cycles.NAMES)
+
+
+def test_weather_that_a_network_knows_is_refused(space, tmp_path):
+    method = Nothing8(space)
+    method.card = {"truths": [8]}
+    method.save(tmp_path / "adas-outer-step-s0")
+    for seed, words in ((8, "trained on the weather of"), (9, "holds no states")):
+        truth = tmp_path / f"truth-{seed}"
+        truth.mkdir()
+        (truth / "run.json").write_text(json.dumps({"seed": seed}))
+        with pytest.raises(PhysLabError, match=words):
+            cycles.lived(cycles.Life("Adas + outer step", 0), Context(data=str(truth), output=str(tmp_path)))
 
 
 def test_what_is_to_be_trained_first_is_a_row_of_the_other_task():
