@@ -22,7 +22,9 @@ its adjoint 5.2 s (after some minutes of compilation): an analysis of twenty ite
 The ensemble filter is the LETKF (Hunt et al. 2007, Physica D 230, 112-126) with members that the model carries from
 analysis to analysis. Observations of a column share their distance, so that their products are summed before points
 weigh them; the weights of a point mix the members' layers, not levels. Spread is relaxed towards that of the
-background (Whitaker and Hamill 2012, Mon. Weather Rev. 140, 3078-3089, eq. 2).
+background (Whitaker and Hamill 2012, Mon. Weather Rev. 140, 3078-3089, eq. 2). Members of one model know nothing of its
+errors: draws of 3D-Var's covariance are added to each before it is analysed (Mitchell and Houtekamer 2000, Mon. Weather
+Rev. 128, 416-433), without which they soon agree with each other and no longer listen.
 """
 
 from __future__ import annotations
@@ -75,6 +77,7 @@ class LETKFSettings:
     relaxation : of the spread towards the background's, 0 to 1.  inflation : of the spread before the analysis.
     floor : least error of an observation, in background errors.
     size : of the first members' distances from their centre, in background errors.
+    additive : of the draws that are added to the members of each background, in background errors.
     """
 
     members: int = 20
@@ -83,6 +86,7 @@ class LETKFSettings:
     inflation: float = 1.03
     floor: float = 0.1
     size: float = 1.0
+    additive: float = 0.0
 
     def __post_init__(self) -> None:
         if self.members < 3:
@@ -91,6 +95,8 @@ class LETKFSettings:
             raise PhysLabError(
                 f"relaxation {self.relaxation:g} and inflation {self.inflation:g}: pass 0 to 1, and 1 or more"
             )
+        if self.additive < 0:
+            raise PhysLabError(f"additive is {self.additive:g}: pass the size of what is added, or 0")
 
 
 def minimise_window(window: Any, B: Any, innovation: Tensor, mask: Tensor, r: float, settings: Var4DSettings) -> Tensor:
@@ -273,11 +279,14 @@ class _ModelCycle:
         centre = insert(self.model, other, self.truth.sel(time=self.times[0]), above=True)
         if self.members == 1:
             return [centre]
-        window, draw = self.window(centre, 0), torch.Generator().manual_seed(self.cycle.seed)
-        noise = torch.randn(self.members, self.B.controls, generator=draw)
-        drawn = self.settings.size * torch.stack([self.B.root(v).reshape(self.space.shape) for v in noise])
-        drawn = drawn - drawn.mean(0)
-        return [window.inserted(e.numpy()) for e in drawn]
+        window = self.window(centre, 0)
+        return [window.inserted(e) for e in self.drawn(self.settings.size, self.cycle.seed)]
+
+    def drawn(self, size: float, seed: int) -> list[np.ndarray]:
+        """Increments (C, H, W) of all members, of mean zero, by draws of B of a size in background errors."""
+        noise = torch.randn(self.members, self.B.controls, generator=torch.Generator().manual_seed(seed))
+        made = size * torch.stack([self.B.root(v).reshape(self.space.shape) for v in noise])
+        return [e.numpy() for e in made - made.mean(0)]
 
     def columns(self, number: int, background: Tensor, truth: Tensor) -> Columns:
         """The same as in any cycle of this configuration."""
@@ -290,6 +299,9 @@ class _ModelCycle:
         """States at the next analysis, what is kept of it, and where was observed."""
         every = self.cycle.every
         ahead = [self.model.advance(s, every) for s in states]
+        if self.members > 1 and self.settings.additive:
+            more_spread = self.drawn(self.settings.additive, 7_368_787 * (self.cycle.seed + 1) + number)
+            ahead = [self.window(s, 0).inserted(e) for s, e in zip(ahead, more_spread, strict=True)]
         shown = [self.dataset(s) for s in ahead]
         background = sum(shown[1:], shown[0]) / len(shown) if len(shown) > 1 else shown[0]
         b, x = self.tensor(background), self.tensor(self.truth.sel(time=self.times[number + 1]))

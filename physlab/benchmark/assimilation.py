@@ -76,7 +76,6 @@ ENTRIES: dict[str, Entry] = {
     "SDA": Entry(SDA, CPU),
     "SLAM": Entry(SLAM, CPU, "VAE-Var"),
     "PhyDA": Entry(PhyDA, CPU, "VAE-Var"),
-    "PhyDA, skip": Entry(functools.partial(PhyDA, skip=True), CPU, "VAE-Var"),
     "PhyDA without PRDO": Entry(functools.partial(PhyDA, physics=0.0), CPU, "VAE-Var", False),
     "PhyDA, convolution for VRE": Entry(functools.partial(PhyDA, encoder="convolution"), CPU, "VAE-Var", False),
     "PhyDA without VRE": Entry(functools.partial(PhyDA, encoder="none"), CPU, "VAE-Var", False),

@@ -76,6 +76,8 @@ def test_refusals(tmp_path):
         LETKFSettings(members=2)
     with pytest.raises(PhysLabError, match="relaxation 2"):
         LETKFSettings(relaxation=2.0)
+    with pytest.raises(PhysLabError, match="additive is -1"):
+        LETKFSettings(additive=-1.0)
     with pytest.raises(PhysLabError, match="one of 4d-var, letkf"):
         run_model_cycle(None, tmp_path, tmp_path, "3d-var", None)  # type: ignore[arg-type]
     with pytest.raises(PhysLabError, match="adas-s0 is no 3D-Var: pass 3d-var, or a folder of"):
@@ -150,7 +152,7 @@ def test_a_cycle_of_each(weather, method, tmp_path):
     e = torch.nn.functional.interpolate(torch.randn(30, 20, 8, 16, generator=rng), size=(32, 64), mode="bilinear")
     prior = GlobalVar3D.from_increments(e, space, truncation=21, modes=8)
     cycle = GlobalCycle((0.1, 0.1), 0.25, 0, 1, 6, 6.0, 0)
-    settings = Var4DSettings(iterations=1) if method == "4d-var" else LETKFSettings(members=4, size=0.5)
+    settings = Var4DSettings(iterations=1) if method == "4d-var" else LETKFSettings(members=4, size=0.5, additive=0.2)
     told = []
     stop = lambda: len(told) >= 2  # noqa: E731
     out = run_model_cycle(cycle, tmp_path / "truth", tmp_path / "a", method, prior, settings, "t21",

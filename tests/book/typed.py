@@ -73,6 +73,14 @@ def named(path: str):
     return functools.reduce(getattr, names.split("."), importlib.import_module(module))
 
 
+def free_run_error() -> float:
+    """Error of 500 hPa of the model left alone, m, past the first days."""
+    from physlab.benchmark import cycles
+    from physlab.constants import GRAVITY
+
+    return float(cycles.of_lead(cycles.read_cycles(), "background", 12.0)[cycles.FREE].mean()) / GRAVITY
+
+
 def split_sizes(split: str) -> int:
     return bands().Weather.load()[split].truth.sizes["time"]
 
@@ -229,6 +237,10 @@ FACTS = {
     ("phyda", "seven levels"): lambda: sizes("nature-twin")["level"] == 7,
     ("phyda", "40 fields"): lambda: 5 * sizes("nature-twin")["level"] + 5 == 40,
     ("phyda", "40 channels"): lambda: 5 * sizes("nature-twin")["level"] + 5 == 40,
+    ("phyda", "thirty days"): lambda: default("physlab.benchmark.cycles:Life", "days") == 30,
+    ("phyda", "five days"): lambda: default("physlab.benchmark.cycles:Life", "ahead") == 5,
+    ("phyda", "ten members"): lambda: named("physlab.benchmark.cycles:MODEL")["LETKF"].members == 10,
+    ("phyda", "hundred metres"): lambda: 50 < free_run_error() < 150,
     ("phyda", "0.96 for"): lambda: 1 - 0.04 == 0.96,
     ("phyda", "forty points"): lambda: default("physlab.teach.phyda.guided:Ring.make", "n") == 40,
     ("phyda", "forty correlated points"): lambda: default("physlab.teach.phyda.guided:Ring.make", "n") == 40,
