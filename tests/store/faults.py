@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def in_a_fork(write: Callable[[], object], faults: Faults, dies: bool = False) -
 def each_death(write: Callable[[], object], below: Path, last: int = 0) -> Iterator[int]:
     """The calls of a writer, or the last ones; at each the folder is as a death at that call leaves it."""
     with tempfile.TemporaryDirectory(dir=below.parent) as kept:
-        noted = Faults(below, 0, None, False, lambda at: shutil.copytree(below, Path(kept, str(at)), symlinks=True))
+        noted = Faults(below, 0, None, False, lambda at: copied(below, Path(kept, str(at))))
         code, count = in_a_fork(write, noted, dies=True)
         assert code == -signal.SIGKILL and count, code
         for at in range(max(1, count - last) if last else 1, count + 1):
@@ -185,6 +186,19 @@ def each_death(write: Callable[[], object], below: Path, last: int = 0) -> Itera
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             shutil.copytree(Path(kept, str(at)), below, symlinks=True, dirs_exist_ok=True)
             yield at
+
+
+def copied(below: Path, target: Path, tries: int = 20) -> None:
+    """A copy of a folder; once more if another thread of the writer renamed or removed something meanwhile."""
+    for left in reversed(range(tries)):
+        try:
+            shutil.copytree(below, target, symlinks=True)
+            return
+        except OSError:
+            if not left:
+                raise
+            shutil.rmtree(target, ignore_errors=True)
+            time.sleep(0.001)
 
 
 def ending(write: Callable[[], object]) -> int:

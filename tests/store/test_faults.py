@@ -34,7 +34,7 @@ from physlab.store import files as store
 from physlab.store import recover
 from physlab.train.loop import read_state, write_state
 
-from .faults import DONE, FAILED, MODES, attempt, each_death
+from .faults import DONE, FAILED, MODES, attempt, copied, each_death
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -381,3 +381,29 @@ def test_a_simulation(mode, place, monkeypatch) -> None:
             xr.testing.assert_identical(xr.load_dataset(place / "run" / name), ds)
         shutil.rmtree(place / "run")
     assert faults >= 50
+
+
+def test_a_folder_is_copied_while_another_thread_of_the_writer_renames(tmp_path) -> None:
+    below, over = tmp_path / "below", threading.Event()
+    below.mkdir()
+    for k in range(200):
+        (below / f"{k}.a").write_text("x")
+
+    def rename() -> None:
+        while not over.is_set():
+            for k in range(100, 120):
+                (below / f"{k}.a").rename(below / f"{k}.b")
+                (below / f"{k}.b").rename(below / f"{k}.a")
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=rename)
+    thread.start()
+    try:
+        for k in range(5):
+            copied(below, tmp_path / str(k), tries=2000)
+            assert {path.stem for path in (tmp_path / str(k)).iterdir()} >= {str(n) for n in range(100)}
+    finally:
+        over.set()
+        thread.join()
+    with pytest.raises(OSError):
+        copied(tmp_path / "not there", tmp_path / "copy", tries=2)
