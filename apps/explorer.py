@@ -25,7 +25,7 @@ import panel_material_ui as pmui  # noqa: E402
 
 from apps import dress, language, serving, theme, tour  # noqa: E402
 from apps.address import Address  # noqa: E402
-from apps.drawing import Drawing  # noqa: E402
+from apps.drawing import drawing_in  # noqa: E402
 from apps.session import Session  # noqa: E402
 from apps.workers import shared, tidy  # noqa: E402
 
@@ -37,7 +37,7 @@ def page() -> pmui.Page:
     dark = dress.dark(pn.state.cookies)
     if dark:
         pn.config.theme = "dark"  # type: ignore[misc]  # of this session; Panel takes it, its property says not
-    drawing = Drawing(document.add_next_tick_callback) if document and document.session_context else None
+    drawing = drawing_in(document) if document else None
     search = (location.search or "") if location else ""
     spoken, notes = language.chosen(search, pn.state.cookies, pn.state.headers)
     if document:

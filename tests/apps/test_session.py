@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import param
 import pytest
+from bokeh.document import Document
 
 from apps.address import Address
 from apps.drawing import Drawing
@@ -173,7 +174,7 @@ def test_the_benchmark_view(store, monkeypatch):
 
 def test_nothing_is_drawn_before_the_browser_is_connected():
     ticks, drawn = [], []
-    drawing = Drawing(ticks.append)
+    drawing = Drawing(ticks.append, lambda run, *arguments: run(*arguments))
     drawing(lambda: drawn.append(1))
     ticks.pop()()
     assert not drawn
@@ -181,6 +182,32 @@ def test_nothing_is_drawn_before_the_browser_is_connected():
     drawing(lambda: drawn.append(2))
     ticks.pop()()
     assert drawn == [1, 2]
+
+
+def test_a_worker_adds_nothing_to_a_document_by_itself():
+    """What it adds while Bokeh hands out what was held back would be lost: the event loop adds it."""
+    document, seen = Document(), []
+
+    class Handing(list):
+        """Events that are held back; meanwhile another thread asks for its result to be drawn."""
+
+        def __iter__(self):
+            events = list.__iter__(self)
+            thread = threading.Thread(target=drawing, args=(lambda: seen.append("drawn"),))
+            thread.start()
+            thread.join()
+            return events
+
+    later, told = [], []
+    drawing = Drawing(document.add_next_tick_callback, lambda *call: later.append(call))
+    drawing.start()
+    document.callbacks.on_change(lambda event: told.append(type(event).__name__))
+    document.hold("collect")
+    document.callbacks._held_events = Handing()
+    document.unhold()
+    ((run, *arguments),) = later
+    run(*arguments)
+    assert told == ["SessionCallbackAdded"] and not seen  # the session is told, and runs it in the next tick
 
 
 def test_a_click_places_a_station_and_a_second_one_takes_it_away(store):
