@@ -17,7 +17,10 @@ columns at its end. With v the control variable of 3D-Var's covariance U U^T, F 
 the incremental method (Courtier et al. 1994, Q. J. R. Meteorol. Soc. 120, 1367-1387) with one outer loop and conjugate
 gradients; s is the size of the errors of an analysis in units of those of a background. B follows the flow as
 :math:`G U U^T G^T`. At T42, on a core that others used too, twelve hours of the model took 1.3 s, its tangent 3.6 s and
-its adjoint 5.2 s (after some minutes of compilation): an analysis of twenty iterations three minutes.
+its adjoint 5.2 s (after some minutes of compilation): an analysis of twenty iterations three minutes. Nothing asks the
+increment to be balanced: over a month of cycles external gravity waves grow until they are most of its error, as large
+at the equator as in the storm tracks. For a window or a few days that does not matter; a longer cycle wants a penalty
+on them first, or an update spread over hours.
 
 The ensemble filter is the LETKF (Hunt et al. 2007, Physica D 230, 112-126) with members that the model carries from
 analysis to analysis. Observations of a column share their distance, so that their products are summed before points
