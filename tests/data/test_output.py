@@ -229,3 +229,18 @@ def test_words_come_back_as_words(name, tmp_path) -> None:
         assert found["z"].sel(when="forecast").shape == (3,)
         assert found["name"].values.tolist() == names.values.tolist()
         assert not [key for key in found["when"].attrs if "Encoding" in key]
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+@pytest.mark.parametrize("kind", ["float32", "float64", "int16"])
+def test_what_is_written_block_by_block_keeps_its_type(tmp_path, suffix, kind):
+    values = np.arange(3 * 400 * 500).reshape(3, 400, 500) % 1000
+    ds = xr.Dataset(
+        {"t2m": (("time", "latitude", "longitude"), values.astype(kind), {"units": "K"})},
+        {"time": np.datetime64("2024-01-01", "ns") + np.arange(3) * np.timedelta64(1, "h"),
+         "latitude": np.linspace(60.0, 40.0, 400), "longitude": np.linspace(0.0, 25.0, 500)},
+    )  # fmt: skip
+    assert ds["t2m"].nbytes > layout.SMALL
+    path = write_dataset(ds.chunk(time=1), tmp_path / f"out{suffix}") or tmp_path / f"out{suffix}"
+    with xr.open_dataset(path, engine="zarr" if suffix == ".zarr" else None, chunks={}) as written:
+        assert written["t2m"].dtype == kind and (written["t2m"].values == ds["t2m"].values).all()

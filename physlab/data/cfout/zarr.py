@@ -72,7 +72,7 @@ def start(folder: Path, ds: xr.Dataset, plans: dict[str, Plan], zarr_format: int
         variable = ds[name].variable
         lazy[name] = (
             variable.dims,
-            dask.array.zeros(variable.shape, variable.dtype, chunks=plan.chunks),
+            dask.array.zeros(variable.shape, dtype=variable.dtype, chunks=plan.chunks),
             variable.attrs,
         )
     with warnings.catch_warnings(), together():
