@@ -20,6 +20,7 @@ from physlab.assimilate.convcnp import ConvCNP
 from physlab.assimilate.corrector import Corrector
 from physlab.assimilate.covariance import Covariance, Dense, nmc_differences, sample_covariance
 from physlab.assimilate.cycle import Scores, TwinExperiment
+from physlab.assimilate.diffda import DiffDA
 from physlab.assimilate.enkf import EnKF
 from physlab.assimilate.etkf import ETKF
 from physlab.assimilate.fields import FIELD_METHODS, FieldAssimilator, FieldMethod
@@ -57,6 +58,7 @@ __all__ = [
     "Corrector",
     "Covariance",
     "Dense",
+    "DiffDA",
     "EnKF",
     "EnsembleMethod",
     "FIELD_METHODS",

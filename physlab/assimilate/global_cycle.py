@@ -30,6 +30,7 @@ from physlab.assimilate.ahead import NO_FORECASTS, Ahead, look_ahead
 from physlab.assimilate.fields import channels_to_dataset
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.statespace import observe_columns
+from physlab.data.pieces import open_pieces
 from physlab.data.writer import write_dataset
 from physlab.errors import Cancelled, PhysLabError
 from physlab.registry import Cancel, Progress
@@ -81,7 +82,7 @@ def open_truth(run: str | Path) -> xr.Dataset:
     files = sorted(Path(run).expanduser().glob("states-*.nc"))
     if not files:
         raise PhysLabError(f"{run} holds no states: make a truth by `physlab simulate --output {run} --hourly 0 0`")
-    found = xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")
+    found = open_pieces(files)
     assert isinstance(found, xr.Dataset)
     return found
 

@@ -37,6 +37,7 @@ from physlab.assimilate import (
     ColumnOI,
     ConvCNP,
     Corrector,
+    DiffDA,
     GlobalVar3D,
     Learned,
     Likelihood,
@@ -47,10 +48,12 @@ from physlab.assimilate import (
 )  # fmt: skip
 from physlab.assimilate.global_cycle import open_truth
 from physlab.assimilate.latent import LatentDiffusion
+from physlab.assimilate.model_cycle import LETKFSettings, Var4DSettings
 from physlab.assimilate.outer import SPREADS
 from physlab.assimilate.sphere import estimate
 from physlab.assimilate.statespace import Columns, observe_columns
 from physlab.benchmark.assimilation import checkpoint
+from physlab.benchmark.flow import InWeather, LETKFInWeather, Var4DInWeather, Weather, weather_of
 from physlab.benchmark.study import Context, Run, Study, presets
 from physlab.benchmark.table import By
 from physlab.data.pairs import open_pairs
@@ -93,6 +96,7 @@ class Entry:
     tried : arguments of which validation chooses.
     base : the row whose method or autoencoder it takes.
     fixed : nothing is random.
+    lives : settings of a method that lives with the model, see :mod:`physlab.benchmark.flow`; its base is 3D-Var.
     """
 
     make: Callable | None = None
@@ -100,6 +104,7 @@ class Entry:
     tried: tuple[dict, ...] = ({},)
     base: str = ""
     fixed: bool = False
+    lives: Var4DSettings | LETKFSettings | None = None
 
 
 AUTOENCODER = "VAE-Var"
@@ -113,10 +118,13 @@ ENTRIES: dict[str, Entry] = {
         StaticLETKF.from_increments, fixed=True,
         tried=tuple({"radius": r, "floor": f} for r in (5e5, 8e5) for f in (0.25, 0.4)),
     ),
+    "LETKF, forecast members": Entry(base="3D-Var", fixed=True, lives=LETKFSettings()),
+    "4D-Var": Entry(base="3D-Var", fixed=True, lives=Var4DSettings()),
     AUTOENCODER: Entry(VAEVar, STEPS // 3),
     "Adas": Entry(Adas, STEPS),
     "ConvCNP": Entry(ConvCNP, STEPS),
     "FNP": Entry(FNP, STEPS),
+    "DiffDA": Entry(DiffDA, STEPS),
     "PhyDA": Entry(PhyDA, STEPS - STEPS // 3, base=AUTOENCODER),
     "PhyDA, skip": Entry(functools.partial(PhyDA, skip=True), STEPS - STEPS // 3, base=AUTOENCODER),
     **{name + ", likelihood": Entry(Likelihood.of, tried=tuple({"prior": p} for p in ("background", "posterior")),
@@ -124,8 +132,8 @@ ENTRIES: dict[str, Entry] = {
     **{name + OUTER: Entry(OuterStep.of, base=name,
                            tried=tuple({"weight": w, "bias": b, "tolerance": TOLERANCE}
                                        for w, b in ((1.0, 0.0), (0.5, 0.0), (0.0, 0.0), (0.5, 0.7))))
-       for name in ("background corrector", "Adas", "ConvCNP", "FNP", "PhyDA", "PhyDA, skip", "PhyDA, likelihood",
-                    "PhyDA, skip, likelihood")},
+       for name in ("background corrector", "Adas", "ConvCNP", "FNP", "DiffDA", "PhyDA", "PhyDA, skip",
+                    "PhyDA, likelihood", "PhyDA, skip, likelihood")},
 }  # fmt: skip
 
 
@@ -207,10 +215,25 @@ def block_of(data: str, output: str, split: str) -> Block:
     return Block(pairs, draws, np.array(at))
 
 
+def weather(context: Context) -> dict[bytes, Weather]:
+    """Where the backgrounds of the split that is scored come from."""
+    block, cycles = block_of(context.data, context.output, context.split), {c.name: c for c in cycles_of(context.data)}
+    start = {name: open_truth(parse_card(c / "cycle.json")["truth"]).time.values[0] for name, c in cycles.items()}
+    at = zip(block.draws, block.days, strict=True)
+    found = [(cycles[name], start[name] + np.timedelta64(round(24 * day), "h")) for name, day in at]
+    return weather_of(block.pairs.background.float(), found)
+
+
 # --- the methods ------------------------------------------------------------------------------------------------------
-def trained(run: Run, context: Context) -> Learned | None:
+def trained(run: Run, context: Context) -> Learned | InWeather | None:
     """The method of a run: from its folder, or trained, estimated and tuned now."""
     entry = ENTRIES[run.model]
+    if entry.lives is not None:
+        prior = trained(Run(entry.base, None), context)
+        assert isinstance(prior, GlobalVar3D)
+        if isinstance(entry.lives, LETKFSettings):
+            return LETKFInWeather(prior, weather(context), entry.lives)
+        return Var4DInWeather(prior, weather(context), entry.lives)
     if entry.make is None:
         return None
     path = checkpoint(context.output, run.model.replace(" + ", " "), run.seed)
@@ -218,6 +241,7 @@ def trained(run: Run, context: Context) -> Learned | None:
         return settled(Learned.load(path))
     train, val = (block_of(context.data, context.output, split).pairs for split in ("train", "val"))
     base = trained(Run(entry.base, run.seed), context) if entry.base else None
+    assert not isinstance(base, InWeather)
     if entry.steps:
         method = learned(run, entry, train, val, base, context)
     elif base is not None:
@@ -320,8 +344,8 @@ def best(make: Callable[..., Learned], tried: Iterable[dict], val: Pairs) -> Lea
 # --- the scores -------------------------------------------------------------------------------------------------------
 @torch.no_grad()
 def score(
-    method: Learned | None, pairs: Pairs, share: float, noise: float, observed: bool = True, members: int = MEMBERS,
-    states: Iterable[int] | None = None,
+    method: Learned | InWeather | None, pairs: Pairs, share: float, noise: float, observed: bool = True,
+    members: int = MEMBERS, states: Iterable[int] | None = None,
 ) -> list[dict[str, float]]:  # fmt: skip
     """Scores of each state; the stations depend on the number of the state and the setting alone.
 

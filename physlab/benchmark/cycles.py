@@ -31,6 +31,7 @@ from physlab.benchmark.assimilation import checkpoint
 from physlab.benchmark.cycled import seed_of, settled
 from physlab.benchmark.study import Context, Study
 from physlab.benchmark.table import By
+from physlab.data.pieces import open_pieces
 from physlab.errors import PhysLabError
 from physlab.score.paired import block_bootstrap
 from physlab.zoo import load_model
@@ -114,7 +115,7 @@ def pieces(folder: Path, kind: str) -> xr.Dataset | None:
     files = sorted(folder.glob(f"{kind}-*.nc"))
     if not files:
         return None
-    with xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal") as ds:
+    with open_pieces(files) as ds:
         return scored(ds)
 
 

@@ -31,6 +31,7 @@ from physlab.benchmark.study import Context, Named, Study, presets
 from physlab.benchmark.table import By
 from physlab.constrain import make_constraint
 from physlab.data import open_dataset
+from physlab.data.pieces import open_pieces
 from physlab.data.splits import check_gaps
 from physlab.equations import hydrostatic, saturation
 from physlab.equations.energy import moist_static
@@ -90,7 +91,7 @@ def states(data: str) -> xr.Dataset:
     PhysLabError : another grid, or a field or level that is not there.
     """
     files = sorted(Path(data).glob("states-*.nc"))
-    ds = xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal") if files \
+    ds = open_pieces(files) if files \
         else open_dataset(data)  # fmt: skip
     lacking = [name for name in ("q", "t", "z", "u", "v") if name not in ds]
     lacking += [f"{p:g} hPa" for p in LEVELS if "level" not in ds.coords or p not in ds["level"].values]

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from physlab.data.pieces import open_pieces
 from physlab.errors import PhysLabError
 from physlab.store import parse_card
 
@@ -44,9 +45,7 @@ def open_pairs(
         raise PhysLabError(
             f"{run} holds no pairs: make them by `physlab simulate --output {run} --hourly 0 0 --forecast-every 6`"
         )
-    truth, background = (
-        xr.open_mfdataset(f, combine="nested", concat_dim="time", data_vars="minimal") for f in files.values()
-    )
+    truth, background = (open_pieces(f) for f in files.values())
     times = np.intersect1d(truth.time.values, background.time.values)
     start = truth.time.values[0]
     if days is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from physlab.data.pieces import open_pieces
 from physlab.errors import PhysLabError
 
 
@@ -28,7 +29,7 @@ def open_run(run: str | Path, days: tuple[float, float] | None = None, every: in
         raise PhysLabError(
             f"{run} holds no nature run: make it by `physlab simulate --output {run} --hourly 0 0 --no-forecasts`"
         )
-    ds = xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")
+    ds = open_pieces(files)
     day = (ds.time.values - ds.time.values[0]) / np.timedelta64(1, "D")
     first, last = (0, np.inf) if days is None else days
     keep = np.flatnonzero((ds.time.dt.hour.values % 6 == 0) & (day >= first) & (day < last))[::every]

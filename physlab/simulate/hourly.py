@@ -21,6 +21,7 @@ import torch
 import xarray as xr
 
 from physlab.cf import VARIABLES
+from physlab.data.pieces import open_pieces
 from physlab.errors import PhysLabError
 from physlab.grid import Grid, coarsen
 from physlab.simulate.pack import PATCH, ship, window
@@ -73,7 +74,7 @@ def _open(run: Path) -> xr.Dataset:
     files = sorted(run.glob("surface-*.nc"))
     if not files:
         raise PhysLabError(f"{run} holds no nature run: make one with `physlab simulate --output {run} --hourly 0 20`")
-    surface = xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")
+    surface = open_pieces(files)
     if surface.sizes["latitude"] != PATCH or (np.diff(surface.time.values) != np.timedelta64(1, "h")).any():
         raise PhysLabError(f"{run} is not an hourly run at T85: pass one made with --preset t85 --hourly 0 DAYS")
     return surface

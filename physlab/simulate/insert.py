@@ -18,7 +18,7 @@ tropics within days.
 
 What an analysis breaks is the balance of mass and wind, and the model rings with gravity waves. The *incremental
 analysis update* of Bloom et al. (1996, Mon. Weather Rev. 124, 1256-1271) adds the change over the steps of a window
-instead, which filters what oscillates faster than the window (:func:`forecast_from`). A wave of frequency omega gets of
+instead, which filters what oscillates faster than the window (:func:`updated`). A wave of frequency omega gets of
 its correction the share of the Fourier transform of the weights (Polavarapu et al. 2004, Tellus 56A, 238-247). Equal
 weights have one that is negative, down to -0.22, for periods between a half and the whole of the window: such waves,
 among them the external Kelvin waves of numbers 6 to 10 in a window of six hours, are corrected with the wrong sign, and
@@ -135,30 +135,40 @@ def lowest_layer(rows: np.ndarray) -> np.ndarray:
     return lowest
 
 
-def forecast_from(
-    atmosphere: Atmosphere, before: Mapping, background: Mapping, analysed: Mapping, hours: int, window: float = 6.0
-) -> tuple[dict, dict]:
-    """Forecast from an analysis by incremental analysis update, centred on the time of the analysis.
+def updated(
+    atmosphere: Atmosphere, before: Mapping, background: Mapping, analysed: Mapping, window: float = 6.0
+) -> dict:  # fmt: skip
+    """The state half a window after an analysis, by incremental analysis update, centred on the time of the analysis.
 
     Parameters
     ----------
     before : the state half a window before the analysis, on the way to the background.
     background, analysed : at the time of the analysis, see :func:`insert`.
-    hours : length of the forecast from the time of the analysis on; at least half a window.
     window : hours over which the change is added.
+    """
+    steps = round(window * HOUR / atmosphere.resolution.dt)
+    change = jax.tree.map(jnp.subtract, analysed["dynamics"], background["dynamics"])
+    return _update(atmosphere)({**before, "budget": atmosphere.empty_budget()}, change, jnp.asarray(ramp(steps)))
+
+
+def forecast_from(
+    atmosphere: Atmosphere, before: Mapping, background: Mapping, analysed: Mapping, hours: int, window: float = 6.0
+) -> tuple[dict, dict]:
+    """Forecast from an analysis, see :func:`updated`.
+
+    Parameters
+    ----------
+    hours : length of the forecast from the time of the analysis on; at least a window.
 
     Returns
     -------
     The state half a window before the end of the forecast, which the next cycle starts from, and the one at the end.
     """
-    half = window / 2
     if hours < window:
         raise PhysLabError(f"a forecast of {hours} h is shorter than the window of {window:g} h: shorten the window")
-    steps = round(window * HOUR / atmosphere.resolution.dt)
-    change = jax.tree.map(jnp.subtract, analysed["dynamics"], background["dynamics"])
-    state = _update(atmosphere)({**before, "budget": atmosphere.empty_budget()}, change, jnp.asarray(ramp(steps)))
+    state = updated(atmosphere, before, background, analysed, window)
     late = atmosphere.advance(state, hours - window) if hours > window else state
-    return late, atmosphere.advance(late, half)
+    return late, atmosphere.advance(late, window / 2)
 
 
 def ramp(steps: int) -> np.ndarray:

@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from physlab.cf import VARIABLES
+from physlab.data.pieces import open_pieces
 from physlab.data.writer import write_dataset
 from physlab.errors import PhysLabError
 from physlab.simulate.differences import store_differences
@@ -156,10 +157,7 @@ def _open(run: Path) -> dict[str, xr.Dataset]:
     pieces = {kind: sorted(run.glob(f"{kind}-*.nc")) for kind in ("surface", "states", "forecasts")}
     if not all(pieces.values()):
         raise PhysLabError(f"{run} holds no complete nature run: make one with `physlab simulate --output {run}`")
-    data = {
-        kind: xr.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal")
-        for kind, files in pieces.items()
-    }
+    data = {kind: open_pieces(files) for kind, files in pieces.items()}
     rows = data["surface"].sizes["latitude"]
     if rows != PATCH:
         raise PhysLabError(f"the sample needs {PATCH} latitudes (preset t85), the run in {run} has {rows}")

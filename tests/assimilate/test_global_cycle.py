@@ -12,6 +12,7 @@ from physlab.assimilate.ahead import Ahead
 from physlab.assimilate.global_cycle import GlobalCycle, open_truth, run_cycle
 from physlab.benchmark.cycles import Nothing
 from physlab.data.pairs import open_pairs
+from physlab.data.pieces import open_pieces
 from physlab.errors import Cancelled, PhysLabError
 from physlab.simulate.run import NatureRun, simulate
 
@@ -39,9 +40,7 @@ def method():
 
 
 def opened(folder, kind) -> xr.Dataset:
-    return xr.open_mfdataset(
-        sorted(folder.glob(f"{kind}-*.nc")), combine="nested", concat_dim="time", data_vars="minimal"
-    ).load()
+    return open_pieces(sorted(folder.glob(f"{kind}-*.nc"))).load()
 
 
 def test_a_cycle_goes_on_where_it_was(truth, method, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from physlab.assimilate import SDA, SLAM, PhyDA, StateSpace, VAEVar, latent
+from physlab.assimilate import SDA, SLAM, DiffDA, PhyDA, StateSpace, VAEVar, latent
 from physlab.assimilate.latent import LatentDiffusion
 from physlab.assimilate.proxy import PhysicsProxy
 from physlab.assimilate.statespace import Columns, observe_columns
@@ -422,7 +422,7 @@ def test_sda_learns_all_points_by_their_area(space, data) -> None:
     assert middle > 3 * polar
 
 
-@pytest.mark.parametrize("kind", [SLAM, PhyDA, SDA])
+@pytest.mark.parametrize("kind", [SLAM, PhyDA, SDA, DiffDA])
 def test_grids_that_do_not_halve_are_refused(kind) -> None:
     for H, W in ((15, 32), (16, 31)):
         with pytest.raises(PhysLabError, match=f"states of {H} x {W} points: pass even numbers of both"):

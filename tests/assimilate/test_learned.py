@@ -17,6 +17,7 @@ from physlab.assimilate import (
     Adas,
     ConvCNP,
     Corrector,
+    DiffDA,
     GlobalVar3D,
     OuterStep,
     PhyDA,
@@ -36,7 +37,8 @@ from physlab.store import CARD, WEIGHTS
 LATENT = {"latent": 3, "vae_width": 8}
 SMALL = {
     Adas: {"width": 16}, ConvCNP: {"width": 16, "blocks": 1}, FNP: {"width": 8, "layers": 1, "hidden": 16},
-    SDA: {"levels": (8, 16), "steps": 3}, SLAM: {**LATENT, "width": 8, "levels": (8, 16)},
+    SDA: {"levels": (8, 16), "steps": 3}, DiffDA: {"levels": (8, 16), "steps": 3},
+    SLAM: {**LATENT, "width": 8, "levels": (8, 16)},
     PhyDA: {**LATENT, "width": 8, "levels": (8, 16)}, VAEVar: {**LATENT, "iterations": 5},
     Corrector: {"levels": (8, 16)}, GlobalVar3D: {"truncation": 8, "modes": 4}, StaticLETKF: {"size": 6, "radius": 3e6},
 }  # fmt: skip

@@ -42,12 +42,15 @@ def test_the_window_is_minimised_where_the_kalman_smoother_says():
     toy, rng = Toy(), torch.Generator().manual_seed(0)
     mask = (torch.rand(1, 3, 4, generator=rng) < 0.4).double().expand(2, 3, 4)
     d = torch.randn(2, 3, 4, generator=rng, dtype=torch.float64) * mask
-    settings = Var4DSettings(size=0.7, iterations=200, tolerance=1e-10)
-    found = minimise_window(toy, toy, d, mask, 0.3, settings)
-    B, at = 0.49 * toy.L @ toy.L.T, mask.flatten() > 0
-    H = torch.from_numpy(toy.G)[at]
-    wanted = B @ H.T @ torch.linalg.solve(H @ B @ H.T + 0.09 * torch.eye(len(H)), d.flatten()[at])
-    assert (found.flatten() - wanted).abs().max() < 1e-7
+    B, at = toy.L @ toy.L.T, mask.flatten() > 0
+    G = torch.from_numpy(toy.G)
+    for q in (0.5, 0.0):  # with errors of the model at the end of the window, and without
+        settings = Var4DSettings(size=0.7, model_error=q, iterations=200, tolerance=1e-10)
+        start, end = minimise_window(toy, toy, d, mask, 0.3, settings)
+        at_end = 0.49 * G @ B @ G.T + q**2 * B
+        pull = torch.linalg.solve(at_end[at][:, at] + 0.09 * torch.eye(int(at.sum())), d.flatten()[at])
+        assert (start.flatten() - 0.49 * (B @ G.T)[:, at] @ pull).abs().max() < 1e-7
+        assert (end.flatten() - q**2 * B[:, at] @ pull).abs().max() < 1e-7
 
 
 def test_the_weights_of_members_are_those_of_the_letkf():
@@ -76,8 +79,10 @@ def test_refusals(tmp_path):
         LETKFSettings(members=2)
     with pytest.raises(PhysLabError, match="relaxation 2"):
         LETKFSettings(relaxation=2.0)
-    with pytest.raises(PhysLabError, match="additive is -1"):
+    with pytest.raises(PhysLabError, match=r"additive -1 and static 0\.5"):
         LETKFSettings(additive=-1.0)
+    with pytest.raises(PhysLabError, match="additive 0 and static 2"):
+        LETKFSettings(additive=0.0, static=2.0)
     with pytest.raises(PhysLabError, match="one of 4d-var, letkf"):
         run_model_cycle(None, tmp_path, tmp_path, "3d-var", None)  # type: ignore[arg-type]
     with pytest.raises(PhysLabError, match="adas-s0 is no 3D-Var: pass 3d-var, or a folder of"):

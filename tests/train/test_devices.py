@@ -17,7 +17,7 @@ import xarray as xr
 
 import physlab
 from physlab import zoo
-from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, PhyDA, VAEVar
+from physlab.assimilate import FNP, SDA, SLAM, Adas, ConvCNP, DiffDA, PhyDA, VAEVar
 from physlab.assimilate.proxy import PhysicsProxy
 from physlab.downscale.terrain import TerrainFields
 from physlab.errors import PhysLabError
@@ -109,7 +109,7 @@ def data(twin, tmp_path_factory) -> Pairs:
     return Pairs.read([(twin.write(tmp_path_factory.mktemp("runs") / "run-8", times=6), None)])
 
 
-@pytest.mark.parametrize("kind", [VAEVar, ConvCNP, Adas, FNP, SDA, SLAM, PhyDA])
+@pytest.mark.parametrize("kind", [VAEVar, ConvCNP, Adas, FNP, SDA, DiffDA, SLAM, PhyDA])
 def test_assimilation(kind, data, probed) -> None:
     method = kind(data.space)
     if getattr(method, "physics", 0):
