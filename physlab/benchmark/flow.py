@@ -52,16 +52,17 @@ def window_of(cycle: Path, time: np.datetime64, prior: GlobalVar3D, preset: str 
     ------
     PhysLabError : no analysis 12 hours before.
     """
+    files, before = sorted(cycle.glob("analyses-*.nc")), time - np.timedelta64(HOURS, "h")
+    analysis = None
+    if files:
+        with open_pieces(files) as ds:
+            analysis = ds.sel(time=before).load() if before in ds["time"].values else None
+    if analysis is None:
+        raise PhysLabError(f"{cycle} holds no analysis at {before}, from which the background at {time} came")
     from physlab.simulate.insert import insert
     from physlab.simulate.window import Window
 
     model, other = _model(preset)
-    files = sorted(cycle.glob("analyses-*.nc"))
-    before = time - np.timedelta64(HOURS, "h")
-    with open_pieces(files) as ds:
-        if before not in ds["time"].values:
-            raise PhysLabError(f"{cycle} holds no analysis at {before}, from which the background at {time} came")
-        analysis = ds.sel(time=before).load()
     start = insert(model, other, analysis, above=True)
     return Window(model, start, HOURS, prior.space.channels, prior.space.error.flatten().double().numpy())
 

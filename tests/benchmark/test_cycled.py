@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from physlab.assimilate.learned import Learned
+from physlab.assimilate.statespace import observe_columns
 from physlab.benchmark import cycled
 from physlab.benchmark.cycled import (
     AUTOENCODER,
@@ -30,7 +31,10 @@ from physlab.benchmark.cycled import (
     read_cycled,
     score,
 )  # fmt: skip
+from physlab.benchmark.flow import LETKFInWeather, Var4DInWeather, mark
+from physlab.benchmark.study import Context
 from physlab.cli.benchmark import tasks
+from physlab.data.pairs import open_pairs
 from physlab.errors import PhysLabError
 from physlab.score.paired import block_bootstrap
 from physlab.teach import phyda
@@ -128,6 +132,32 @@ def test_a_small_plan(data, small, tmp_path, monkeypatch) -> None:
     assert STUDY.launch(data, tmp_path, 1, runs, said.append, **quick) == path and "5 of them known" in said[-1]
 
 
+def test_methods_that_live_with_the_model_know_where_a_background_comes_from(
+    data, tmp_path, small, monkeypatch
+) -> None:
+    options = {"truncation": 6, "modes": 3}
+    monkeypatch.setitem(ENTRIES, "3D-Var", cycled.replace(ENTRIES["3D-Var"], tried=(options,)))
+    context, block = Context(data=data, output=str(tmp_path)), block_of(data, str(tmp_path), "test")
+    for name, kind in (("4D-Var", Var4DInWeather), ("LETKF, forecast members", LETKFInWeather)):
+        method = cycled.trained(Run(name, None), context)
+        assert isinstance(method, kind) and len(method.weather) == len(block.pairs)
+        for k, background in enumerate(block.pairs.background.float()):
+            cycle, time = method.weather[mark(background)]
+            stored, _ = open_pairs(cycle)
+            assert cycle.name == block.draws[k] and time in stored["time"].values
+            truth = method.space.tensor(stored.sel(time=[time]))
+            b = method.space.mean + method.space.std * background
+            e = (truth[0] - b) / method.space.error
+            assert (e - block.pairs.increment[k].float()).abs().max() < 0.05
+    with pytest.raises(PhysLabError, match="holds no analysis"):
+        method.increments(
+            block.pairs.background[:1].float(),
+            observe_columns(
+                block.pairs.increment[:1].float(), 0.1, 0.25, method.space.area, torch.Generator().manual_seed(0)
+            ),
+        )
+
+
 def test_every_row_is_planned_once_and_after_what_it_builds_on() -> None:
     runs = plan()
     assert len(set(runs)) == len(runs) and {run.model for run in runs} == set(ENTRIES)
@@ -189,7 +219,8 @@ def test_the_shipped_table_holds_what_is_said_of_it() -> None:
     main = runs[(runs["share"] == MAIN[0]) & (runs["noise"] == MAIN[1])]
     states = [set(zip(part["day"], part["draw"], strict=True)) for _, part in main.groupby(["model", "observed"])]
     assert all(one == states[0] for one in states) and len(states) == 2 * main["model"].nunique()
-    trained = main[main["model"].map(lambda name: bool(ENTRIES[name].steps or ENTRIES[name].base))]
+    learns = [name for name, entry in ENTRIES.items() if (entry.steps or entry.base) and entry.lives is None]
+    trained = main[main["model"].isin(learns)]
     budget = trained[trained["model"] != AUTOENCODER].groupby("model")["samples"].agg(["min", "max"])
     assert (budget == 8 * STEPS).all(axis=None) and {"background corrector", "Adas", "PhyDA"} <= set(budget.index)
     assert set(zip(runs["share"], runs["noise"], strict=True)) == set(SETTINGS)
