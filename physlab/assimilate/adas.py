@@ -83,13 +83,15 @@ class GatedCross(nn.Module):
         return self.block(b + taken * self.take(answer)), o, m
 
 
-def chords(latitude: np.ndarray, longitude: np.ndarray, stride: int, closed: bool = True) -> Tensor:
-    """(n, n) chords on the unit sphere between the n points of a grid, coarsened; `closed` for whole circles."""
-    rows = np.pad(np.deg2rad(latitude), (0, -len(latitude) % stride), mode="edge").reshape(-1, stride).mean(1)
+def chords(latitude: np.ndarray, longitude: np.ndarray, stride: int, closed: bool = True, multiple: int = 1) -> Tensor:
+    """(n, n) chords on the unit sphere between the n points of a grid, extended to multiples as by
+    :func:`~physlab.nn.unet.pad_grid` and coarsened; `closed` for whole circles."""
+    multiple = max(multiple, stride)
+    rows = np.pad(np.deg2rad(latitude), (0, -len(latitude) % multiple), mode="edge").reshape(-1, stride).mean(1)
     count = len(longitude)
-    turn = 2 * np.pi * np.arange(-(-count // stride)) / -(-count // stride)
+    turn = 2 * np.pi * np.arange((count + -count % multiple) // stride) / (count / stride)
     if not closed:
-        turn = np.pad(np.deg2rad(longitude), (0, -count % stride), mode="edge").reshape(-1, stride).mean(1)
+        turn = np.pad(np.deg2rad(longitude), (0, -count % multiple), mode="edge").reshape(-1, stride).mean(1)
     phi, lam = (a.ravel() for a in np.meshgrid(rows, turn, indexing="ij"))
     at = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)
     return torch.from_numpy(np.sqrt((2 - 2 * at @ at.T).clip(min=0.0))).float()
@@ -122,7 +124,11 @@ class Adas(Regression):
             for n, into in ((C + 2, widths[0]), (C + 2, widths[0]), (2, CONFIDENCE))
         )
         self.levels = nn.ModuleList(
-            GatedCross(n, heads, chords(space.latitude, space.longitude, 2 ** (k + 1), space.closed) if k else None)
+            GatedCross(
+                n,
+                heads,
+                chords(space.latitude, space.longitude, 2 ** (k + 1), space.closed, self.multiple) if k else None,
+            )
             for k, n in enumerate(widths)
         )
         self.shrink = nn.ModuleList(

@@ -96,7 +96,8 @@ class DiffDA(Learned):
         made, B = [], len(background)
         C, H, W = self.space.shape
         for b in range(B):
-            one, denoiser = columns[b : b + 1], self.denoiser
+            one = columns[b : b + 1]
+            denoiser: PosteriorMean = self.denoiser
             if bool(one.mask.any()):
                 known, mask = self.spread_out(one)
                 known, mask = (functional.pixel_unshuffle(x.expand(C, H, W)[None], 2) for x in (known, mask))

@@ -79,7 +79,7 @@ class InWeather:
 
     ensemble = centred = False
 
-    def __init__(self, prior: GlobalVar3D, weather: dict[bytes, Weather], preset: str = "t42") -> None:
+    def __init__(self, prior: Any, weather: dict[bytes, Weather], preset: str = "t42") -> None:
         self.prior, self.weather, self.preset = prior, weather, preset
         self.space, self.bounded, self.card = prior.space, prior.bounded, dict[str, Any]()
 
@@ -117,7 +117,7 @@ class InWeather:
 class Var4DInWeather(InWeather):
     """4D-Var: one analysis, without members."""
 
-    def __init__(self, prior: GlobalVar3D, weather: dict[bytes, Weather], settings: Var4DSettings, preset: str = "t42"):
+    def __init__(self, prior: Any, weather: dict[bytes, Weather], settings: Var4DSettings, preset: str = "t42"):
         super().__init__(prior, weather, preset)
         self.settings = settings
 
@@ -136,7 +136,7 @@ class LETKFInWeather(InWeather):
 
     ensemble = centred = True
 
-    def __init__(self, prior: GlobalVar3D, weather: dict[bytes, Weather], settings: LETKFSettings, preset: str = "t42"):
+    def __init__(self, prior: Any, weather: dict[bytes, Weather], settings: LETKFSettings, preset: str = "t42"):
         super().__init__(prior, weather, preset)
         self.settings, self.points = settings, grid_points(prior.space.latitude, prior.space.longitude)
         self._known: dict[bytes, Tensor] = {}

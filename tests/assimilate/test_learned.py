@@ -95,6 +95,35 @@ def test_every_method_is_tested_here() -> None:
     assert all(hasattr(assimilate, kind.__name__) for kind in SMALL)
 
 
+HALVING = (SDA, DiffDA, SLAM, PhyDA, StaticLETKF)  # these say that both numbers have to be even
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["globe", "region"])
+@pytest.mark.parametrize("size", [(12, 20), (26, 22), (60, 36), (13, 19)], ids=str)
+@pytest.mark.parametrize("kind", [k for k in SMALL if k is not GlobalVar3D], ids=lambda k: k.__name__)
+def test_grids_of_any_size(kind, size, closed) -> None:
+    """Networks halve a grid several times: whatever is left over is padded, or refused in one sentence."""
+    H, W = size
+    one, channels = torch.ones(3, 1, 1), (("u", 500.0), ("t", 500.0), ("z", 500.0))
+    longitude = np.arange(W) * 360.0 / W if closed else 10 + 1.5 * np.arange(W)
+    space = StateSpace(channels, np.linspace(-70, 70, H), longitude, 0 * one, one, one)
+    draw = torch.Generator().manual_seed(0)
+    e = torch.randn(6, 3, H, W, generator=draw)
+    torch.manual_seed(0)
+    if kind in HALVING and (H % 2 or W % 2):
+        with pytest.raises(PhysLabError, match="pass even numbers of both"):
+            kind(space, **SMALL[kind])
+        return
+    options = SMALL[kind] | ({"physics": 0.0} if kind is PhyDA else {})
+    if kind is StaticLETKF:
+        method = kind.from_increments(e, space, **options)
+    else:
+        method = kind(space, **options).eval()
+    columns = observe_columns(e[:1], 0.1, 0.25, space.area, draw)
+    made = method.increments(e[:1], columns, 1, draw)
+    assert made.shape == (1, 1, 3, H, W) and bool(torch.isfinite(made).all())
+
+
 # --- analyse ----------------------------------------------------------------------------------------------------------
 def test_an_analysis_is_like_the_background(space, pairs, seen) -> None:
     background = pairs[1].isel(time=[1]).assign_attrs(source="a forecast")
