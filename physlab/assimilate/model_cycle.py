@@ -98,7 +98,7 @@ class LETKFSettings:
     floor: float = 0.1
     size: float = 1.0
     additive: float = 0.6
-    static: float = 0.5
+    static: float = 1.0
 
     def __post_init__(self) -> None:
         if self.members < 3:

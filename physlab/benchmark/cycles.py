@@ -40,7 +40,7 @@ PRIOR = "3d-var-cycled"  # whose units noise has, and whose covariance the class
 SHARE, NOISE = (0.02, 0.1), 0.2
 SPIN_UP, BLOCK = 5.0, 4.0  # days left out of means, and of a block of the bootstrap
 FREE, CLASSICAL = "free run", "3D-Var"
-MODEL: dict[str, LETKFSettings | Var4DSettings] = {"LETKF": LETKFSettings(members=10), "4D-Var": Var4DSettings()}
+MODEL: dict[str, LETKFSettings | Var4DSettings] = {"LETKF": LETKFSettings(), "4D-Var": Var4DSettings()}
 LEARNED = tuple(
     name + " + outer step" for name in ("background corrector", "Adas", "PhyDA, skip", "PhyDA, skip, likelihood")
 )
