@@ -57,6 +57,7 @@ from physlab.benchmark.flow import InWeather, LETKFInWeather, Var4DInWeather, We
 from physlab.benchmark.study import Context, Run, Study, presets
 from physlab.benchmark.table import By
 from physlab.data.pairs import open_pairs
+from physlab.data.pieces import seed_of
 from physlab.errors import PhysLabError
 from physlab.score.analysis import analysis_scores
 from physlab.score.paired import block_bootstrap
@@ -160,12 +161,6 @@ def cycles_of(data: str) -> list[Path]:
             f"--no-forecasts --hourly 0 0`, then `physlab cycle truth-21 {data}/cycle-21-0 --days 129`"
         )
     return found
-
-
-def seed_of(truth: str | Path) -> int | None:
-    """The seed of a nature run; None where it does not say."""
-    card = Path(truth) / "run.json"
-    return parse_card(card).get("seed") if card.exists() else None
 
 
 def truths(data: str) -> list[int]:

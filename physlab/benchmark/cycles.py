@@ -28,10 +28,10 @@ from physlab.assimilate.global_cycle import GlobalCycle, open_truth, run_cycle
 from physlab.assimilate.model_cycle import LETKFSettings, Var4DSettings, run_model_cycle
 from physlab.assimilate.statespace import StateSpace
 from physlab.benchmark.assimilation import checkpoint
-from physlab.benchmark.cycled import seed_of, settled
+from physlab.benchmark.cycled import settled
 from physlab.benchmark.study import Context, Study
 from physlab.benchmark.table import By
-from physlab.data.pieces import open_pieces
+from physlab.data.pieces import open_pieces, seed_of
 from physlab.errors import PhysLabError
 from physlab.score.paired import block_bootstrap
 from physlab.zoo import load_model

@@ -1,4 +1,4 @@
-"""Runs and cycles write one file after another: all files of a kind as one Dataset."""
+"""Runs and cycles write one file after another: all files of a kind as one Dataset, and the seed of a run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import xarray as xr
+
+from physlab.store import parse_card
 
 
 def open_pieces(files: Iterable[str | Path]) -> xr.Dataset:
@@ -18,3 +20,9 @@ def open_pieces(files: Iterable[str | Path]) -> xr.Dataset:
     return xr.open_mfdataset(
         list(files), combine="nested", concat_dim="time", data_vars="minimal", coords="minimal", compat="override"
     )
+
+
+def seed_of(run: str | Path) -> int | None:
+    """The seed of a nature run, by its folder; None where it does not say."""
+    card = Path(run) / "run.json"
+    return parse_card(card).get("seed") if card.exists() else None

@@ -11,7 +11,6 @@ nature-band-S.nc    33 x 256 points, the same latitudes all around, of the run w
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from physlab.data.pieces import seed_of
 from physlab.errors import PhysLabError
 from physlab.simulate.pack import STEPS, ship
 from physlab.simulate.run import NatureRun, _load, _Models
@@ -52,7 +52,9 @@ def hourly_region(restart: str | Path, hours: int, rows: slice = ROWS, columns: 
     path = Path(restart) / "restart.npz"
     if not path.exists():
         raise PhysLabError(f"{restart} holds no nature run: make one with `physlab simulate --output {restart}`")
-    seed = json.loads((path.parent / "run.json").read_text())["seed"]  # it decides the calendar
+    seed = seed_of(restart)  # it decides the calendar
+    if seed is None:
+        raise PhysLabError(f"{restart} has no run.json that says its seed: make it by `physlab simulate`")
     models = _Models(replace(NatureRun(), seed=seed, forecasts=False))
     state, totals = _load(path, models.truth.rest(seed))
     start = models.start + np.timedelta64(int(totals["day"]), "D")
@@ -81,8 +83,9 @@ def pack_window(restart: str | Path, output: str | Path, hours: int = 240) -> Pa
 def pack_band(restart: str | Path, output: str | Path, days: int) -> Path:
     """Write nature-band-S.nc; see the head of this module."""
     ds = hourly_region(restart, 24 * days, columns=slice(None))[list(BAND)]
-    seed = json.loads((Path(restart) / "run.json").read_text())["seed"]
-    return ship(ds, Path(output) / f"nature-band-{seed}.nc", f"physlab.simulate.regional, {days} days", STEPS_FINE)
+    return ship(
+        ds, Path(output) / f"nature-band-{seed_of(restart)}.nc", f"physlab.simulate.regional, {days} days", STEPS_FINE
+    )
 
 
 if __name__ == "__main__":
