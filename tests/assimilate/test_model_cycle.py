@@ -79,7 +79,7 @@ def test_refusals(tmp_path):
         LETKFSettings(members=2)
     with pytest.raises(PhysLabError, match="relaxation 2"):
         LETKFSettings(relaxation=2.0)
-    with pytest.raises(PhysLabError, match=r"additive -1 and static 0\.5"):
+    with pytest.raises(PhysLabError, match="additive -1 and static 1"):
         LETKFSettings(additive=-1.0)
     with pytest.raises(PhysLabError, match="additive 0 and static 2"):
         LETKFSettings(additive=0.0, static=2.0)
