@@ -18,10 +18,10 @@ the model and its diagnostics (:class:`physlab.simulate.window.Window`) and G it
 minimised by the incremental method (Courtier et al. 1994, Q. J. R. Meteorol. Soc. 120, 1367-1387) with one outer loop
 and conjugate gradients, which begin where a 3D-Var at the end of the window ends; s is the size of the errors at the
 start and q that of the model's, in units of those of a background. The background's covariance follows the flow as
-:math:`s^2 G U U^T G^T + q^2 U U^T`. Without the second part a cycle goes wrong within days: the external gravity waves of the largest scales turn wind into mass and back
-within a window, and a balanced B at its start explains one phase of them only, so that the other is never corrected.
-At T42, on one core, twelve hours of the model take 1.3 s, its tangent 3.6 s and its adjoint 5.2 s (after some minutes
-of compilation).
+:math:`s^2 G U U^T G^T + q^2 U U^T`. Without the second part a cycle goes wrong within days: the external gravity waves
+of the largest scales turn wind into mass and back within a window, and a balanced B at its start explains one phase of
+them only, so that the other is never corrected. At T42, on one core, twelve hours of the model take 1.3 s, its tangent
+3.6 s and its adjoint 5.2 s (after some minutes of compilation).
 
 The ensemble filter is the LETKF (Hunt et al. 2007, Physica D 230, 112-126) with members that the model carries from
 analysis to analysis. Observations of a column share their distance, so that their products are summed before points

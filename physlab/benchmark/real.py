@@ -277,7 +277,7 @@ def display(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
             table, shown = gains(runs, data, share), {}
             for name in ("left", "free", "versus") if share == SHARES[0] else ("left", "versus"):
                 values = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
-                shown[name] = [f"{v:.1f} ({low:.1f} to {high:.1f})" for v, low, high in values]
+                shown[name] = ["{:.1f} ({:.1f} to {:.1f})".format(*(round(x, 1) + 0.0 for x in v)) for v in values]
             title = (f"{data}, {100 * share:g} % of the points, {own['case'].nunique()} cases: per cent of the "
                      "background's error")  # fmt: skip
             yield title, pd.DataFrame(shown, index=table.index).reset_index()

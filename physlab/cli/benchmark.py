@@ -87,8 +87,9 @@ def benchmark(
             is one); scores and times are made on the processor.
         cluster: gives the runs to a dask scheduler (tcp://HOST:8786, or its file) whose workers see the same folders,
             or to local:N processes; without it, `workers` processes here.
-        task: of assimilation: model-error (backgrounds that start from the truth, the default) or cycled (from
-            analyses, with what observations bring beside what is free of them).
+        task: of assimilation: model-error (backgrounds that start from the truth, the default), cycled (from analyses,
+            with what observations bring beside what is free of them), cycles (a month with each method) or real (ERA5's
+            ensemble and a storm).
     """
     from physlab.benchmark import studies
     from physlab.cluster import Runs

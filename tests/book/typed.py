@@ -239,7 +239,7 @@ FACTS = {
     ("phyda", "40 channels"): lambda: 5 * sizes("nature-twin")["level"] + 5 == 40,
     ("phyda", "thirty days"): lambda: default("physlab.benchmark.cycles:Life", "days") == 30,
     ("phyda", "five days"): lambda: default("physlab.benchmark.cycles:Life", "ahead") == 5,
-    ("phyda", "ten members"): lambda: named("physlab.benchmark.cycles:MODEL")["LETKF"].members == 10,
+    ("phyda", "twenty members"): lambda: named("physlab.benchmark.cycles:MODEL")["LETKF"].members == 20,
     ("phyda", "hundred metres"): lambda: 50 < free_run_error() < 150,
     ("phyda", "0.96 for"): lambda: 1 - 0.04 == 0.96,
     ("phyda", "forty points"): lambda: default("physlab.teach.phyda.guided:Ring.make", "n") == 40,
@@ -309,7 +309,8 @@ TYPED = {
     },
     "phyda": {
         GIVEN: "2 %|0 %|4 %|0.01|16 members|eight draws|eight members|eighty days|twelve hours|Twelve hours",
-        ELSEWHERE: "1.5 degrees|69 channels", SEEN: "500 hPa|700 hPa|ten per cent", NEAR: "ten times",
+        ELSEWHERE: "1.5 degrees|69 channels|ten members", SEEN: "500 hPa|700 hPa|ten per cent", NEAR: "ten times",
+        NAME: "1996 over",
     },
     "latent": {
         GIVEN: "10 to|75 degrees|4 x 4|0.1 with|eight times|100 K|16 members|forty steps|sixteen steps|five moments|"

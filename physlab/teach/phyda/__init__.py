@@ -32,4 +32,13 @@ from physlab.teach.phyda.figures import (
     draw_temperatures,
 )
 from physlab.teach.phyda.lives import draw_lives, lives, lives_words
-from physlab.teach.phyda.worth import draw_worth, leader, member_words, members, model_error, worth, worth_words
+from physlab.teach.phyda.worth import (
+    draw_worth,
+    leader,
+    member_words,
+    members,
+    model_error,
+    on_real,
+    worth,
+    worth_words,
+)
