@@ -29,7 +29,7 @@ weigh them; the weights of a point mix the members' layers, not levels. Spread i
 background (Whitaker and Hamill 2012, Mon. Weather Rev. 140, 3078-3089, eq. 2). Members of one model know nothing of its
 errors: draws of 3D-Var's covariance are added to each before it is analysed (Mitchell and Houtekamer 2000, Mon. Weather
 Rev. 128, 416-433), without which they soon agree with each other and no longer listen. What few members cannot explain
-goes on to 3D-Var, whose increment moves them all (the hybrid gain of Penny 2014, Mon. Weather Rev. 142, 3252-3258).
+goes on to 3D-Var, whose increment moves them all (hybrid gain: Penny 2014, Mon. Weather Rev. 142, 2139-2149).
 """
 
 from __future__ import annotations
