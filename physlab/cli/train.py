@@ -83,8 +83,8 @@ def train(
         patches: at most so many.
         start_from: a trained network whose weights are the first ones: a name or a folder; under torchrun, which has an
             option of that name, the long form.
-        background: for adas, convcnp, fnp, vaevar, sda, slam and phyda: forecasts at the same times and grid, or an
-            ensemble whose members are backgrounds; the truth itself, if that is an ensemble.
+        background: for adas, convcnp, fnp, vaevar, sda, diffda, slam and phyda: forecasts at the same times and grid,
+            or an ensemble whose members are backgrounds; the truth itself, if that is an ensemble.
         member: of a truth with members, counted from 0; the others learn from each other.
         autoencoder: of slam and phyda: folder of a trained vaevar; without one it is trained too.
         batch: of these: pairs a step.

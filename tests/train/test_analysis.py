@@ -19,7 +19,8 @@ SETTINGS = AssimilationSettings(steps=6, batch=4, precision="fp32", validate_eve
 SMALL = {
     "adas": {"width": 8, "growth": (1.0,), "heads": 2}, "convcnp": {"width": 8, "blocks": 1},
     "fnp": {"width": 4, "layers": 1, "hidden": 8}, "vaevar": {"latent": 3, "vae_width": 8, "iterations": 3},
-    "sda": {"levels": (8, 16), "steps": 2}, "slam": {"width": 8, "levels": (8, 16)},
+    "sda": {"levels": (8, 16), "steps": 2}, "diffda": {"levels": (8, 16), "steps": 2},
+    "slam": {"width": 8, "levels": (8, 16)},
     "phyda": {"width": 8, "levels": (8, 16)},
 }  # fmt: skip
 

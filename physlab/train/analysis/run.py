@@ -18,6 +18,7 @@ import torch
 
 from physlab import registry
 from physlab.assimilate import FNP, PhyDA
+from physlab.assimilate.diffda import DiffDA
 from physlab.assimilate.latent import LatentDiffusion, LatentMethod
 from physlab.assimilate.learned import Learned
 from physlab.assimilate.proxy import GIVEN
@@ -33,7 +34,7 @@ from physlab.train.own.report import Draw, Picture, add_report, document, figure
 from physlab.train.progress import Bar
 from physlab.train.state import state_file
 
-METHODS = ("adas", "convcnp", "fnp", "vaevar", "sda", "slam", "phyda")
+METHODS = ("adas", "convcnp", "fnp", "vaevar", "sda", "diffda", "slam", "phyda")
 
 
 @dataclass(eq=False)
@@ -94,7 +95,7 @@ def train_on_pairs(
         if agreed(out.exists) and not overwrite:
             raise PhysLabError(f"{out} is there already: choose another folder, or train again with --overwrite")
         with Bar("reading", 1, enabled=progress and rank() == 0) as bar:
-            data = own_pairs(request, issubclass(kind, LatentMethod | SDA), seed)
+            data = own_pairs(request, issubclass(kind, LatentMethod | SDA | DiffDA), seed)
             bar.share(1, 1)
         told = list(data.lines)
         vae: Learned | None = None
