@@ -135,14 +135,23 @@ def behind(runs: pd.DataFrame, column: str, first: str) -> list[str]:
 
 
 def sparse_words(runs: pd.DataFrame, most: str) -> list[str]:
-    """Who leaves least with more and with fewer columns."""
-    said = []
+    """Who leaves least with more and with fewer columns, and whose curve is flat, among those whom stations help."""
+    said, curves, brought = [], {}, gains(runs)["brought"]
     for share, noise in SETTINGS[1:]:
         other = of_states(runs, "mse", share, noise)
         if noise == MAIN[1] and most in other and len(other):
             left = 100 * (other.mean() / other["background"].mean()).drop("background")
             said.append(f"With {100 * share:g} % of the columns {left.idxmin()} leaves least, {left.min():.0f} % "
                         f"({len(other)} states).")  # fmt: skip
+            curves[share] = left
+    if len(curves) > 1:
+        many, few = max(curves), min(curves)
+        heard = [name for name in curves[few].index if name in curves[many] and brought.get(name, 0.0) > 1]
+        rise = (curves[few] - curves[many])[heard]
+        ends = [f"{name} (from {curves[many][name]:.0f} to {curves[few][name]:.0f} % left)"
+                for name in (rise.idxmin(), rise.idxmax())]  # fmt: skip
+        said.append(f"From {100 * many:g} to {100 * few:g} % of the columns the curve is flattest for {ends[0]} and "
+                    f"steepest for {ends[1]}.")  # fmt: skip
     return said
 
 
