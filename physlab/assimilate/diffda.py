@@ -55,13 +55,15 @@ class DiffDA(Learned):
     levels : widths of the denoiser's U-Net.
     steps : of the sampler (multistep, along the probability flow). Ancestral steps, as published, would have to be
         many: forty leave 0.77 of the variance of white noise.
-    length : c of the Gaspari-Cohn kernel (m), half of the distance at which an observation is not heard any more.
+    length : c of the Gaspari-Cohn kernel (m), half of the distance at which an observation is not heard any more. On
+        the validation block of a cycle (2 % of the columns) the mean of many members left 84, 81, 81 and 83 % of the
+        background's error with 160, 250, 320 and 400 km.
     """
 
     ensemble = True
     rate = 2e-3
 
-    def __init__(self, space: StateSpace, levels: tuple = (64, 96), steps: int = 16, length: float = 4e5) -> None:
+    def __init__(self, space: StateSpace, levels: tuple = (64, 96), steps: int = 16, length: float = 3e5) -> None:
         super().__init__(space, levels=list(levels), steps=steps, length=length)
         if space.shape[1] % 2 or space.shape[2] % 2:
             raise PhysLabError(f"states of {space.shape[1]} x {space.shape[2]} points: pass even numbers of both")

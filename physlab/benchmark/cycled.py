@@ -14,7 +14,8 @@ Every row has its control, the same method without any observation, and beside a
 
 Days at the end are the test, those before the validation, with gaps; all cycles in the folder are used. Learned methods
 see as many samples as each other (an autoencoder counts), keep the weights that validate best, and get the same outer
-step: 3D-Var of what they have left. Its spread is that of their errors on the validation block, its correlations are
+step: 3D-Var of what they have left. The error of a mean is that of many members: where few free draws were made, their
+sampling error is taken off. Its spread is that of their errors on the validation block, its correlations are
 mixed of these and of those of the training block's backgrounds, of which there are more; halves of the validation block
 choose the mixture for each other, and whose members are taken.
 """
@@ -371,6 +372,8 @@ def score(
         if method is not None:
             analysis, centred = method.bounded(analysis), count > 1 and method.centred
         found = analysis_scores(analysis, base + space.error * increment[0], space, centred)
+        if count > 1 and not centred:  # few free draws: what the mean of many would have
+            found["mse"] = (count * found["mse"] - found["mse_member"]) / (count - 1)
         rows.append({**found, "stations": float(left), "members": count, "s": seconds})
     return rows
 

@@ -158,6 +158,23 @@ def test_methods_that_live_with_the_model_know_where_a_background_comes_from(
         )
 
 
+def test_the_error_of_a_mean_is_that_of_many_members(data, tmp_path, small) -> None:
+    """Free draws about the background: their mean is no worse than it, however few were made."""
+    pairs = block_of(data, str(tmp_path), "test").pairs
+
+    class Drawn(Learned):
+        ensemble = True
+
+        def increments(self, background, columns, members=1, generator=None, progress=None, cancel=None):
+            return torch.randn(1, members, *background.shape[1:], generator=generator)
+
+    base, drawn = (
+        np.mean([row["mse"] for row in score(method, pairs, *MAIN, members=m)])
+        for method, m in ((None, 1), (Drawn(pairs.space), 3))
+    )
+    assert drawn == pytest.approx(base, rel=0.03)
+
+
 def test_every_row_is_planned_once_and_after_what_it_builds_on() -> None:
     runs = plan()
     assert len(set(runs)) == len(runs) and {run.model for run in runs} == set(ENTRIES)
