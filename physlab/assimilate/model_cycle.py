@@ -85,7 +85,7 @@ class LETKFSettings:
     ----------
     members : N.  radius : m, of the localisation (zero from twice this on).
     relaxation : of the spread towards the background's, 0 to 1.  inflation : of the spread before the analysis.
-    floor : least error of an observation, in background errors.
+    floor : least error of an observation, in background errors; above that of 3D-Var, which hears all of them again.
     size : of the first members' distances from their centre, in background errors.
     additive : of the draws that are added to the members of each background, in background errors.
     static : share of 3D-Var's increment for what the members leave of the innovations, 0 to 1.
@@ -95,7 +95,7 @@ class LETKFSettings:
     radius: float = 1.2e6
     relaxation: float = 0.7
     inflation: float = 1.03
-    floor: float = 0.1
+    floor: float = 0.4
     size: float = 1.0
     additive: float = 0.6
     static: float = 1.0

@@ -122,7 +122,7 @@ ENTRIES: dict[str, Entry] = {
         StaticLETKF.from_increments, fixed=True,
         tried=tuple({"radius": r, "floor": f} for r in (5e5, 8e5) for f in (0.25, 0.4)),
     ),
-    "LETKF, forecast members": Entry(base="3D-Var", fixed=True, lives=LETKFSettings()),
+    "LETKF, forecast members": Entry(base="3D-Var", fixed=True, lives=LETKFSettings(size=0.7)),
     "4D-Var": Entry(base="3D-Var", fixed=True, lives=Var4DSettings(), curve=False),
     AUTOENCODER: Entry(VAEVar, STEPS // 3),
     "Adas": Entry(Adas, STEPS),

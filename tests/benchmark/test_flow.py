@@ -79,7 +79,9 @@ def test_4d_var_is_the_kalman_filter_of_a_linear_model(prior, background) -> Non
 
 
 def test_members_are_forecasts_and_their_mean_is_that_of_the_kalman_filter(prior, background) -> None:
-    settings = LETKFSettings(members=400, radius=1e9, size=1.0, additive=0.5, inflation=1.0, relaxation=0.0, static=0.0)
+    settings = LETKFSettings(
+        members=400, radius=1e9, floor=0.1, size=1.0, additive=0.5, inflation=1.0, relaxation=0.0, static=0.0
+    )
     method = flow.LETKFInWeather(prior, flow.weather_of(background, [("cycle", "time")]), settings)
     key = flow.mark(background[0])
     X = method.anomalies(key)
