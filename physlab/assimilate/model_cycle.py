@@ -193,6 +193,21 @@ def weigh_members(seen: Tensor, columns: Columns, points: Tensor, settings: LETK
     return torch.cat(made)
 
 
+def mix(anomalies: Tensor, weights: Tensor, settings: LETKFSettings) -> tuple[Tensor, Tensor]:
+    """How the mean moves (C, points), and the members about it (N, C, points), their spread relaxed.
+
+    Parameters
+    ----------
+    anomalies : (N, C, points) of mean zero.
+    weights : (points, N, N), see :func:`weigh_members`.
+    """
+    moved = settings.inflation * torch.einsum("pij,jcp->icp", weights, anomalies)
+    centre = moved.mean(0)
+    away = moved - centre
+    before, after = (x.square().sum(0).div(len(x) - 1).sqrt() for x in (anomalies, away))
+    return centre, away * (1 + settings.relaxation * (before - after) / after.clamp(min=1e-12))
+
+
 class LayerEnsemble:
     """Members of the model as nodal fields of the layers, and back."""
 
@@ -231,15 +246,9 @@ class LayerEnsemble:
         new: list[dict[str, np.ndarray]] = [{} for _ in states]
         for name in fields[0]:
             x = torch.from_numpy(np.stack([f[name] for f in fields]))
-            shape = x.shape[2:]
             mean = x.mean(0)
-            X = (settings.inflation * (x - mean)).flatten(2)  # (N, layers, points)
-            moved = torch.einsum("pij,jkp->ikp", weights, X)
-            centre = moved.mean(0)
-            away = moved - centre
-            before, after = ((a.square().sum(0) / (N - 1)).sqrt() for a in ((x - mean).flatten(2), away))
-            away = away * (1 + settings.relaxation * (before - after) / after.clamp(min=1e-12))
-            made = mean + (centre + away).unflatten(-1, shape)
+            centre, away = mix((x - mean).flatten(2), weights, settings)
+            made = mean + (centre + away).unflatten(-1, x.shape[2:])
             for k in range(N):
                 new[k][name] = (made[k] - x[k]).numpy()
         return [self.moved(s, c) for s, c in zip(states, new, strict=True)]
@@ -395,7 +404,7 @@ class _ModelCycle:
         from physlab.simulate.insert import insert
 
         moved = self.prior.bounded(self.tensor(shown) + (e * self.space.error).float())[0]
-        analysis = channels_to_dataset(moved, shown[list(self.space.variables)])
+        analysis = channels_to_dataset(moved, shown[list(self.space.variables)].sel(level=list(self.space.levels)))
         return analysis, insert(self.model, state, analysis, SWEEPS)
 
     def run(self, progress: Progress | None, cancel: Cancel | None, ahead: Ahead) -> Path:

@@ -25,7 +25,7 @@ from torch import Tensor
 from physlab.assimilate import GlobalVar3D
 from physlab.assimilate.learned import about
 from physlab.assimilate.localisation import grid_points
-from physlab.assimilate.model_cycle import LETKFSettings, Var4DSettings, minimise_window, weigh_members
+from physlab.assimilate.model_cycle import LETKFSettings, Var4DSettings, minimise_window, mix, weigh_members
 from physlab.assimilate.statespace import Columns
 from physlab.data.pieces import open_pieces
 from physlab.errors import PhysLabError
@@ -157,16 +157,13 @@ class LETKFInWeather(InWeather):
         if members > len(X):
             raise PhysLabError(f"{members} members of an ensemble of {len(X)}: pass at most so many")
         weights = weigh_members(X, columns, self.points, s)
-        moved = s.inflation * torch.einsum("pij,jcp->icp", weights.float(), X.flatten(2)).unflatten(-1, X.shape[2:])
-        centre = moved.mean(0, keepdim=True)
+        mean, away = (x.unflatten(-1, X.shape[2:]) for x in mix(X.flatten(2), weights.float(), s))
+        centre = mean[None]
         left = Columns((columns.innovation - centre) * columns.mask, columns.mask, columns.noise)
         if s.static and bool(columns.mask.any()):
             centre = centre + s.static * self.prior.increments(torch.zeros_like(centre), left)[0]
         if members == 1:
             return centre
-        away = moved - moved.mean(0)
-        before, after = (x.square().sum(0).div(len(X) - 1).sqrt() for x in (X, away))
-        away = away * (1 + s.relaxation * (before - after) / after.clamp(min=1e-12))
         return about(away[None, :members], centre[None])[0]
 
 

@@ -156,7 +156,7 @@ def test_a_cycle_of_each(weather, method, tmp_path):
                        torch.tensor([UNITS[n] for n, _ in space.channels])[:, None, None])  # fmt: skip
     e = torch.nn.functional.interpolate(torch.randn(30, 20, 8, 16, generator=rng), size=(32, 64), mode="bilinear")
     prior = GlobalVar3D.from_increments(e, space, truncation=21, modes=8)
-    cycle = GlobalCycle((0.1, 0.1), 0.25, 0, 1, 6, 6.0, 0)
+    cycle = GlobalCycle((0.1, 0.1), 0.0, 0, 1, 6, 6.0, 0)
     settings = Var4DSettings(iterations=1) if method == "4d-var" else LETKFSettings(members=4, size=0.5, additive=0.2)
     told = []
     stop = lambda: len(told) >= 2  # noqa: E731
