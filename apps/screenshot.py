@@ -111,14 +111,25 @@ def browse(executable: str):
             browser.close()
 
 
+@contextmanager
+def telling(page) -> Iterator[None]:
+    """What the page says of itself, in the message of a wait that was too long."""
+    try:
+        yield
+    except Exception as error:
+        marked = page.locator("[data-status], [data-table], [data-progress]")
+        seen = marked.evaluate_all("all => all.map(one => JSON.stringify(one.dataset))")
+        raise TimeoutError(f"{error}\n{page.url} says: {'; '.join(seen) or 'nothing'}") from error
+
+
 def wait_until_drawn(page, timeout: float = 60.0, tests: bool = False) -> None:
     """Wait until the panel is drawn, and with `tests` what comes later: scores of the test split, coefficients, or
     those of an analysis or an ensemble."""
-    page.wait_for_selector('[data-status="ready"]', state="attached", timeout=1000 * timeout)
-    if tests:
-        names = ("test", "coefficients", "analysis", "ensemble")
-        later = ", ".join(f'[data-table="{name}"][data-state="ready"]' for name in names)
-        page.wait_for_selector(later, state="attached", timeout=1000 * timeout)
+    names = ("test", "coefficients", "analysis", "ensemble")
+    later = ", ".join(f'[data-table="{name}"][data-state="ready"]' for name in names)
+    with telling(page):
+        for what in ['[data-status="ready"]', later] if tests else ['[data-status="ready"]']:
+            page.wait_for_selector(what, state="attached", timeout=1000 * timeout)
 
 
 def main(output: str, query: str = QUERY) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor, Future
 
+from apps.screenshot import telling
 from apps.session import Session
 from apps.slow import Slow
 from apps.state import Choice, parse_query
@@ -89,10 +90,12 @@ TABLES = {
 
 def wait_for(page, choice: Choice) -> None:
     """Until status and numbers on the page are those of the selection: panes are drawn one after the other."""
-    page.wait_for_selector(f'[data-status="ready"][data-key="{choice.key()}"]', state="attached")
+    wanted = [f'[data-status="ready"][data-key="{choice.key()}"]']
     if table := TABLES.get(choice.view):
-        ready = f'[data-table="{table}"][data-state="ready"][data-key="{choice.key()}"]'
-        page.wait_for_selector(ready, state="attached")
+        wanted.append(f'[data-table="{table}"][data-state="ready"][data-key="{choice.key()}"]')
+    with telling(page):
+        for what in wanted:
+            page.wait_for_selector(what, state="attached")
 
 
 def numbers_on(page, table: str, first: str, second: str) -> list[tuple[str, str, float]]:

@@ -319,3 +319,11 @@ def test_a_slow_first_panel_is_drawn(open_page, painted):
     page.wait_for_timeout(1000)
     assert len(painted(page)) == 6
     assert all(painted(page))
+
+
+def test_a_wait_that_is_too_long_says_what_the_page_says(browser) -> None:
+    page = browser.new_page()
+    page.set_content('<div data-status="busy" data-key="a=1"></div><div data-table="analysis" data-state="busy"></div>')
+    with pytest.raises(TimeoutError, match=r'"status":"busy","key":"a=1".*"table":"analysis","state":"busy"'):
+        wait_until_drawn(page, timeout=0.2)
+    page.close()
