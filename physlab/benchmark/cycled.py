@@ -22,11 +22,13 @@ choose the mixture for each other, and whose members are taken.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +124,10 @@ ENTRIES: dict[str, Entry] = {
         StaticLETKF.from_increments, fixed=True,
         tried=tuple({"radius": r, "floor": f} for r in (5e5, 8e5) for f in (0.25, 0.4)),
     ),
-    "LETKF, forecast members": Entry(base="3D-Var", fixed=True, lives=LETKFSettings(size=0.7)),
+    "LETKF, forecast members": Entry(
+        base="3D-Var", fixed=True, lives=LETKFSettings(size=0.7),
+        tried=tuple({"radius": r, "floor": f} for r in (3e5, 5e5, 8e5, 1.2e6) for f in (0.4, 0.8)),
+    ),
     "4D-Var": Entry(base="3D-Var", fixed=True, lives=Var4DSettings(), curve=False),
     AUTOENCODER: Entry(VAEVar, STEPS // 3),
     "Adas": Entry(Adas, STEPS),
@@ -213,9 +218,9 @@ def block_of(data: str, output: str, split: str) -> Block:
     return Block(pairs, draws, np.array(at))
 
 
-def weather(context: Context) -> dict[bytes, Weather]:
-    """Where the backgrounds of the split that is scored come from."""
-    block, cycles = block_of(context.data, context.output, context.split), {c.name: c for c in cycles_of(context.data)}
+def weather(context: Context, split: str) -> dict[bytes, Weather]:
+    """Where the backgrounds of a split come from."""
+    block, cycles = block_of(context.data, context.output, split), {c.name: c for c in cycles_of(context.data)}
     start = {name: open_truth(parse_card(c / "cycle.json")["truth"]).time.values[0] for name, c in cycles.items()}
     at = zip(block.draws, block.days, strict=True)
     found = [(cycles[name], start[name] + np.timedelta64(round(24 * day), "h")) for name, day in at]
@@ -229,9 +234,7 @@ def trained(run: Run, context: Context) -> Learned | InWeather | None:
     if entry.lives is not None:
         prior = trained(Run(entry.base, None), context)
         assert isinstance(prior, GlobalVar3D)
-        if isinstance(entry.lives, LETKFSettings):
-            return LETKFInWeather(prior, weather(context), entry.lives)
-        return Var4DInWeather(prior, weather(context), entry.lives)
+        return in_weather(prior, entry.lives, entry.tried, context)
     if entry.make is None:
         return None
     path = checkpoint(context.output, run.model.replace(" + ", " "), run.seed)
@@ -253,6 +256,22 @@ def trained(run: Run, context: Context) -> Learned | InWeather | None:
                     "versions": versions()}  # fmt: skip
     method.save(path)
     return settled(method.to("cpu").eval())
+
+
+def in_weather(
+    prior: GlobalVar3D, settings: Var4DSettings | LETKFSettings, tried: Iterable[dict], context: Context
+) -> InWeather:
+    """A method that lives with the model, its settings chosen on the validation block."""
+
+    def made(split: str, **options) -> InWeather:
+        known, own = weather(context, split), replace(settings, **options)
+        return (LETKFInWeather if isinstance(own, LETKFSettings) else Var4DInWeather)(prior, known, own)  # type: ignore[arg-type]
+
+    val = block_of(context.data, context.output, "val").pairs
+    found = best(functools.partial(made, "val"), tried, val)
+    last = made(context.split, **dataclasses.asdict(found.settings))
+    last.card |= found.card
+    return last
 
 
 def settled(method: Learned) -> Learned:
@@ -324,7 +343,7 @@ def _held_out(val: Pairs) -> Callable[[Learned], float]:
     return loss
 
 
-def best(make: Callable[..., Learned], tried: Iterable[dict], val: Pairs) -> Learned:
+def best(make: Callable[..., Any], tried: Iterable[dict], val: Pairs) -> Any:
     """The method of the arguments with the least square error on validation states."""
     made = [(options, make(**options)) for options in tried]
     if len(made) == 1:

@@ -67,6 +67,24 @@ def window_of(cycle: Path, time: np.datetime64, prior: GlobalVar3D, preset: str 
     return Window(model, start, HOURS, prior.space.channels, prior.space.error.flatten().double().numpy())
 
 
+@functools.lru_cache(maxsize=64)
+def members_of(cycle: Path, time: np.datetime64, prior: GlobalVar3D, settings: tuple, preset: str = "t42") -> Tensor:
+    """(N, C, H, W) forecasts from draws about the analysis before a background, of mean zero, in background errors and
+    half precision; the same whenever asked for.
+
+    Parameters
+    ----------
+    settings : how many, the size of the draws, and of those that are added at the end.
+    """
+    (count, size, additive), B = settings, prior.covariance
+    window = window_of(cycle, time, prior, preset)
+    draw = torch.Generator().manual_seed(int(time.astype("datetime64[h]").astype(int)))
+    v, w = torch.randn(2, count, B.controls, generator=draw).double()
+    ends = [torch.from_numpy(window.predict(size * B.root(x).reshape(window.shape).numpy())) for x in v]
+    made = torch.stack(ends) + additive * torch.stack([B.root(x).reshape(window.shape) for x in w])
+    return (made - made.mean(0)).half()
+
+
 class InWeather:
     """A method that lives with the model, for the backgrounds of a block: called like any other.
 
@@ -78,6 +96,7 @@ class InWeather:
     """
 
     ensemble = centred = False
+    settings: Any
 
     def __init__(self, prior: Any, weather: dict[bytes, Weather], preset: str = "t42") -> None:
         self.prior, self.weather, self.preset = prior, weather, preset
@@ -139,18 +158,11 @@ class LETKFInWeather(InWeather):
     def __init__(self, prior: Any, weather: dict[bytes, Weather], settings: LETKFSettings, preset: str = "t42"):
         super().__init__(prior, weather, preset)
         self.settings, self.points = settings, grid_points(prior.space.latitude, prior.space.longitude)
-        self._known: dict[bytes, Tensor] = {}
 
     def anomalies(self, key: bytes) -> Tensor:
-        """(N, C, H, W) of mean zero, in background errors; the same whenever asked for."""
-        if key not in self._known:
-            window, B, s = self.window(key), self.prior.covariance, self.settings
-            draw = torch.Generator().manual_seed(int.from_bytes(key[:4], "big"))
-            v, w = torch.randn(2, s.members, B.controls, generator=draw).double()
-            ends = [torch.from_numpy(window.predict(s.size * B.root(x).reshape(window.shape).numpy())) for x in v]
-            made = torch.stack(ends) + s.additive * torch.stack([B.root(x).reshape(window.shape) for x in w])
-            self._known[key] = (made - made.mean(0)).half()
-        return self._known[key].float()
+        """(N, C, H, W) of mean zero, in background errors, see :func:`members_of`."""
+        s = self.settings
+        return members_of(*self.weather[key], self.prior, (s.members, s.size, s.additive), self.preset).float()
 
     def one(self, key: bytes, columns: Columns, members: int) -> Tensor:
         X, s = self.anomalies(key), self.settings

@@ -142,11 +142,15 @@ class Members(LETKFInWeather):
 
     def __init__(self, first: ColumnOI, parts: Iterable[Part], settings: LETKFSettings) -> None:
         super().__init__(first, {}, settings)
+        self.known: dict[bytes, Tensor] = {}
         for part in parts:
             assert part.members is not None
-            for background, members in zip(part.pairs.background.float(), part.members, strict=True):
-                self._known[mark(background)] = members
-        self.weather = dict.fromkeys(self._known, (Path(), np.datetime64("NaT")))
+            marks = [mark(background) for background in part.pairs.background.float()]
+            self.known |= dict(zip(marks, part.members, strict=True))
+        self.weather = dict.fromkeys(self.known, (Path(), np.datetime64("NaT")))
+
+    def anomalies(self, key: bytes) -> Tensor:
+        return self.known[key]
 
 
 METHODS: dict[str, tuple[dict, ...]] = {

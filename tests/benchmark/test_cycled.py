@@ -137,6 +137,8 @@ def test_methods_that_live_with_the_model_know_where_a_background_comes_from(
 ) -> None:
     options = {"truncation": 6, "modes": 3}
     monkeypatch.setitem(ENTRIES, "3D-Var", cycled.replace(ENTRIES["3D-Var"], tried=(options,)))
+    members = "LETKF, forecast members"
+    monkeypatch.setitem(ENTRIES, members, cycled.replace(ENTRIES[members], tried=({},)))
     context, block = Context(data=data, output=str(tmp_path)), block_of(data, str(tmp_path), "test")
     for name, kind in (("4D-Var", Var4DInWeather), ("LETKF, forecast members", LETKFInWeather)):
         method = cycled.trained(Run(name, None), context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,7 @@ class Window:
 
 @pytest.fixture
 def prior(monkeypatch) -> GlobalVar3D:
+    flow.members_of.cache_clear()
     monkeypatch.setattr(flow, "window_of", lambda *_: Window())
     channels = (("u", 500.0), ("v", 500.0), ("t", 500.0))
     one = torch.ones(3, 1, 1)
@@ -63,7 +66,9 @@ def covariance(prior: GlobalVar3D) -> Tensor:
 
 def test_4d_var_is_the_kalman_filter_of_a_linear_model(prior, background) -> None:
     settings = Var4DSettings(size=0.8, model_error=0.4, iterations=300, tolerance=1e-10)
-    method = flow.Var4DInWeather(prior, flow.weather_of(background, [("cycle", "time")]), settings)
+    method = flow.Var4DInWeather(
+        prior, flow.weather_of(background, [(Path("cycle"), np.datetime64("2001-01-08"))]), settings
+    )
     columns = columns_of(torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(3)))
     made = method.increments(background, columns)[0, 0]
     B, n = covariance(prior), 3 * H * W
@@ -82,7 +87,9 @@ def test_members_are_forecasts_and_their_mean_is_that_of_the_kalman_filter(prior
     settings = LETKFSettings(
         members=400, radius=1e9, floor=0.1, size=1.0, additive=0.5, inflation=1.0, relaxation=0.0, static=0.0
     )
-    method = flow.LETKFInWeather(prior, flow.weather_of(background, [("cycle", "time")]), settings)
+    method = flow.LETKFInWeather(
+        prior, flow.weather_of(background, [(Path("cycle"), np.datetime64("2001-01-08"))]), settings
+    )
     key = flow.mark(background[0])
     X = method.anomalies(key)
     assert X.shape == (400, *SHAPE) and X.mean(0).abs().max() < 1e-2 and torch.equal(X, method.anomalies(key))
@@ -109,14 +116,18 @@ def test_what_few_members_leave_goes_on_to_3d_var(prior, background) -> None:
     left = []
     for static in (0.0, 1.0):
         settings = LETKFSettings(members=5, radius=2e6, static=static)
-        method = flow.LETKFInWeather(prior, flow.weather_of(background, [("cycle", "time")]), settings)
+        method = flow.LETKFInWeather(
+            prior, flow.weather_of(background, [(Path("cycle"), np.datetime64("2001-01-08"))]), settings
+        )
         made = method.increments(background, columns_of(truth))[0, 0]
         left.append(float((made - truth[0]).square().mean()))
     assert left[1] < 0.7 * left[0], left
 
 
 def test_refusals(prior, background) -> None:
-    method = flow.LETKFInWeather(prior, flow.weather_of(background, [("cycle", "time")]), LETKFSettings(members=4))
+    method = flow.LETKFInWeather(
+        prior, flow.weather_of(background, [(Path("cycle"), np.datetime64("2001-01-08"))]), LETKFSettings(members=4)
+    )
     columns = columns_of(background)
     with pytest.raises(PhysLabError, match="weather before it is not known"):
         method.increments(background + 1, columns)
