@@ -76,6 +76,13 @@ class Var4DSettings:
     tolerance: float = 0.1
     floor: float = 0.1
 
+    def __post_init__(self) -> None:
+        if not self.size > 0 or self.model_error < 0 or not self.floor > 0:
+            raise PhysLabError(
+                f"size {self.size:g}, model_error {self.model_error:g}, floor {self.floor:g}: pass sizes in background "
+                "errors, above 0 but for an error of the model that is trusted"
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class LETKFSettings:

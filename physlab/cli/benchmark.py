@@ -88,8 +88,8 @@ def benchmark(
         cluster: gives the runs to a dask scheduler (tcp://HOST:8786, or its file) whose workers see the same folders,
             or to local:N processes; without it, `workers` processes here.
         task: of assimilation: model-error (backgrounds that start from the truth, the default), cycled (from analyses,
-            with what observations bring beside what is free of them), cycles (a month with each method) or real (ERA5's
-            ensemble and a storm).
+            with what observations bring beside what is free of them), cycles (a month with each method), mirrored (what
+            more data do for the first) or real (ERA5's ensemble and a storm).
     """
     from physlab.benchmark import studies
     from physlab.cluster import Runs

@@ -83,6 +83,8 @@ def test_refusals(tmp_path):
         LETKFSettings(additive=-1.0)
     with pytest.raises(PhysLabError, match="additive 0 and static 2"):
         LETKFSettings(additive=0.0, static=2.0)
+    with pytest.raises(PhysLabError, match="model_error -1"):
+        Var4DSettings(model_error=-1.0)
     with pytest.raises(PhysLabError, match="one of 4d-var, letkf"):
         run_model_cycle(None, tmp_path, tmp_path, "3d-var", None)  # type: ignore[arg-type]
     with pytest.raises(PhysLabError, match="adas-s0 is no 3D-Var: pass 3d-var, or a folder of"):

@@ -12,6 +12,7 @@ import pandas as pd
 
 from physlab.benchmark.assimilation import MAIN, assimilation_summary
 from physlab.benchmark.divergence import divergence_summary
+from physlab.benchmark.mirrored import chosen, mirrored_summary
 
 CLASSICAL = ("3D-Var", "LETKF")
 
@@ -245,6 +246,25 @@ def what_it_takes(runs: pd.DataFrame) -> list[str]:
         f"{last.loc[1.0, 'crps']:.3f} to {last.loc[0.5, 'crps']:.3f}."
     )
     return told
+
+
+def reached(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of a table of :mod:`physlab.benchmark.mirrored`: what each method takes off the background's scores, in per cent,
+    mean over seeds and the least of them, at the temperature that validates best."""
+    found = mirrored_summary(runs).set_index("model")
+    names = {"specdiv": "SpecDiv", "specdiv_eddy": "SpecDiv, eddies", "mse": "MSE", "crps": "CRPS"}
+    made = {}
+    for name, title in names.items():
+        both = zip(found[f"{name}_off"], found[f"{name}_off_least"], strict=True)
+        made[title] = [f"{mean:.1f} ({least:.1f})" for mean, least in both]
+    samples = runs.groupby("model")["samples"].first()
+    return pd.DataFrame({**made, "samples": samples[found.index], "seeds": found["seeds"]}, index=found.index)
+
+
+def chosen_temperatures(runs: pd.DataFrame, model: str = "PhyDA, skip") -> str:
+    """The temperatures that validate best, of the seeds."""
+    found = chosen(runs)
+    return _list([f"{t:g}" for t in sorted(set(found[found["model"] == model]["temperature"]))])
 
 
 def below_phyda(runs: pd.DataFrame, column: str = "specdiv") -> list[str]:
