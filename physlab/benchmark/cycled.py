@@ -65,7 +65,7 @@ from physlab.errors import PhysLabError
 from physlab.score.analysis import analysis_scores
 from physlab.score.paired import block_bootstrap
 from physlab.store import parse_card
-from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained
+from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained, validation_loss
 from physlab.train.checkpoint import commit, device_name, versions
 from physlab.train.state import state_file
 
@@ -319,28 +319,14 @@ def learned(run: Run, entry: Entry, train: Pairs, val: Pairs, base: Learned | No
     settings = replace(settings, **context.changes)
     path = checkpoint(context.output, run.model, run.seed)
     known = state_file(path.name, path)
-    report = train_assimilator(method, train, settings, run.seed or 0, state=known, held_out=_held_out(val))
+    report = train_assimilator(
+        method, train, settings, run.seed or 0, state=known, held_out=validation_loss(val, *MAIN)
+    )
     seen = settings.steps * settings.batch + (base.card.get("samples_seen", 0) if base is not None else 0)
     before = base.card.get("train_s", 0.0) if base is not None else 0.0
     method.card |= {"samples_seen": seen, "train_s": report.wall_time_s + before, "history": report.history,
                     "best_step": report.best_step, "device": device_name(method.area.device)}  # fmt: skip
     return method
-
-
-def _held_out(val: Pairs) -> Callable[[Learned], float]:
-    """The loss of a method over the validation block, with the same stations and noise each time."""
-    share, noise = MAIN
-
-    @torch.no_grad()
-    def loss(method: Learned) -> float:
-        draw, found = torch.Generator().manual_seed(0), []
-        for k in range(0, len(val), 8):
-            background, increment = (x.to(method.area.device) for x in val.take(slice(k, k + 8)))
-            columns = observe_columns(increment, share, noise, val.space.area, draw)
-            found.append(float(method.loss(background, increment, columns, draw)) * len(increment))
-        return sum(found) / len(val)
-
-    return loss
 
 
 def best(make: Callable[..., Any], tried: Iterable[dict], val: Pairs) -> Any:

@@ -17,16 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from physlab.assimilate import Adas, PhyDA
 from physlab.assimilate.latent import LatentDiffusion
 from physlab.assimilate.learned import Learned
-from physlab.assimilate.statespace import observe_columns
 from physlab.benchmark import assimilation as bench
 from physlab.benchmark.study import Context, Run, Study, presets
 from physlab.benchmark.table import By
-from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained
+from physlab.train.assimilation import AssimilationSettings, train_assimilator, untrained, validation_loss
 from physlab.train.checkpoint import origin
 
 BACKGROUND = "background"
@@ -56,24 +54,13 @@ def trained(run: Run, context: Context) -> Learned | None:
     laws = functools.partial(bench.laws, context.data, context.output)
     method = untrained(make, train, run.seed or 0, autoencoder, context.device, laws)
     chosen = replace(settings, **context.changes)
-    report = train_assimilator(method, train, chosen, run.seed or 0, held_out=held_out(val))
+    report = train_assimilator(
+        method, train, chosen, run.seed or 0, held_out=validation_loss(val, *bench.MAIN, len(val))
+    )
     method.card |= {"task": "nature-twin", "seed": run.seed, "train_s": report.wall_time_s, "history": report.history,
                     "best_step": report.best_step, **origin(method.area.device)}  # fmt: skip
     method.save(path)
     return method.to("cpu").eval()
-
-
-def held_out(val: Pairs) -> Callable[[Learned], float]:
-    """The loss of a method over the validation states, with the same stations each time."""
-
-    @torch.no_grad()
-    def loss(method: Learned) -> float:
-        draw = torch.Generator().manual_seed(0)
-        background, increment = (x.to(method.area.device) for x in val.take(slice(0, len(val))))
-        columns = observe_columns(increment, *bench.MAIN, val.space.area, draw)
-        return float(method.loss(background, increment, columns, draw))
-
-    return loss
 
 
 def samples(model: str, changes: dict) -> int:

@@ -38,7 +38,7 @@ from physlab.data.catalog import open_dataset
 from physlab.data.readers import STORM_USABLE
 from physlab.score.ensemble import crps, spread_skill
 from physlab.score.paired import block_bootstrap
-from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained
+from physlab.train.assimilation import AssimilationSettings, Pairs, train_assimilator, untrained, validation_loss
 
 SHARES, NOISE = (0.1, 0.02), 0.25
 SEEDS = (0, 1, 2)
@@ -174,7 +174,9 @@ def make(run: Run, context: Context) -> Learned | LETKFInWeather | None:
     if run.model in LEARNED:
         method = untrained(LEARNED[run.model], train, run.seed or 0, None, context.device)
         settings = replace(AssimilationSettings(steps=STEPS, patience=1000), **context.changes)
-        train_assimilator(method, train, settings, run.seed or 0, held_out=held_out(val))
+        train_assimilator(
+            method, train, settings, run.seed or 0, held_out=validation_loss(val, SHARES[0], NOISE, len(val))
+        )
         return method.to("cpu").eval()
     tried = [_classical(run.model, parts, options) for options in METHODS[run.model]]
     errors = [np.mean([row["mse"] for row in score(one, parts["val"], SHARES[0], True)]) for one in tried]
@@ -190,19 +192,6 @@ def _classical(name: str, parts: dict[str, Part], options: dict) -> Learned | LE
     settings = LETKFSettings(members=9, relaxation=0.0, floor=NOISE, additive=0.0, **options)
     first = ColumnOI(train.space, radius=options["radius"])
     return Members(first, [parts[split] for split in ("val", "test")], settings)
-
-
-def held_out(val: Pairs) -> Callable[[Learned], float]:
-    """The loss of a method over the validation block."""
-
-    @torch.no_grad()
-    def loss(method: Learned) -> float:
-        draw = torch.Generator().manual_seed(0)
-        background, increment = (x.to(method.area.device) for x in val.take(slice(0, len(val))))
-        columns = observe_columns(increment, SHARES[0], NOISE, val.space.area, draw)
-        return float(method.loss(background, increment, columns, draw))
-
-    return loss
 
 
 # --- the scores -------------------------------------------------------------------------------------------------------

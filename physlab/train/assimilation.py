@@ -120,6 +120,28 @@ class AssimilationSettings(Steps):
             raise PhysLabError(f"shares {self.shares}, noise {self.noise}: pass 0 < least <= largest <= 1, noise >= 0")
 
 
+def validation_loss(val: Pairs, share: float, noise: float, batch: int = 8) -> Callable[[Learned], float]:
+    """The loss of a method over validation pairs, with the same stations and noise each time: `held_out` of
+    :func:`train_assimilator`.
+
+    Parameters
+    ----------
+    share, noise : of the columns, see :func:`~physlab.assimilate.statespace.observe_columns`.
+    batch : pairs that go through the method at a time.
+    """
+
+    @torch.no_grad()
+    def loss(method: Learned) -> float:
+        draw, found = torch.Generator().manual_seed(0), []
+        for k in range(0, len(val), batch):
+            background, increment = (x.to(method.area.device) for x in val.take(slice(k, k + batch)))
+            columns = observe_columns(increment, share, noise, val.space.area, draw)
+            found.append(float(method.loss(background, increment, columns, draw)) * len(increment))
+        return sum(found) / len(val)
+
+    return loss
+
+
 def train_assimilator(
     method: Learned,
     pairs: Pairs,
